@@ -1,0 +1,39 @@
+//! A registered server: the intended state of one upstream.
+
+use sea_orm::entity::prelude::*;
+
+/// One row; see the module.
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "server")]
+pub struct Model {
+    /// UUIDv7; rules and secrets hang on this, not on the name
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: String,
+    /// the segment in `/mcp/{name}`, unique
+    pub name: String,
+    /// `stdio` or `http`
+    pub mode: String,
+    /// whether agents may reach it
+    pub enabled: bool,
+    /// stdio: the executable
+    pub command: Option<String>,
+    /// stdio: JSON array of strings
+    #[sea_orm(column_type = "Text")]
+    pub args: String,
+    /// stdio: working directory
+    pub cwd: Option<String>,
+    /// stdio: one process for all agents
+    pub shared: bool,
+    /// counts edits, from 1
+    pub revision: i64,
+    /// ms
+    pub created_at: i64,
+    /// ms
+    pub updated_at: i64,
+}
+
+/// No relations are declared: joins are written where they are read.
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}
