@@ -23,6 +23,7 @@ mod schema;
 pub mod agent;
 pub mod agent_key;
 pub mod approval;
+pub mod batch;
 pub mod invocation;
 pub mod login;
 pub mod login_link;
@@ -31,14 +32,24 @@ pub mod secret;
 pub mod server;
 pub mod setting;
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use sea_orm::sea_query::LikeExpr;
-use sea_orm::{DatabaseConnection, DatabaseTransaction};
+use sea_orm::{
+    AccessMode, DatabaseConnection, DatabaseTransaction, IsolationLevel, SqliteTransactionMode,
+    TransactionOptions, TransactionTrait as _,
+};
 use tokio::sync::{Mutex, OwnedMutexGuard};
+
+use connection::{Address, Pools};
+use guard::Guard;
 
 pub use error::StoreError;
 pub use page::{Listed, Page};
+
+/// How often the lock on the database is looked after; a lost one must stop the writers soon.
+const GUARD_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What a committed journal record survives on SQLite; PostgreSQL always keeps `Disk`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -67,46 +78,147 @@ struct Inner {
     /// SQLite: whose turn it is to write
     turn: Option<Arc<Mutex<()>>>,
     /// keeps other processes out for as long as this lives
-    guard: guard::Guard,
+    guard: Guard,
 }
 
 impl Store {
-    /// Opens the database at `url`, creating and migrating it as needed, with [`Durability::Process`].
+    /// Opens the database at `url` with [`Durability::Process`]; see [`Store::open_with`].
     pub async fn open(url: &str) -> Result<Self, StoreError> {
         Self::open_with(url, Durability::default()).await
     }
-}
 
-impl Store {
-    /// Opens the database at `url` with a chosen durability of the journal.
+    /// Opens the database at `url`, takes it for this process and brings its schema up to this release.
+    ///
+    /// A `sqlite:` file is made when the URL says `mode=rwc`. A database that another process holds, that is damaged, or
+    /// that a newer release has migrated is refused with the reason.
     pub async fn open_with(url: &str, durability: Durability) -> Result<Self, StoreError> {
-        todo!()
+        let address = Address::parse(url)?;
+        // first the lock: not even the check of a database is for two at once
+        let guard = Guard::take(&address).await?;
+        address.prepare()?;
+        let Pools {
+            edits,
+            journal,
+            reads,
+        } = address.connect(durability).await?;
+        schema::bring_up(&edits).await?;
+        let is_file = matches!(address, Address::Sqlite { .. });
+        let turn = is_file.then(|| Arc::new(Mutex::new(())));
+        let inner = Arc::new(Inner {
+            edits,
+            journal,
+            reads,
+            turn,
+            guard,
+        });
+        if !is_file {
+            tokio::spawn(keep_guard(Arc::downgrade(&inner)));
+        }
+        Ok(Self { inner })
     }
 
     /// Asks the database whether it answers and still belongs to this process.
     pub async fn ping(&self) -> Result<(), StoreError> {
-        todo!()
+        self.inner.guard.check().await?;
+        Ok(self.inner.reads.ping().await?)
     }
 
     /// Closes all pools and lets the next process in. Other handles to the same store fail from then on.
     pub async fn close(self) -> Result<(), StoreError> {
-        todo!()
+        let Inner {
+            edits,
+            journal,
+            reads,
+            guard,
+            ..
+        } = &*self.inner;
+        let reads = reads.close_by_ref().await;
+        let journal = journal.close_by_ref().await;
+        // last, as SQLite's last connection empties the write-ahead log
+        let edits = edits.close_by_ref().await;
+        guard.release().await?;
+        reads.and(journal).and(edits)?;
+        Ok(())
     }
 
-    pub(crate) fn reads(&self) -> &DatabaseConnection {
+    fn reads(&self) -> &DatabaseConnection {
         &self.inner.reads
     }
 
+    /// Begins a transaction in which all questions are answered as of one moment.
+    async fn begin_snapshot(&self) -> Result<DatabaseTransaction, StoreError> {
+        let is_postgres = self.inner.turn.is_none();
+        let options = TransactionOptions {
+            // SQLite's readers always see one moment
+            isolation_level: is_postgres.then_some(IsolationLevel::RepeatableRead),
+            access_mode: is_postgres.then_some(AccessMode::ReadOnly),
+            ..TransactionOptions::default()
+        };
+        Ok(self.reads().begin_with_options(options).await?)
+    }
+
+    /// Waits for the turn to write, and begins a transaction that is fully synced when it is committed.
     async fn begin_edit(&self) -> Result<Edit, StoreError> {
-        todo!()
+        self.begin_on(&self.inner.edits).await
+    }
+
+    /// Begins a transaction of the journal's writer.
+    async fn begin_journal(&self) -> Result<Edit, StoreError> {
+        self.begin_on(&self.inner.journal).await
+    }
+
+    /// Waits for the turn to write one statement of the journal; the turn is held until its value is dropped.
+    async fn journal_turn(&self) -> Result<(&DatabaseConnection, Turn), StoreError> {
+        self.inner.guard.demand()?;
+        Ok((&self.inner.journal, self.turn().await))
+    }
+
+    async fn begin_on(&self, pool: &DatabaseConnection) -> Result<Edit, StoreError> {
+        self.inner.guard.demand()?;
+        let turn = self.turn().await;
+        // at once the writer: a transaction that reads first and writes later fails when another wrote in between
+        let sqlite_transaction_mode = turn.is_some().then_some(SqliteTransactionMode::Immediate);
+        let options = TransactionOptions {
+            sqlite_transaction_mode,
+            ..TransactionOptions::default()
+        };
+        let transaction = pool.begin_with_options(options).await?;
+        Ok(Edit {
+            transaction,
+            _turn: turn,
+        })
+    }
+
+    async fn turn(&self) -> Turn {
+        match &self.inner.turn {
+            Some(turn) => Some(Arc::clone(turn).lock_owned().await),
+            None => None,
+        }
     }
 }
 
-/// An open transaction on `edits`; dropped without a commit, it changes nothing.
+/// Looks after the process lock while the store is open.
+async fn keep_guard(inner: Weak<Inner>) {
+    loop {
+        tokio::time::sleep(GUARD_CHECK_INTERVAL).await;
+        let Some(inner) = inner.upgrade() else { return };
+        if let Err(error) = inner.guard.check().await {
+            tracing::error!(
+                error.kind = error.kind(),
+                "the lock on the database is not held: {error}"
+            );
+        }
+    }
+}
+
+/// The turn to write on SQLite; nothing on PostgreSQL, which orders its writers itself.
+type Turn = Option<OwnedMutexGuard<()>>;
+
+/// An open transaction; dropped without a commit, it changes nothing.
 struct Edit {
     // before the turn, so that it is rolled back while the turn is still held
     transaction: DatabaseTransaction,
-    _turn: Option<OwnedMutexGuard<()>>,
+    _turn: Turn,
 }
 
 impl Edit {

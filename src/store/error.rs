@@ -142,6 +142,15 @@ impl StoreError {
         Self::Conflict { what: what.into() }
     }
 
+    /// Builds the error for a database that does not answer.
+    pub(crate) fn timed_out() -> Self {
+        let source = DbErr::Conn(RuntimeErr::Internal("it does not answer".to_owned()));
+        Self::Unavailable {
+            maybe_done: true,
+            source,
+        }
+    }
+
     /// Turns a broken uniqueness into a conflict that says so in words.
     pub(crate) fn or_taken(self, what: impl FnOnce() -> String) -> Self {
         match self {
@@ -174,8 +183,12 @@ impl Class {
     fn of(error: &DbErr) -> Self {
         match error {
             DbErr::ConnectionAcquire(_) => Self::Unavailable { maybe_done: false },
-            DbErr::Conn(RuntimeErr::SqlxError(error))
-            | DbErr::Exec(RuntimeErr::SqlxError(error))
+            DbErr::Conn(RuntimeErr::SqlxError(error)) => match Self::of_sqlx(error) {
+                // whatever it is that a server has against a connection: no statement was sent
+                Self::Refused => Self::Unavailable { maybe_done: false },
+                class => class,
+            },
+            DbErr::Exec(RuntimeErr::SqlxError(error))
             | DbErr::Query(RuntimeErr::SqlxError(error)) => Self::of_sqlx(error),
             DbErr::Conn(_) => Self::Unavailable { maybe_done: true },
             _ => Self::Refused,

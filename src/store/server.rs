@@ -4,7 +4,7 @@
 //! Whether a definition makes sense is never judged here.
 
 use entity::server::{Column, Entity};
-use sea_orm::sea_query::{Expr, ExprTrait as _, Func, LikeExpr};
+use sea_orm::sea_query::{Expr, ExprTrait as _, Func};
 use sea_orm::{
     ActiveModelTrait as _, ColumnTrait, Condition, ConnectionTrait, EntityTrait, IntoActiveModel,
     ModelTrait as _, QueryFilter, QueryOrder, QuerySelect,
