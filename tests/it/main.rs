@@ -1,2 +1,4 @@
-#[test]
-fn x() {}
+//! The tests from outside: one binary, one folder for each room.
+
+mod store;
+mod support;
