@@ -2,6 +2,7 @@
 
 pub mod backoff;
 pub mod mcp;
+pub mod metrics;
 pub mod supervision;
 
 /// An error and its causes on one line, for a log or an operator.
