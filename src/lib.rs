@@ -1,8 +1,10 @@
 //! Atryum: a permissions gateway for the Model Context Protocol.
 
 pub mod backoff;
+pub mod clock;
 pub mod mcp;
 pub mod metrics;
+pub mod store;
 pub mod supervision;
 
 /// An error and its causes on one line, for a log or an operator.
