@@ -3,6 +3,7 @@
 pub mod backoff;
 pub mod clock;
 pub mod mcp;
+pub mod metrics;
 pub mod store;
 pub mod supervision;
 
