@@ -66,11 +66,7 @@ impl Journal {
         let (jobs, queue) = mpsc::unbounded_channel();
         let counts = Arc::new(Counts::default());
         tokio::spawn(Writer::new(store, queue, Arc::clone(&counts)).run());
-        Self {
-            jobs,
-            places: Arc::new(Semaphore::new(WAITING_MAX)),
-            counts,
-        }
+        Self { jobs, places: Arc::new(Semaphore::new(WAITING_MAX)), counts }
     }
 
     /// Commits a new invocation, and its approval when it waits for one.
@@ -117,44 +113,22 @@ impl Journal {
     }
 
     async fn wait_for(&self, work: Work) -> Result<Receipt, JournalError> {
-        let place = Arc::clone(&self.places)
-            .acquire_owned()
-            .await
-            .map_err(|_| JournalError::Closed)?;
+        let place = Arc::clone(&self.places).acquire_owned().await.map_err(|_| JournalError::Closed)?;
         let (answer, receipt) = oneshot::channel();
         let answer = Some(answer);
-        self.send(Pending {
-            work,
-            answer,
-            is_kept: false,
-            is_repeated: false,
-            _place: Some(place),
-        })?;
+        self.send(Pending { work, answer, is_kept: false, is_repeated: false, _place: Some(place) })?;
         receipt.await.map_err(|_| JournalError::Closed)?
     }
 
     fn keep(&self, work: Result<Work, JournalError>) -> Writing {
         let (answer, receipt) = oneshot::channel();
         let answer = Some(answer);
-        let kept = |work| {
-            self.send(Pending {
-                work,
-                answer,
-                is_kept: true,
-                is_repeated: false,
-                _place: None,
-            })
-        };
-        Writing {
-            refused: work.and_then(kept).err(),
-            receipt,
-        }
+        let kept = |work| self.send(Pending { work, answer, is_kept: true, is_repeated: false, _place: None });
+        Writing { refused: work.and_then(kept).err(), receipt }
     }
 
     fn send(&self, pending: Pending) -> Result<(), JournalError> {
-        self.jobs
-            .send(Job::Write(pending))
-            .map_err(|_| JournalError::Closed)
+        self.jobs.send(Job::Write(pending)).map_err(|_| JournalError::Closed)
     }
 }
 
@@ -172,8 +146,6 @@ impl Future for Writing {
         if let Some(refused) = self.refused.take() {
             return Poll::Ready(Err(refused));
         }
-        Pin::new(&mut self.receipt)
-            .poll(context)
-            .map(|receipt| receipt.unwrap_or(Err(JournalError::Closed)))
+        Pin::new(&mut self.receipt).poll(context).map(|receipt| receipt.unwrap_or(Err(JournalError::Closed)))
     }
 }

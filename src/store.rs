@@ -37,8 +37,8 @@ use std::time::Duration;
 
 use sea_orm::sea_query::LikeExpr;
 use sea_orm::{
-    AccessMode, DatabaseConnection, DatabaseTransaction, IsolationLevel, SqliteTransactionMode,
-    TransactionOptions, TransactionTrait as _,
+    AccessMode, DatabaseConnection, DatabaseTransaction, IsolationLevel, SqliteTransactionMode, TransactionOptions,
+    TransactionTrait as _,
 };
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
@@ -96,21 +96,11 @@ impl Store {
         // first the lock: not even the check of a database is for two at once
         let guard = Guard::take(&address).await?;
         address.prepare()?;
-        let Pools {
-            edits,
-            journal,
-            reads,
-        } = address.connect(durability).await?;
+        let Pools { edits, journal, reads } = address.connect(durability).await?;
         schema::bring_up(&edits).await?;
         let is_file = matches!(address, Address::Sqlite { .. });
         let turn = is_file.then(|| Arc::new(Mutex::new(())));
-        let inner = Arc::new(Inner {
-            edits,
-            journal,
-            reads,
-            turn,
-            guard,
-        });
+        let inner = Arc::new(Inner { edits, journal, reads, turn, guard });
         if !is_file {
             tokio::spawn(keep_guard(Arc::downgrade(&inner)));
         }
@@ -125,13 +115,7 @@ impl Store {
 
     /// Closes all pools and lets the next process in. Other handles to the same store fail from then on.
     pub async fn close(self) -> Result<(), StoreError> {
-        let Inner {
-            edits,
-            journal,
-            reads,
-            guard,
-            ..
-        } = &*self.inner;
+        let Inner { edits, journal, reads, guard, .. } = &*self.inner;
         let reads = reads.close_by_ref().await;
         let journal = journal.close_by_ref().await;
         // last, as SQLite's last connection empties the write-ahead log
@@ -178,15 +162,9 @@ impl Store {
         let turn = self.turn().await;
         // at once the writer: a transaction that reads first and writes later fails when another wrote in between
         let sqlite_transaction_mode = turn.is_some().then_some(SqliteTransactionMode::Immediate);
-        let options = TransactionOptions {
-            sqlite_transaction_mode,
-            ..TransactionOptions::default()
-        };
+        let options = TransactionOptions { sqlite_transaction_mode, ..TransactionOptions::default() };
         let transaction = pool.begin_with_options(options).await?;
-        Ok(Edit {
-            transaction,
-            _turn: turn,
-        })
+        Ok(Edit { transaction, _turn: turn })
     }
 
     async fn turn(&self) -> Turn {
@@ -203,10 +181,7 @@ async fn keep_guard(inner: Weak<Inner>) {
         tokio::time::sleep(GUARD_CHECK_INTERVAL).await;
         let Some(inner) = inner.upgrade() else { return };
         if let Err(error) = inner.guard.check().await {
-            tracing::error!(
-                error.kind = error.kind(),
-                "the lock on the database is not held: {error}"
-            );
+            tracing::error!(error.kind = error.kind(), "the lock on the database is not held: {error}");
         }
     }
 }

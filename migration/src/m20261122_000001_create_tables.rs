@@ -44,11 +44,7 @@ impl MigrationTrait for Migration {
 }
 
 fn setting() -> TableCreateStatement {
-    Table::create()
-        .table("setting")
-        .col(id("key"))
-        .col(string("value"))
-        .take()
+    Table::create().table("setting").col(id("key")).col(string("value")).take()
 }
 
 fn server() -> TableCreateStatement {
@@ -205,27 +201,11 @@ fn approval() -> TableCreateStatement {
 
 fn indexes() -> Vec<IndexCreateStatement> {
     [
-        (
-            "invocation_received_at",
-            "invocation",
-            &["received_at"] as &[&'static str],
-        ),
-        (
-            "invocation_agent_received_at",
-            "invocation",
-            &["agent", "received_at"],
-        ),
-        (
-            "invocation_server_received_at",
-            "invocation",
-            &["server", "received_at"],
-        ),
+        ("invocation_received_at", "invocation", &["received_at"] as &[&'static str]),
+        ("invocation_agent_received_at", "invocation", &["agent", "received_at"]),
+        ("invocation_server_received_at", "invocation", &["server", "received_at"]),
         ("invocation_state", "invocation", &["state"]),
-        (
-            "approval_status_expires_at",
-            "approval",
-            &["status", "expires_at"],
-        ),
+        ("approval_status_expires_at", "approval", &["status", "expires_at"]),
         ("agent_key_agent_id", "agent_key", &["agent_id"]),
         ("rule_position", "rule", &["position"]),
     ]
@@ -240,11 +220,7 @@ fn indexes() -> Vec<IndexCreateStatement> {
     .collect()
 }
 
-fn goes_with(
-    table: &'static str,
-    column: &'static str,
-    parent: &'static str,
-) -> ForeignKeyCreateStatement {
+fn goes_with(table: &'static str, column: &'static str, parent: &'static str) -> ForeignKeyCreateStatement {
     ForeignKey::create()
         .name(format!("{table}_{column}"))
         .from(table, column)

@@ -72,18 +72,12 @@ pub(super) struct Outage {
 impl Outage {
     /// Begins an outage.
     pub(super) fn begin() -> Self {
-        Self {
-            retry_at: Instant::now() + PAUSE_MIN,
-            pause: PAUSE_MIN,
-        }
+        Self { retry_at: Instant::now() + PAUSE_MIN, pause: PAUSE_MIN }
     }
 
     /// Goes on with an outage after another try: each pause is twice the one before.
     pub(super) fn go_on(self) -> Self {
         let pause = (self.pause * 2).min(PAUSE_MAX);
-        Self {
-            retry_at: Instant::now() + pause,
-            pause,
-        }
+        Self { retry_at: Instant::now() + pause, pause }
     }
 }

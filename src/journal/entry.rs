@@ -87,25 +87,17 @@ impl Entry {
         }
         if let Some(approval) = &self.approval {
             let is_named = self.invocation.approval_id.as_ref() == Some(&approval.id);
-            if state != State::Pending || !is_named || approval.invocation_id != self.invocation.id
-            {
+            if state != State::Pending || !is_named || approval.invocation_id != self.invocation.id {
                 return bad("the approval is not one that it waits for");
             }
         }
         self.clean();
-        Ok(Work::Insert {
-            state,
-            invocation: Box::new(self.invocation),
-            approval: self.approval.map(Box::new),
-        })
+        Ok(Work::Insert { state, invocation: Box::new(self.invocation), approval: self.approval.map(Box::new) })
     }
 
     /// Cleans what callers and upstreams name; the other columns are the gateway's own words.
     fn clean(&mut self) {
-        let Self {
-            invocation: row,
-            approval,
-        } = self;
+        let Self { invocation: row, approval } = self;
         for text in [
             &mut row.client_name,
             &mut row.client_version,
@@ -149,10 +141,7 @@ impl Transition {
 
     pub(super) fn check(self) -> Result<Work, JournalError> {
         if self.from == State::Dispatched || !self.from.can_become(self.to) {
-            return Err(JournalError::IllegalMove {
-                from: self.from,
-                to: self.to,
-            });
+            return Err(JournalError::IllegalMove { from: self.from, to: self.to });
         }
         let (arguments, arguments_digest) = self.arguments.unzip();
         let change = Change {
@@ -173,19 +162,12 @@ impl Transition {
             overhead_us: self.overhead_us,
             ..Change::default()
         };
-        Ok(Work::Move {
-            from: self.from,
-            to: self.to,
-            change: Box::new(change),
-        })
+        Ok(Work::Move { from: self.from, to: self.to, change: Box::new(change) })
     }
 
     pub(super) fn check_end(self) -> Result<Work, JournalError> {
         if !self.to.is_terminal() {
-            return Err(JournalError::IllegalMove {
-                from: self.from,
-                to: self.to,
-            });
+            return Err(JournalError::IllegalMove { from: self.from, to: self.to });
         }
         self.check()
     }
@@ -197,10 +179,7 @@ impl Outcome {
         if !from.can_become(to) {
             return Err(JournalError::IllegalMove { from, to });
         }
-        let result_bytes = self
-            .result
-            .as_ref()
-            .and_then(|result| i64::try_from(result.len()).ok());
+        let result_bytes = self.result.as_ref().and_then(|result| i64::try_from(result.len()).ok());
         let change = Change {
             id: self.id,
             from_state: from.as_str(),
@@ -214,11 +193,7 @@ impl Outcome {
             overhead_us: self.overhead_us,
             ..Change::default()
         };
-        Ok(Work::Move {
-            from,
-            to,
-            change: Box::new(change),
-        })
+        Ok(Work::Move { from, to, change: Box::new(change) })
     }
 }
 
@@ -230,11 +205,7 @@ fn cut(mut text: String) -> String {
 
 /// Replaces NUL, which PostgreSQL cannot keep in a text: one odd name must not cost the record of the call.
 fn without_nul(text: String) -> String {
-    if text.contains('\0') {
-        text.replace('\0', "\u{fffd}")
-    } else {
-        text
-    }
+    if text.contains('\0') { text.replace('\0', "\u{fffd}") } else { text }
 }
 
 #[cfg(test)]
@@ -266,14 +237,8 @@ mod tests {
     #[test]
     fn a_long_result_is_cut_and_its_full_length_is_kept() {
         let change = change(outcome("x".repeat(RESULT_BYTES_MAX + 1)).check());
-        assert_eq!(
-            change.result.map(|result| result.len()),
-            Some(RESULT_BYTES_MAX)
-        );
-        assert_eq!(
-            change.result_bytes,
-            Some(i64::try_from(RESULT_BYTES_MAX).unwrap() + 1)
-        );
+        assert_eq!(change.result.map(|result| result.len()), Some(RESULT_BYTES_MAX));
+        assert_eq!(change.result_bytes, Some(i64::try_from(RESULT_BYTES_MAX).unwrap() + 1));
     }
 
     proptest! {
@@ -296,11 +261,7 @@ mod tests {
 
     #[test]
     fn an_end_without_dispatch_must_be_an_end() {
-        assert!(
-            Transition::new("1", State::Pending, State::Cancelled)
-                .check_end()
-                .is_ok()
-        );
+        assert!(Transition::new("1", State::Pending, State::Cancelled).check_end().is_ok());
         let refused = Transition::new("1", State::Pending, State::Dispatched).check_end();
         assert!(matches!(refused, Err(JournalError::IllegalMove { .. })));
     }

@@ -51,11 +51,9 @@ impl JournalError {
         match self {
             Self::Store(error) => error.is_retryable(),
             Self::Away => true,
-            Self::Closed
-            | Self::Full
-            | Self::IllegalMove { .. }
-            | Self::Elsewhere { .. }
-            | Self::BadEntry { .. } => false,
+            Self::Closed | Self::Full | Self::IllegalMove { .. } | Self::Elsewhere { .. } | Self::BadEntry { .. } => {
+                false
+            }
         }
     }
 

@@ -14,10 +14,7 @@ pub struct Receipt {
 
 impl Receipt {
     pub(super) fn new(invocation_id: String, state: State) -> Self {
-        Self {
-            invocation_id,
-            state,
-        }
+        Self { invocation_id, state }
     }
 
     /// Returns which invocation is committed.

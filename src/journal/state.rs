@@ -49,23 +49,10 @@ impl State {
     pub fn can_become(self, next: Self) -> bool {
         match self {
             Self::Received => {
-                matches!(
-                    next,
-                    Self::Pending
-                        | Self::Dispatched
-                        | Self::Denied
-                        | Self::Refused
-                        | Self::Cancelled
-                )
+                matches!(next, Self::Pending | Self::Dispatched | Self::Denied | Self::Refused | Self::Cancelled)
             }
-            Self::Pending => matches!(
-                next,
-                Self::Dispatched | Self::Denied | Self::Expired | Self::Cancelled
-            ),
-            Self::Dispatched => matches!(
-                next,
-                Self::Completed | Self::Failed | Self::Unknown | Self::Cancelled
-            ),
+            Self::Pending => matches!(next, Self::Dispatched | Self::Denied | Self::Expired | Self::Cancelled),
+            Self::Dispatched => matches!(next, Self::Completed | Self::Failed | Self::Unknown | Self::Cancelled),
             Self::Denied
             | Self::Expired
             | Self::Cancelled

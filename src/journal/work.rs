@@ -16,17 +16,9 @@ pub(super) type Answer = oneshot::Sender<Result<Receipt, JournalError>>;
 #[derive(Debug)]
 pub(super) enum Work {
     /// a new invocation
-    Insert {
-        state: State,
-        invocation: Box<invocation::Row>,
-        approval: Option<Box<approval::Row>>,
-    },
+    Insert { state: State, invocation: Box<invocation::Row>, approval: Option<Box<approval::Row>> },
     /// a legal move of one
-    Move {
-        from: State,
-        to: State,
-        change: Box<Change>,
-    },
+    Move { from: State, to: State, change: Box<Change> },
 }
 
 /// What the handle sends.
@@ -83,11 +75,7 @@ impl Work {
             finished_at: Some(now),
             ..Change::default()
         };
-        Some(Self::Move {
-            from,
-            to: State::Cancelled,
-            change: Box::new(change),
-        })
+        Some(Self::Move { from, to: State::Cancelled, change: Box::new(change) })
     }
 }
 
@@ -95,13 +83,7 @@ impl Pending {
     /// Returns the work that takes this back if it was committed after all.
     pub(super) fn undo(&self, now: i64) -> Option<Self> {
         let work = self.work.undo(now)?;
-        Some(Self {
-            work,
-            answer: None,
-            is_kept: true,
-            is_repeated: true,
-            _place: None,
-        })
+        Some(Self { work, answer: None, is_kept: true, is_repeated: true, _place: None })
     }
 
     /// Tells the waiter, if there is one and it still waits.
@@ -118,11 +100,7 @@ pub(super) fn batch(pending: &[Pending]) -> Batch<'_> {
     let mut batch = Batch::default();
     for pending in pending {
         match &pending.work {
-            Work::Insert {
-                invocation,
-                approval,
-                ..
-            } => {
+            Work::Insert { invocation, approval, .. } => {
                 batch.invocations.push(invocation);
                 batch.approvals.extend(approval.as_deref());
             }

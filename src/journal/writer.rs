@@ -62,14 +62,7 @@ struct Away {
 
 impl Writer {
     pub(super) fn new(store: Store, queue: UnboundedReceiver<Job>, counts: Arc<Counts>) -> Self {
-        Self {
-            store,
-            queue,
-            counts,
-            carried: None,
-            backlog: Backlog::default(),
-            outage: None,
-        }
+        Self { store, queue, counts, carried: None, backlog: Backlog::default(), outage: None }
     }
 
     /// Writes until it is told to close, or nobody is left to tell it anything.
@@ -89,9 +82,7 @@ impl Writer {
                 Next::Retry => self.retry().await,
                 Next::End => return self.close().await,
             }
-            self.counts
-                .kept
-                .store(self.backlog.len(), Ordering::Relaxed);
+            self.counts.kept.store(self.backlog.len(), Ordering::Relaxed);
         }
     }
 
@@ -152,10 +143,7 @@ impl Writer {
                 return Ok(());
             }
             Err(error) if error.is_retryable() => {
-                return Err(Away {
-                    left: pending,
-                    error,
-                });
+                return Err(Away { left: pending, error });
             }
             Err(error) if pending.len() == 1 => {
                 self.give_up(pending, error);
@@ -169,10 +157,7 @@ impl Writer {
             match self.commit(&alone).await {
                 Ok(moved) => self.tell_all(alone, &moved).await,
                 Err(error) if error.is_retryable() => {
-                    return Err(Away {
-                        left: alone.into_iter().chain(left).collect(),
-                        error,
-                    });
+                    return Err(Away { left: alone.into_iter().chain(left).collect(), error });
                 }
                 Err(error) => self.give_up(alone, error),
             }
@@ -190,8 +175,7 @@ impl Writer {
         for pending in pending {
             let answer = match &pending.work {
                 Work::Move { from, to, change } if !moved.contains(&change.id) => {
-                    self.explain(*from, *to, &change.id, pending.is_repeated)
-                        .await
+                    self.explain(*from, *to, &change.id, pending.is_repeated).await
                 }
                 Work::Insert { .. } | Work::Move { .. } => Ok(()),
             };
@@ -200,38 +184,24 @@ impl Writer {
     }
 
     /// Finds out why a move did not take place. One that is repeated may have taken place the first time.
-    async fn explain(
-        &self,
-        from: State,
-        to: State,
-        id: &str,
-        is_repeated: bool,
-    ) -> Result<(), JournalError> {
+    async fn explain(&self, from: State, to: State, id: &str, is_repeated: bool) -> Result<(), JournalError> {
         let row = invocation::find(&self.store, id).await.ok().flatten();
         let found = row.and_then(|row| State::parse(&row.state));
         if is_repeated && found == Some(to) {
             return Ok(());
         }
-        Err(JournalError::Elsewhere {
-            expected: from,
-            found,
-        })
+        Err(JournalError::Elsewhere { expected: from, found })
     }
 
     /// Takes the database to be away, and refuses or keeps the batch that found out.
     fn begin_outage(&mut self, pending: Vec<Pending>, error: StoreError) {
-        tracing::error!(
-            error.kind = error.kind(),
-            "the journal cannot be written, calls are refused: {error}"
-        );
+        tracing::error!(error.kind = error.kind(), "the journal cannot be written, calls are refused: {error}");
         self.outage = Some(Outage::begin());
         let maybe_done = !error.is_certainly_aborted();
         let error = Arc::new(error);
         for mut pending in pending {
             pending.is_repeated |= maybe_done;
-            let undo = pending
-                .undo(clock::now_ms())
-                .filter(|_| maybe_done && !pending.is_kept);
+            let undo = pending.undo(clock::now_ms()).filter(|_| maybe_done && !pending.is_kept);
             self.put_off(pending, JournalError::Store(Arc::clone(&error)));
             if let Some(undo) = undo {
                 self.put_off(undo, JournalError::Away);
@@ -254,21 +224,14 @@ impl Writer {
         let error = Arc::new(error);
         for pending in refused {
             let error = JournalError::Store(Arc::clone(&error));
-            if pending.is_kept {
-                self.drop_one(pending, error)
-            } else {
-                pending.tell(Err(error))
-            }
+            if pending.is_kept { self.drop_one(pending, error) } else { pending.tell(Err(error)) }
         }
     }
 
     fn drop_one(&self, pending: Pending, error: JournalError) {
         self.counts.dropped.fetch_add(1, Ordering::Relaxed);
         let (id, state) = (pending.work.id(), pending.work.state());
-        tracing::error!(
-            invocation.id = id,
-            "the end of a call is lost to the journal, it was {state}: {error}"
-        );
+        tracing::error!(invocation.id = id, "the end of a call is lost to the journal, it was {state}: {error}");
         pending.tell(Err(error));
     }
 
@@ -276,11 +239,7 @@ impl Writer {
     async fn retry(&mut self) {
         let Some(outage) = self.outage else { return };
         if let Err(error) = self.write_backlog().await {
-            tracing::warn!(
-                error.kind = error.kind(),
-                kept = self.backlog.len(),
-                "the journal is still away: {error}"
-            );
+            tracing::warn!(error.kind = error.kind(), kept = self.backlog.len(), "the journal is still away: {error}");
             self.outage = Some(outage.go_on());
         } else {
             tracing::info!("the journal is written again");

@@ -5,8 +5,8 @@
 
 use entity::agent::{Column, Entity};
 use sea_orm::{
-    ActiveModelTrait as _, ColumnTrait, Condition, ConnectionTrait, EntityTrait, IntoActiveModel,
-    ModelTrait as _, QueryFilter, QueryOrder, QuerySelect,
+    ActiveModelTrait as _, ColumnTrait, Condition, ConnectionTrait, EntityTrait, IntoActiveModel, ModelTrait as _,
+    QueryFilter, QueryOrder, QuerySelect,
 };
 
 use super::{Listed, Page, Store, StoreError, agent_key};
@@ -34,51 +34,23 @@ pub async fn list(store: &Store, page: &Page) -> Result<Listed<Row>, StoreError>
     if let Some(name) = page.after::<String>()? {
         wanted = wanted.add(Column::Name.gt(name));
     }
-    let rows = Entity::find()
-        .filter(wanted)
-        .order_by_asc(Column::Name)
-        .limit(page.rows_to_read());
-    Ok(Listed::cut(rows.all(store.reads()).await?, page, |row| {
-        row.name.clone()
-    }))
+    let rows = Entity::find().filter(wanted).order_by_asc(Column::Name).limit(page.rows_to_read());
+    Ok(Listed::cut(rows.all(store.reads()).await?, page, |row| row.name.clone()))
 }
 
 /// Returns the agent of that name.
 pub async fn find(store: &Store, name: &str) -> Result<Option<Row>, StoreError> {
-    Ok(Entity::find()
-        .filter(Column::Name.eq(name))
-        .one(store.reads())
-        .await?)
+    Ok(Entity::find().filter(Column::Name.eq(name)).one(store.reads()).await?)
 }
 
 /// Adds an agent with its first key. A name that is taken is a conflict.
-pub async fn insert(
-    store: &Store,
-    new: NewAgent,
-    key: agent_key::NewKey,
-) -> Result<(Row, agent_key::Row), StoreError> {
+pub async fn insert(store: &Store, new: NewAgent, key: agent_key::NewKey) -> Result<(Row, agent_key::Row), StoreError> {
     let now = clock::now_ms();
-    let NewAgent {
-        name,
-        servers,
-        expires_at,
-    } = new;
-    let row = Row {
-        id: super::new_id(),
-        name,
-        servers,
-        expires_at,
-        revision: 1,
-        created_at: now,
-        updated_at: now,
-    };
+    let NewAgent { name, servers, expires_at } = new;
+    let row = Row { id: super::new_id(), name, servers, expires_at, revision: 1, created_at: now, updated_at: now };
     let edit = store.begin_edit().await?;
-    let inserted = Entity::insert(row.clone().into_active_model())
-        .exec_without_returning(edit.connection())
-        .await;
-    inserted.map_err(|error| {
-        StoreError::from(error).or_taken(|| format!("an agent named {} exists", row.name))
-    })?;
+    let inserted = Entity::insert(row.clone().into_active_model()).exec_without_returning(edit.connection()).await;
+    inserted.map_err(|error| StoreError::from(error).or_taken(|| format!("an agent named {} exists", row.name)))?;
     let key = agent_key::insert_in(edit.connection(), &row.id, key, now).await?;
     edit.commit().await?;
     Ok((row, key))
@@ -103,10 +75,7 @@ pub async fn update<E: From<StoreError>>(
     row.updated_at = clock::now_ms();
     (row.id, row.name, row.created_at) = (old.id, old.name, old.created_at);
     let all_columns = row.clone().into_active_model().reset_all();
-    Entity::update(all_columns)
-        .exec(edit.connection())
-        .await
-        .map_err(StoreError::from)?;
+    Entity::update(all_columns).exec(edit.connection()).await.map_err(StoreError::from)?;
     edit.commit().await?;
     Ok(row)
 }
@@ -121,11 +90,6 @@ pub async fn delete(store: &Store, name: &str) -> Result<Row, StoreError> {
 }
 
 async fn find_locked(connection: &impl ConnectionTrait, name: &str) -> Result<Row, StoreError> {
-    let named = Entity::find()
-        .filter(Column::Name.eq(name))
-        .lock_exclusive();
-    named
-        .one(connection)
-        .await?
-        .ok_or(StoreError::NotFound { what: WHAT })
+    let named = Entity::find().filter(Column::Name.eq(name)).lock_exclusive();
+    named.one(connection).await?.ok_or(StoreError::NotFound { what: WHAT })
 }

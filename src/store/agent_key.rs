@@ -6,9 +6,7 @@ use std::collections::HashMap;
 
 use entity::agent_key::{Column, Entity};
 use sea_orm::sea_query::ExprTrait as _;
-use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
-};
+use sea_orm::{ColumnTrait, Condition, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder};
 
 use super::{Store, StoreError, agent};
 use crate::clock;
@@ -46,42 +44,26 @@ pub async fn insert(store: &Store, agent_id: &str, new: NewKey) -> Result<Row, S
 /// Revokes a key of an agent. Revoking it again changes nothing and is not refused.
 pub async fn revoke(store: &Store, agent_id: &str, id: &str, now: i64) -> Result<Row, StoreError> {
     let edit = store.begin_edit().await?;
-    let of_agent = Condition::all()
-        .add(Column::Id.eq(id))
-        .add(Column::AgentId.eq(agent_id));
+    let of_agent = Condition::all().add(Column::Id.eq(id)).add(Column::AgentId.eq(agent_id));
     let revoked = Entity::update_many()
         .col_expr(Column::RevokedAt, now.into())
         .filter(of_agent.clone().add(Column::RevokedAt.is_null()));
     revoked.exec(edit.connection()).await?;
-    let row = Entity::find()
-        .filter(of_agent)
-        .one(edit.connection())
-        .await?;
+    let row = Entity::find().filter(of_agent).one(edit.connection()).await?;
     edit.commit().await?;
     row.ok_or(StoreError::NotFound { what: WHAT })
 }
 
 /// Returns every agent that has not expired at `now`, each with its keys that are neither expired nor revoked.
-pub async fn load_keyring(
-    store: &Store,
-    now: i64,
-) -> Result<Vec<(agent::Row, Vec<Row>)>, StoreError> {
+pub async fn load_keyring(store: &Store, now: i64) -> Result<Vec<(agent::Row, Vec<Row>)>, StoreError> {
     use entity::agent::{Column as Agent, Entity as Agents};
     let moment = store.begin_snapshot().await?;
     let live = Agent::ExpiresAt.is_null().or(Agent::ExpiresAt.gt(now));
-    let agents = Agents::find()
-        .filter(live)
-        .order_by_asc(Agent::Name)
-        .all(&moment)
-        .await?;
+    let agents = Agents::find().filter(live).order_by_asc(Agent::Name).all(&moment).await?;
     let live = Condition::all()
         .add(Column::RevokedAt.is_null())
         .add(Column::ExpiresAt.is_null().or(Column::ExpiresAt.gt(now)));
-    let keys = Entity::find()
-        .filter(live)
-        .order_by_asc(Column::Id)
-        .all(&moment)
-        .await?;
+    let keys = Entity::find().filter(live).order_by_asc(Column::Id).all(&moment).await?;
     moment.commit().await?;
     let mut by_agent: HashMap<String, Vec<Row>> = HashMap::new();
     for key in keys {
@@ -113,11 +95,7 @@ pub(super) async fn insert_in(
     new: NewKey,
     now: i64,
 ) -> Result<Row, StoreError> {
-    let NewKey {
-        prefix,
-        digest,
-        expires_at,
-    } = new;
+    let NewKey { prefix, digest, expires_at } = new;
     let row = Row {
         id: super::new_id(),
         agent_id: agent_id.to_owned(),
@@ -128,8 +106,6 @@ pub(super) async fn insert_in(
         last_used_at: None,
         revoked_at: None,
     };
-    Entity::insert(row.clone().into_active_model())
-        .exec_without_returning(connection)
-        .await?;
+    Entity::insert(row.clone().into_active_model()).exec_without_returning(connection).await?;
     Ok(row)
 }

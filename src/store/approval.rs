@@ -5,10 +5,7 @@
 
 use entity::approval::{Column, Entity};
 use sea_orm::sea_query::ExprTrait as _;
-use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
-    UpdateMany,
-};
+use sea_orm::{ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, UpdateMany};
 
 use super::{Listed, Page, Store, StoreError};
 
@@ -34,11 +31,7 @@ pub struct Answer {
 }
 
 /// Returns a page of approvals, newest first; only those of one status when it is given.
-pub async fn list(
-    store: &Store,
-    status: Option<&str>,
-    page: &Page,
-) -> Result<Listed<Row>, StoreError> {
+pub async fn list(store: &Store, status: Option<&str>, page: &Page) -> Result<Listed<Row>, StoreError> {
     let mut wanted = Condition::all();
     if let Some(status) = status {
         wanted = wanted.add(Column::Status.eq(status));
@@ -46,13 +39,8 @@ pub async fn list(
     if let Some(id) = page.after::<String>()? {
         wanted = wanted.add(Column::Id.lt(id));
     }
-    let rows = Entity::find()
-        .filter(wanted)
-        .order_by_desc(Column::Id)
-        .limit(page.rows_to_read());
-    Ok(Listed::cut(rows.all(store.reads()).await?, page, |row| {
-        row.id.clone()
-    }))
+    let rows = Entity::find().filter(wanted).order_by_desc(Column::Id).limit(page.rows_to_read());
+    Ok(Listed::cut(rows.all(store.reads()).await?, page, |row| row.id.clone()))
 }
 
 /// Returns every approval that is pending, oldest first.
@@ -71,13 +59,7 @@ pub async fn find(store: &Store, id: &str) -> Result<Option<Row>, StoreError> {
 /// Returns the row as it stands afterwards. A conflict says why not: it is already decided, it has expired, or what was
 /// shown is not what would be approved.
 pub async fn decide(store: &Store, id: &str, answer: Answer) -> Result<Row, StoreError> {
-    let Answer {
-        digest,
-        status,
-        reason,
-        by,
-        now,
-    } = answer;
+    let Answer { digest, status, reason, by, now } = answer;
     let wanted = still_open(id, now).add(Column::Digest.eq(&digest));
     let decided = Entity::update_many()
         .col_expr(Column::Status, status.into())
@@ -90,18 +72,13 @@ pub async fn decide(store: &Store, id: &str, answer: Answer) -> Result<Row, Stor
 
 /// Moves a pending approval's end to `expires_at`. A conflict says that it is already decided, or has expired.
 pub async fn extend(store: &Store, id: &str, expires_at: i64, now: i64) -> Result<Row, StoreError> {
-    let extended = Entity::update_many()
-        .col_expr(Column::ExpiresAt, expires_at.into())
-        .filter(still_open(id, now));
+    let extended = Entity::update_many().col_expr(Column::ExpiresAt, expires_at.into()).filter(still_open(id, now));
     set(store, id, extended, |row| explain(row, now, None)).await
 }
 
 /// Lets a pending approval expire. A conflict says that it is already decided, or that its end was moved past `now`.
 pub async fn expire(store: &Store, id: &str, now: i64) -> Result<Row, StoreError> {
-    let due = Condition::all()
-        .add(Column::Id.eq(id))
-        .add(Column::Status.eq(PENDING))
-        .add(Column::ExpiresAt.lte(now));
+    let due = Condition::all().add(Column::Id.eq(id)).add(Column::Status.eq(PENDING)).add(Column::ExpiresAt.lte(now));
     let expired = end("expired", now).filter(due);
     let not_due = |row: &Row| match row.status.as_str() {
         PENDING => "the approval has not expired yet".to_owned(),
@@ -112,48 +89,29 @@ pub async fn expire(store: &Store, id: &str, now: i64) -> Result<Row, StoreError
 
 /// Cancels a pending approval because its call is gone. A conflict says that it is already decided.
 pub async fn cancel(store: &Store, id: &str, now: i64) -> Result<Row, StoreError> {
-    let pending = Condition::all()
-        .add(Column::Id.eq(id))
-        .add(Column::Status.eq(PENDING));
-    set(store, id, end("cancelled", now).filter(pending), |row| {
-        explain(row, now, None)
-    })
-    .await
+    let pending = Condition::all().add(Column::Id.eq(id)).add(Column::Status.eq(PENDING));
+    set(store, id, end("cancelled", now).filter(pending), |row| explain(row, now, None)).await
 }
 
 /// Cancels every pending approval, because no call of an earlier process waits any more.
-pub(super) async fn cancel_all(
-    connection: &impl ConnectionTrait,
-    now: i64,
-) -> Result<u64, StoreError> {
+pub(super) async fn cancel_all(connection: &impl ConnectionTrait, now: i64) -> Result<u64, StoreError> {
     let cancelled = end("cancelled", now).filter(Column::Status.eq(PENDING));
     Ok(cancelled.exec(connection).await?.rows_affected)
 }
 
 /// Removes the answered approvals that were asked for before `before`.
-pub(super) async fn delete_answered(
-    connection: &impl ConnectionTrait,
-    before: i64,
-) -> Result<(), StoreError> {
+pub(super) async fn delete_answered(connection: &impl ConnectionTrait, before: i64) -> Result<(), StoreError> {
     let answered = Column::Status.ne(PENDING).and(Column::CreatedAt.lt(before));
-    Entity::delete_many()
-        .filter(answered)
-        .exec(connection)
-        .await?;
+    Entity::delete_many().filter(answered).exec(connection).await?;
     Ok(())
 }
 
 fn still_open(id: &str, now: i64) -> Condition {
-    Condition::all()
-        .add(Column::Id.eq(id))
-        .add(Column::Status.eq(PENDING))
-        .add(Column::ExpiresAt.gt(now))
+    Condition::all().add(Column::Id.eq(id)).add(Column::Status.eq(PENDING)).add(Column::ExpiresAt.gt(now))
 }
 
 fn end(status: &'static str, now: i64) -> UpdateMany<Entity> {
-    Entity::update_many()
-        .col_expr(Column::Status, status.into())
-        .col_expr(Column::DecidedAt, now.into())
+    Entity::update_many().col_expr(Column::Status, status.into()).col_expr(Column::DecidedAt, now.into())
 }
 
 /// Runs a compare-and-set and returns the row as it stands afterwards, or a conflict with what `explain` says.

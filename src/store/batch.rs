@@ -108,42 +108,27 @@ pub async fn write(store: &Store, batch: &Batch<'_>) -> Result<HashSet<String>, 
     write_on(connection, batch).await
 }
 
-async fn write_on(
-    connection: &impl ConnectionTrait,
-    batch: &Batch<'_>,
-) -> Result<HashSet<String>, StoreError> {
+async fn write_on(connection: &impl ConnectionTrait, batch: &Batch<'_>) -> Result<HashSet<String>, StoreError> {
     let backend = connection.get_database_backend();
     if !batch.invocations.is_empty() {
         let text = text(&INSERT_INVOCATIONS, backend);
-        connection
-            .execute_raw(statement(backend, text, &batch.invocations)?)
-            .await?;
+        connection.execute_raw(statement(backend, text, &batch.invocations)?).await?;
     }
     if !batch.approvals.is_empty() {
         let text = text(&INSERT_APPROVALS, backend);
-        connection
-            .execute_raw(statement(backend, text, &batch.approvals)?)
-            .await?;
+        connection.execute_raw(statement(backend, text, &batch.approvals)?).await?;
     }
     if batch.changes.is_empty() {
         return Ok(HashSet::new());
     }
     let moved = statement(backend, text(&CHANGE_INVOCATIONS, backend), &batch.changes)?;
     let moved = connection.query_all_raw(moved).await?;
-    Ok(moved
-        .iter()
-        .map(|row| row.try_get_by_index(0))
-        .collect::<Result<_, _>>()?)
+    Ok(moved.iter().map(|row| row.try_get_by_index(0)).collect::<Result<_, _>>()?)
 }
 
-fn statement<T: Serialize>(
-    backend: DbBackend,
-    text: &str,
-    rows: &[T],
-) -> Result<Statement, StoreError> {
-    let rows = serde_json::to_string(rows).map_err(|error| StoreError::Refused {
-        source: sea_orm::DbErr::Json(error.to_string()),
-    })?;
+fn statement<T: Serialize>(backend: DbBackend, text: &str, rows: &[T]) -> Result<Statement, StoreError> {
+    let rows = serde_json::to_string(rows)
+        .map_err(|error| StoreError::Refused { source: sea_orm::DbErr::Json(error.to_string()) })?;
     Ok(Statement::from_sql_and_values(backend, text, [rows.into()]))
 }
 
@@ -152,11 +137,7 @@ type Texts = LazyLock<(String, String)>;
 
 fn text(texts: &'static Texts, backend: DbBackend) -> &'static str {
     let (sqlite, postgres) = &**texts;
-    if backend == DbBackend::Sqlite {
-        sqlite
-    } else {
-        postgres
-    }
+    if backend == DbBackend::Sqlite { sqlite } else { postgres }
 }
 
 static INSERT_INVOCATIONS: Texts = LazyLock::new(|| {
@@ -178,10 +159,7 @@ static CHANGE_INVOCATIONS: Texts = LazyLock::new(|| {
     let mut postgres = String::from("id text, from_state text, state text");
     for (column, kind) in CHANGED {
         // writing to a String cannot fail
-        let _ = write!(
-            set,
-            ", {column} = coalesce(c.{column}, invocation.{column})"
-        );
+        let _ = write!(set, ", {column} = coalesce(c.{column}, invocation.{column})");
         let _ = write!(sqlite, ", json_extract(value, '$.{column}') AS {column}");
         let _ = write!(postgres, ", {column} {kind}");
     }
@@ -189,22 +167,15 @@ static CHANGE_INVOCATIONS: Texts = LazyLock::new(|| {
     let matching = "WHERE invocation.id = c.id AND invocation.state = c.from_state";
     (
         format!("{update} (SELECT {sqlite} FROM json_each(?)) AS c {matching} RETURNING id"),
-        format!(
-            "{update} json_to_recordset($1::json) AS c({postgres}) {matching} RETURNING invocation.id"
-        ),
+        format!("{update} json_to_recordset($1::json) AS c({postgres}) {matching} RETURNING invocation.id"),
     )
 });
 
 fn insert<'a>(table: &str, columns: impl Iterator<Item = &'a str> + Clone) -> (String, String) {
     let names = columns.clone().collect::<Vec<_>>().join(", ");
-    let values = columns
-        .map(|column| format!("json_extract(value, '$.{column}')"))
-        .collect::<Vec<_>>()
-        .join(", ");
+    let values = columns.map(|column| format!("json_extract(value, '$.{column}')")).collect::<Vec<_>>().join(", ");
     (
         format!("INSERT INTO {table} ({names}) SELECT {values} FROM json_each(?)"),
-        format!(
-            "INSERT INTO {table} ({names}) SELECT {names} FROM json_populate_recordset(NULL::{table}, $1::json)"
-        ),
+        format!("INSERT INTO {table} ({names}) SELECT {names} FROM json_populate_recordset(NULL::{table}, $1::json)"),
     )
 }

@@ -33,14 +33,8 @@ const POSTGRES_EDITS_MAX: u32 = 4;
 /// Where the database is.
 #[derive(Clone, Debug)]
 pub(super) enum Address {
-    Sqlite {
-        path: PathBuf,
-        options: Box<SqliteConnectOptions>,
-        may_create: bool,
-    },
-    Postgres {
-        options: Box<PgConnectOptions>,
-    },
+    Sqlite { path: PathBuf, options: Box<SqliteConnectOptions>, may_create: bool },
+    Postgres { options: Box<PgConnectOptions> },
 }
 
 /// One pool for each kind of work.
@@ -57,13 +51,8 @@ impl Address {
             return Self::parse_sqlite(url);
         }
         if url.starts_with("postgres:") || url.starts_with("postgresql:") {
-            let options =
-                PgConnectOptions::from_str(url).map_err(|error| refused_url(&error.to_string()))?;
-            let options = Box::new(
-                options
-                    .application_name("atryum")
-                    .disable_statement_logging(),
-            );
+            let options = PgConnectOptions::from_str(url).map_err(|error| refused_url(&error.to_string()))?;
+            let options = Box::new(options.application_name("atryum").disable_statement_logging());
             return Ok(Self::Postgres { options });
         }
         Err(refused_url("it must begin with sqlite: or postgres:"))
@@ -71,12 +60,9 @@ impl Address {
 
     fn parse_sqlite(url: &str) -> Result<Self, StoreError> {
         if url.contains(":memory:") || url.contains("mode=memory") {
-            return Err(refused_url(
-                "a database in memory would lose the record of calls",
-            ));
+            return Err(refused_url("a database in memory would lose the record of calls"));
         }
-        let options =
-            SqliteConnectOptions::from_str(url).map_err(|error| refused_url(&error.to_string()))?;
+        let options = SqliteConnectOptions::from_str(url).map_err(|error| refused_url(&error.to_string()))?;
         let path = options.get_filename().to_path_buf();
         let options = options
             .journal_mode(SqliteJournalMode::Wal)
@@ -84,35 +70,20 @@ impl Address {
             .foreign_keys(true)
             .pragma("journal_size_limit", SQLITE_LOG_BYTES_MAX)
             .disable_statement_logging();
-        Ok(Self::Sqlite {
-            path,
-            options: Box::new(options),
-            may_create: url.contains("mode=rwc"),
-        })
+        Ok(Self::Sqlite { path, options: Box::new(options), may_create: url.contains("mode=rwc") })
     }
 
     /// Makes the SQLite file, readable by its owner only; SQLite gives its log files the same mode.
     pub(super) fn prepare(&self) -> Result<(), StoreError> {
-        let Self::Sqlite {
-            path, may_create, ..
-        } = self
-        else {
+        let Self::Sqlite { path, may_create, .. } = self else {
             return Ok(());
         };
-        let file_error = |source| StoreError::File {
-            path: path.clone(),
-            source,
-        };
+        let file_error = |source| StoreError::File { path: path.clone(), source };
         if !may_create {
             let is_there = path.try_exists().map_err(file_error)?;
             return if is_there { Ok(()) } else { Err(missing(path)) };
         }
-        match OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(path)
-        {
+        match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
             Ok(_) => Ok(()),
             Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
             Err(source) => Err(file_error(source)),
@@ -127,41 +98,26 @@ impl Address {
                     Durability::Process => SqliteSynchronous::Normal,
                     Durability::Disk => SqliteSynchronous::Full,
                 };
-                let edits =
-                    connect_sqlite(1, options.clone().synchronous(SqliteSynchronous::Full)).await?;
+                let edits = connect_sqlite(1, options.clone().synchronous(SqliteSynchronous::Full)).await?;
                 let journal = connect_sqlite(1, options.clone().synchronous(journal)).await?;
                 let reads = connect_sqlite(READS_MAX, options.clone().read_only(true)).await?;
-                Ok(Pools {
-                    edits,
-                    journal,
-                    reads,
-                })
+                Ok(Pools { edits, journal, reads })
             }
             Self::Postgres { options } => {
-                let read_only = options
-                    .clone()
-                    .options([("default_transaction_read_only", "on")]);
+                let read_only = options.clone().options([("default_transaction_read_only", "on")]);
                 let edits = connect_postgres(POSTGRES_EDITS_MAX, *options.clone()).await?;
                 let journal = connect_postgres(1, *options.clone()).await?;
                 let reads = connect_postgres(READS_MAX, read_only).await?;
-                Ok(Pools {
-                    edits,
-                    journal,
-                    reads,
-                })
+                Ok(Pools { edits, journal, reads })
             }
         }
     }
 }
 
-async fn connect_sqlite(
-    connections_max: u32,
-    options: SqliteConnectOptions,
-) -> Result<DatabaseConnection, StoreError> {
+async fn connect_sqlite(connections_max: u32, options: SqliteConnectOptions) -> Result<DatabaseConnection, StoreError> {
     let mut pool = pool("sqlite:", connections_max);
     // a file does not go away like a server does
-    pool.test_before_acquire(false)
-        .acquire_timeout(SQLITE_BUSY_TIMEOUT);
+    pool.test_before_acquire(false).acquire_timeout(SQLITE_BUSY_TIMEOUT);
     pool.map_sqlx_sqlite_opts(move |_| options.clone());
     Ok(Database::connect(pool).await?)
 }
@@ -172,8 +128,7 @@ pub(super) async fn connect_postgres(
     options: PgConnectOptions,
 ) -> Result<DatabaseConnection, StoreError> {
     let mut pool = pool("postgres:///", connections_max);
-    pool.test_before_acquire_if_idle_for(PING_AFTER_IDLE)
-        .acquire_timeout(ACQUIRE_TIMEOUT);
+    pool.test_before_acquire_if_idle_for(PING_AFTER_IDLE).acquire_timeout(ACQUIRE_TIMEOUT);
     pool.map_sqlx_postgres_opts(move |_| options.clone());
     Ok(Database::connect(pool).await?)
 }
@@ -191,14 +146,9 @@ fn pool(placeholder_url: &'static str, connections_max: u32) -> ConnectOptions {
 }
 
 fn refused_url(reason: &str) -> StoreError {
-    StoreError::Url {
-        reason: reason.to_owned(),
-    }
+    StoreError::Url { reason: reason.to_owned() }
 }
 
 fn missing(path: &Path) -> StoreError {
-    refused_url(&format!(
-        "{} does not exist: add ?mode=rwc to let it be made",
-        path.display()
-    ))
+    refused_url(&format!("{} does not exist: add ?mode=rwc to let it be made", path.display()))
 }

@@ -69,9 +69,7 @@ pub enum StoreError {
         source: DbErr,
     },
     /// The file is damaged or is not a database.
-    #[error(
-        "the database is damaged ({detail}): restore a backup; it is never recreated on its own"
-    )]
+    #[error("the database is damaged ({detail}): restore a backup; it is never recreated on its own")]
     Corrupt {
         /// what the check found
         detail: String,
@@ -103,13 +101,7 @@ impl StoreError {
     /// Returns whether it is certain that nothing was changed.
     #[must_use]
     pub fn is_certainly_aborted(&self) -> bool {
-        !matches!(
-            self,
-            Self::Unavailable {
-                maybe_done: true,
-                ..
-            }
-        )
+        !matches!(self, Self::Unavailable { maybe_done: true, .. })
     }
 
     /// Returns whether the same operation may succeed later without any change to it.
@@ -145,10 +137,7 @@ impl StoreError {
     /// Builds the error for a database that does not answer.
     pub(crate) fn timed_out() -> Self {
         let source = DbErr::Conn(RuntimeErr::Internal("it does not answer".to_owned()));
-        Self::Unavailable {
-            maybe_done: true,
-            source,
-        }
+        Self::Unavailable { maybe_done: true, source }
     }
 
     /// Turns a broken uniqueness into a conflict that says so in words.
@@ -188,8 +177,9 @@ impl Class {
                 Self::Refused => Self::Unavailable { maybe_done: false },
                 class => class,
             },
-            DbErr::Exec(RuntimeErr::SqlxError(error))
-            | DbErr::Query(RuntimeErr::SqlxError(error)) => Self::of_sqlx(error),
+            DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error)) => {
+                Self::of_sqlx(error)
+            }
             DbErr::Conn(_) => Self::Unavailable { maybe_done: true },
             _ => Self::Refused,
         }
@@ -201,9 +191,7 @@ impl Class {
                 ErrorKind::UniqueViolation | ErrorKind::ForeignKeyViolation => Self::Conflict,
                 _ => Self::of_code(&error.code().unwrap_or_default(), error.message()),
             },
-            sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed => {
-                Self::Unavailable { maybe_done: false }
-            }
+            sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed => Self::Unavailable { maybe_done: false },
             sqlx::Error::Io(_)
             | sqlx::Error::Tls(_)
             | sqlx::Error::Protocol(_)
@@ -216,29 +204,19 @@ impl Class {
     /// Reads SQLite's extended result codes (decimal, the primary code in the low byte) and PostgreSQL's five
     /// characters; the two cannot be mixed up, as SQLite's never have five digits that start with `08`, `53` or `57`.
     fn of_code(code: &str, message: &str) -> Self {
-        if code.len() == 5
-            && ["08", "53", "57"]
-                .iter()
-                .any(|class| code.starts_with(class))
-        {
+        if code.len() == 5 && ["08", "53", "57"].iter().any(|class| code.starts_with(class)) {
             // connection exceptions; no resources; an operator's intervention such as a shutdown
-            return Self::Unavailable {
-                maybe_done: !code.starts_with("53"),
-            };
+            return Self::Unavailable { maybe_done: !code.starts_with("53") };
         }
         if code == "XX001" || code == "XX002" {
-            return Self::Corrupt {
-                detail: message.to_owned(),
-            };
+            return Self::Corrupt { detail: message.to_owned() };
         }
         match code.parse::<u32>().map(|code| code & 0xff) {
             // busy, locked, read-only, full, cannot open: rolled back by SQLite before it answers
             Ok(5 | 6 | 8 | 13 | 14) => Self::Unavailable { maybe_done: false },
             // interrupted, input/output error
             Ok(9 | 10) => Self::Unavailable { maybe_done: true },
-            Ok(11 | 26) => Self::Corrupt {
-                detail: message.to_owned(),
-            },
+            Ok(11 | 26) => Self::Corrupt { detail: message.to_owned() },
             _ => Self::Refused,
         }
     }

@@ -49,29 +49,19 @@ impl Guard {
     /// Returns an error unless the database belonged to this process when it was last checked.
     pub(super) fn demand(&self) -> Result<(), StoreError> {
         match self {
-            Self::Postgres { is_held, .. } if !is_held.load(Ordering::Acquire) => {
-                Err(postgres_is_taken())
-            }
+            Self::Postgres { is_held, .. } if !is_held.load(Ordering::Acquire) => Err(postgres_is_taken()),
             Self::File(_) | Self::Postgres { .. } => Ok(()),
         }
     }
 
     /// Makes sure that the lock is held, and takes it again after its connection was lost.
     pub(super) async fn check(&self) -> Result<(), StoreError> {
-        let Self::Postgres {
-            connection,
-            is_held,
-        } = self
-        else {
+        let Self::Postgres { connection, is_held } = self else {
             return Ok(());
         };
         let taken = take_advisory_lock(connection).await;
         is_held.store(matches!(taken, Ok(true)), Ordering::Release);
-        if taken? {
-            Ok(())
-        } else {
-            Err(postgres_is_taken())
-        }
+        if taken? { Ok(()) } else { Err(postgres_is_taken()) }
     }
 
     /// Lets the next process in, though other handles to the store may still be about.
@@ -82,10 +72,7 @@ impl Guard {
                 let _ = flock(file, FlockOperation::Unlock);
                 Ok(())
             }
-            Self::Postgres {
-                connection,
-                is_held,
-            } => {
+            Self::Postgres { connection, is_held } => {
                 is_held.store(false, Ordering::Release);
                 Ok(connection.close_by_ref().await?)
             }
@@ -95,32 +82,19 @@ impl Guard {
 
 fn take_file(database: &Path) -> Result<File, StoreError> {
     let path = lock_path(database);
-    let file_error = |source| StoreError::File {
-        path: path.clone(),
-        source,
-    };
+    let file_error = |source| StoreError::File { path: path.clone(), source };
     let mut options = OpenOptions::new();
-    let mut file = options
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(&path)
-        .map_err(file_error)?;
+    let mut file =
+        options.read(true).write(true).create(true).truncate(false).mode(0o600).open(&path).map_err(file_error)?;
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => {}
         Err(Errno::WOULDBLOCK) => {
-            return Err(StoreError::Locked {
-                holder: describe_holder(&path, &mut file),
-            });
+            return Err(StoreError::Locked { holder: describe_holder(&path, &mut file) });
         }
         Err(errno) => return Err(file_error(errno.into())),
     }
     // for people only: the lock is the lock, not what the file says
-    let _ = file
-        .set_len(0)
-        .and_then(|()| writeln!(file, "{}", std::process::id()));
+    let _ = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
     Ok(file)
 }
 
@@ -132,23 +106,15 @@ fn lock_path(database: &Path) -> PathBuf {
 
 fn describe_holder(path: &Path, file: &mut File) -> String {
     let mut process = String::new();
-    let is_number =
-        file.take(16).read_to_string(&mut process).is_ok() && process.trim().parse::<u32>().is_ok();
-    let process = if is_number {
-        format!(" by process {}", process.trim())
-    } else {
-        String::new()
-    };
+    let is_number = file.take(16).read_to_string(&mut process).is_ok() && process.trim().parse::<u32>().is_ok();
+    let process = if is_number { format!(" by process {}", process.trim()) } else { String::new() };
     format!("{} is locked{process}", path.display())
 }
 
 async fn take_postgres(options: PgConnectOptions) -> Result<Guard, StoreError> {
     let connection = connect_postgres(1, options).await?;
     if take_advisory_lock(&connection).await? {
-        Ok(Guard::Postgres {
-            connection,
-            is_held: AtomicBool::new(true),
-        })
+        Ok(Guard::Postgres { connection, is_held: AtomicBool::new(true) })
     } else {
         let _ = connection.close_by_ref().await;
         Err(postgres_is_taken())
@@ -163,7 +129,5 @@ async fn take_advisory_lock(connection: &DatabaseConnection) -> Result<bool, Sto
 }
 
 fn postgres_is_taken() -> StoreError {
-    StoreError::Locked {
-        holder: "an advisory lock in the database is held by another connection".to_owned(),
-    }
+    StoreError::Locked { holder: "an advisory lock in the database is held by another connection".to_owned() }
 }

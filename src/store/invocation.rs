@@ -5,9 +5,7 @@
 
 use entity::invocation::{Column, Entity};
 use sea_orm::sea_query::{Expr, ExprTrait as _, Func, Order, Query};
-use sea_orm::{
-    ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect, UpdateMany,
-};
+use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect, UpdateMany};
 
 use super::{Listed, Page, Store, StoreError, approval};
 
@@ -58,17 +56,9 @@ pub async fn list(store: &Store, filter: &Filter, page: &Page) -> Result<Listed<
             .add(Column::ReceivedAt.lte(received_at))
             .add(Column::ReceivedAt.lt(received_at).or(Column::Id.lt(id)));
     }
-    let newest_first = Entity::find()
-        .filter(wanted)
-        .order_by_desc(Column::ReceivedAt)
-        .order_by_desc(Column::Id);
-    let rows = newest_first
-        .limit(page.rows_to_read())
-        .all(store.reads())
-        .await?;
-    Ok(Listed::cut(rows, page, |row| {
-        (row.received_at, row.id.clone())
-    }))
+    let newest_first = Entity::find().filter(wanted).order_by_desc(Column::ReceivedAt).order_by_desc(Column::Id);
+    let rows = newest_first.limit(page.rows_to_read()).all(store.reads()).await?;
+    Ok(Listed::cut(rows, page, |row| (row.received_at, row.id.clone())))
 }
 
 /// Returns the invocation with that id.
@@ -82,29 +72,17 @@ pub async fn find(store: &Store, id: &str) -> Result<Option<Row>, StoreError> {
 /// decided becomes `cancelled`.
 pub async fn recover(store: &Store, now: i64) -> Result<Recovered, StoreError> {
     let edit = store.begin_edit().await?;
-    let in_flight = end(
-        "unknown",
-        "the gateway stopped while the call was in flight",
-        now,
-    )
-    .filter(Column::State.eq("dispatched"))
-    .exec(edit.connection())
-    .await?;
-    let undecided = end(
-        "cancelled",
-        "the gateway stopped before the call was decided",
-        now,
-    )
-    .filter(Column::State.is_in(["received", "pending"]))
-    .exec(edit.connection())
-    .await?;
+    let in_flight = end("unknown", "the gateway stopped while the call was in flight", now)
+        .filter(Column::State.eq("dispatched"))
+        .exec(edit.connection())
+        .await?;
+    let undecided = end("cancelled", "the gateway stopped before the call was decided", now)
+        .filter(Column::State.is_in(["received", "pending"]))
+        .exec(edit.connection())
+        .await?;
     let approvals = approval::cancel_all(edit.connection(), now).await?;
     edit.commit().await?;
-    Ok(Recovered {
-        unknown: in_flight.rows_affected,
-        cancelled: undecided.rows_affected,
-        approvals,
-    })
+    Ok(Recovered { unknown: in_flight.rows_affected, cancelled: undecided.rows_affected, approvals })
 }
 
 /// Removes up to `rows_max` ended invocations received before `before`, oldest first, and the answered approvals of that
@@ -118,10 +96,7 @@ pub async fn delete_older(store: &Store, before: i64, rows_max: u64) -> Result<u
         .and_where(Column::State.is_not_in(OPEN_STATES))
         .order_by(Column::ReceivedAt, Order::Asc)
         .limit(rows_max);
-    let deleted = Entity::delete_many()
-        .filter(Column::Id.in_subquery(old))
-        .exec(edit.connection())
-        .await?;
+    let deleted = Entity::delete_many().filter(Column::Id.in_subquery(old)).exec(edit.connection()).await?;
     approval::delete_answered(edit.connection(), before).await?;
     edit.commit().await?;
     Ok(deleted.rows_affected)
@@ -144,11 +119,7 @@ fn wanted(filter: &Filter) -> Condition {
         .add_option(filter.until.map(|until| Column::ReceivedAt.lt(until)));
     if let Some(q) = &filter.q {
         let part_of = |column| Func::lower(Expr::col(column)).like(super::part(q));
-        wanted = wanted.add(
-            Condition::any()
-                .add(part_of(Column::Tool))
-                .add(part_of(Column::Arguments)),
-        );
+        wanted = wanted.add(Condition::any().add(part_of(Column::Tool)).add(part_of(Column::Arguments)));
     }
     wanted
 }

@@ -14,9 +14,7 @@ pub type Row = entity::login::Model;
 /// Adds a login.
 pub async fn insert(store: &Store, row: Row) -> Result<(), StoreError> {
     let edit = store.begin_edit().await?;
-    Entity::insert(row.into_active_model())
-        .exec_without_returning(edit.connection())
-        .await?;
+    Entity::insert(row.into_active_model()).exec_without_returning(edit.connection()).await?;
     edit.commit().await
 }
 
@@ -46,13 +44,8 @@ pub async fn delete(store: &Store, digest: &str) -> Result<bool, StoreError> {
 /// Removes logins that have expired at `now`, or were last used before `idle_since`; returns how many.
 pub async fn delete_expired(store: &Store, now: i64, idle_since: i64) -> Result<u64, StoreError> {
     let edit = store.begin_edit().await?;
-    let over = Column::ExpiresAt
-        .lte(now)
-        .or(Column::LastUsedAt.lt(idle_since));
-    let deleted = Entity::delete_many()
-        .filter(over)
-        .exec(edit.connection())
-        .await?;
+    let over = Column::ExpiresAt.lte(now).or(Column::LastUsedAt.lt(idle_since));
+    let deleted = Entity::delete_many().filter(over).exec(edit.connection()).await?;
     edit.commit().await?;
     Ok(deleted.rows_affected)
 }

@@ -26,10 +26,7 @@ impl Page {
     /// Builds the page after `cursor` (or the first one) with `limit` rows, cut to 1–200; 50 when absent.
     #[must_use]
     pub fn new(limit: Option<u32>, cursor: Option<String>) -> Self {
-        Self {
-            limit: limit.unwrap_or(LIMIT_DEFAULT).clamp(1, LIMIT_MAX),
-            cursor,
-        }
+        Self { limit: limit.unwrap_or(LIMIT_DEFAULT).clamp(1, LIMIT_MAX), cursor }
     }
 
     /// Returns how many rows to ask for: one more than is given out, to know whether there is a next page.
@@ -42,12 +39,8 @@ impl Page {
         let Some(cursor) = &self.cursor else {
             return Ok(None);
         };
-        let bytes = URL_SAFE_NO_PAD
-            .decode(cursor)
-            .map_err(|_| StoreError::BadCursor)?;
-        serde_json::from_slice(&bytes)
-            .map(Some)
-            .map_err(|_| StoreError::BadCursor)
+        let bytes = URL_SAFE_NO_PAD.decode(cursor).map_err(|_| StoreError::BadCursor)?;
+        serde_json::from_slice(&bytes).map(Some).map_err(|_| StoreError::BadCursor)
     }
 }
 
@@ -73,13 +66,8 @@ impl<T> Listed<T> {
         let is_more = rows.len() > limit;
         rows.truncate(limit);
         let last_key = rows.last().filter(|_| is_more).map(key);
-        let next_cursor = last_key
-            .and_then(|key| serde_json::to_vec(&key).ok())
-            .map(|key| URL_SAFE_NO_PAD.encode(key));
-        Self {
-            items: rows,
-            next_cursor,
-        }
+        let next_cursor = last_key.and_then(|key| serde_json::to_vec(&key).ok()).map(|key| URL_SAFE_NO_PAD.encode(key));
+        Self { items: rows, next_cursor }
     }
 }
 
@@ -96,24 +84,16 @@ mod tests {
     #[test]
     fn the_next_cursor_holds_the_key_of_the_last_row_given() {
         let page = Page::new(Some(2), None);
-        let listed = Listed::cut(vec![("a", 1), ("b", 2), ("c", 3)], &page, |row| {
-            (row.1, row.0.to_owned())
-        });
+        let listed = Listed::cut(vec![("a", 1), ("b", 2), ("c", 3)], &page, |row| (row.1, row.0.to_owned()));
         assert_eq!(listed.items, [("a", 1), ("b", 2)]);
         let next = Page::new(Some(2), listed.next_cursor);
-        assert_eq!(
-            next.after::<(i32, String)>().unwrap(),
-            Some((2, "b".to_owned()))
-        );
+        assert_eq!(next.after::<(i32, String)>().unwrap(), Some((2, "b".to_owned())));
     }
 
     #[test]
     fn a_cursor_of_another_list_is_refused() {
         let page = Page::new(None, Some(URL_SAFE_NO_PAD.encode("\"name\"")));
-        assert!(matches!(
-            page.after::<(i64, String)>(),
-            Err(StoreError::BadCursor)
-        ));
+        assert!(matches!(page.after::<(i64, String)>(), Err(StoreError::BadCursor)));
         let page = Page::new(None, Some("not base64!".to_owned()));
         assert!(matches!(page.after::<String>(), Err(StoreError::BadCursor)));
     }

@@ -8,8 +8,8 @@ use std::collections::HashMap;
 use entity::rule::{Column, Entity};
 use sea_orm::sea_query::{Expr, ExprTrait as _};
 use sea_orm::{
-    ActiveModelTrait as _, ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel,
-    ModelTrait as _, QueryFilter, QueryOrder,
+    ActiveModelTrait as _, ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, ModelTrait as _, QueryFilter,
+    QueryOrder,
 };
 
 use super::{Edit, Store, StoreError, setting};
@@ -69,11 +69,7 @@ pub async fn load_rule_set(store: &Store) -> Result<Snapshot, StoreError> {
     let default_action = demand_default(setting::find_in(&moment, setting::DEFAULT_ACTION).await?)?;
     let rules = ordered(&moment).await?;
     moment.commit().await?;
-    Ok(Snapshot {
-        revision,
-        default_action,
-        rules,
-    })
+    Ok(Snapshot { revision, default_action, rules })
 }
 
 /// Adds a rule before the rule `before`, or at the end.
@@ -82,26 +78,13 @@ pub async fn insert(store: &Store, new: NewRule, before: Option<&str>) -> Result
     let rules = ordered(edit.connection()).await?;
     let position = match before {
         Some(before) => {
-            rules
-                .iter()
-                .find(|rule| rule.id == before)
-                .ok_or(StoreError::NotFound { what: WHAT })?
-                .position
+            rules.iter().find(|rule| rule.id == before).ok_or(StoreError::NotFound { what: WHAT })?.position
         }
         None => rules.last().map_or(1, |last| last.position + 1),
     };
     move_from(edit.connection(), position, 1).await?;
     let now = clock::now_ms();
-    let NewRule {
-        enabled,
-        action,
-        agents,
-        servers,
-        tools,
-        methods,
-        description,
-        guidance,
-    } = new;
+    let NewRule { enabled, action, agents, servers, tools, methods, description, guidance } = new;
     let row = Row {
         id: super::new_id(),
         position,
@@ -117,9 +100,7 @@ pub async fn insert(store: &Store, new: NewRule, before: Option<&str>) -> Result
         created_at: now,
         updated_at: now,
     };
-    Entity::insert(row.clone().into_active_model())
-        .exec_without_returning(edit.connection())
-        .await?;
+    Entity::insert(row.clone().into_active_model()).exec_without_returning(edit.connection()).await?;
     edit.commit().await?;
     Ok(row)
 }
@@ -143,10 +124,7 @@ pub async fn update<E: From<StoreError>>(
     row.updated_at = clock::now_ms();
     (row.id, row.position, row.created_at) = (old.id, old.position, old.created_at);
     let all_columns = row.clone().into_active_model().reset_all();
-    Entity::update(all_columns)
-        .exec(edit.connection())
-        .await
-        .map_err(StoreError::from)?;
+    Entity::update(all_columns).exec(edit.connection()).await.map_err(StoreError::from)?;
     edit.commit().await?;
     Ok(row)
 }
@@ -164,15 +142,11 @@ pub async fn delete(store: &Store, id: &str) -> Result<Row, StoreError> {
 /// Puts the rules in the order of `ids`, which must be all of them, each once: anything else is a conflict.
 pub async fn reorder(store: &Store, ids: &[String]) -> Result<Vec<Row>, StoreError> {
     let edit = begin(store).await?;
-    let mut rules: HashMap<String, Row> = ordered(edit.connection())
-        .await?
-        .into_iter()
-        .map(|rule| (rule.id.clone(), rule))
-        .collect();
+    let mut rules: HashMap<String, Row> =
+        ordered(edit.connection()).await?.into_iter().map(|rule| (rule.id.clone(), rule)).collect();
     let mut in_order = Vec::with_capacity(ids.len());
     for (position, id) in (1..).zip(ids) {
-        let what =
-            || StoreError::conflict(format!("{id} is named twice, or is not the id of a rule"));
+        let what = || StoreError::conflict(format!("{id} is named twice, or is not the id of a rule"));
         let mut rule = rules.remove(id).ok_or_else(what)?;
         if rule.position != position {
             rule.position = position;
@@ -181,9 +155,7 @@ pub async fn reorder(store: &Store, ids: &[String]) -> Result<Vec<Row>, StoreErr
         in_order.push(rule);
     }
     if let Some(missing) = rules.keys().min() {
-        return Err(StoreError::conflict(format!(
-            "the order leaves out the rule {missing}"
-        )));
+        return Err(StoreError::conflict(format!("the order leaves out the rule {missing}")));
     }
     edit.commit().await?;
     Ok(in_order)
@@ -204,37 +176,21 @@ pub async fn put_default_action(store: &Store, action: &str) -> Result<(), Store
 /// Begins an edit of the rule set and gives the set its next revision, which also makes other edits of it wait.
 async fn begin(store: &Store) -> Result<Edit, StoreError> {
     let edit = store.begin_edit().await?;
-    let revision =
-        parse_revision(setting::find_locked(edit.connection(), setting::RULE_SET_REVISION).await?)?;
-    setting::put_in(
-        edit.connection(),
-        setting::RULE_SET_REVISION,
-        &(revision + 1).to_string(),
-    )
-    .await?;
+    let revision = parse_revision(setting::find_locked(edit.connection(), setting::RULE_SET_REVISION).await?)?;
+    setting::put_in(edit.connection(), setting::RULE_SET_REVISION, &(revision + 1).to_string()).await?;
     Ok(edit)
 }
 
 async fn ordered(connection: &impl ConnectionTrait) -> Result<Vec<Row>, StoreError> {
-    Ok(Entity::find()
-        .order_by_asc(Column::Position)
-        .all(connection)
-        .await?)
+    Ok(Entity::find().order_by_asc(Column::Position).all(connection).await?)
 }
 
 async fn find_in(connection: &impl ConnectionTrait, id: &str) -> Result<Row, StoreError> {
-    Entity::find_by_id(id)
-        .one(connection)
-        .await?
-        .ok_or(StoreError::NotFound { what: WHAT })
+    Entity::find_by_id(id).one(connection).await?.ok_or(StoreError::NotFound { what: WHAT })
 }
 
 /// Moves the rule at `position` and all after it by `step`.
-async fn move_from(
-    connection: &impl ConnectionTrait,
-    position: i32,
-    step: i32,
-) -> Result<(), StoreError> {
+async fn move_from(connection: &impl ConnectionTrait, position: i32, step: i32) -> Result<(), StoreError> {
     let moved = Entity::update_many()
         .col_expr(Column::Position, Expr::col(Column::Position).add(step))
         .filter(Column::Position.gte(position));
@@ -242,28 +198,18 @@ async fn move_from(
     Ok(())
 }
 
-async fn put_position(
-    connection: &impl ConnectionTrait,
-    id: &str,
-    position: i32,
-) -> Result<(), StoreError> {
-    let placed = Entity::update_many()
-        .col_expr(Column::Position, position.into())
-        .filter(Column::Id.eq(id));
+async fn put_position(connection: &impl ConnectionTrait, id: &str, position: i32) -> Result<(), StoreError> {
+    let placed = Entity::update_many().col_expr(Column::Position, position.into()).filter(Column::Id.eq(id));
     placed.exec(connection).await?;
     Ok(())
 }
 
 fn parse_revision(value: Option<String>) -> Result<i64, StoreError> {
     let revision = value.as_deref().and_then(|value| value.parse().ok());
-    revision.ok_or_else(|| StoreError::Corrupt {
-        detail: "the setting rule_set_revision is not a number".to_owned(),
-    })
+    revision.ok_or_else(|| StoreError::Corrupt { detail: "the setting rule_set_revision is not a number".to_owned() })
 }
 
 /// A missing default must not turn into one that allows.
 fn demand_default(value: Option<String>) -> Result<String, StoreError> {
-    value.ok_or_else(|| StoreError::Corrupt {
-        detail: "the setting default_action is missing".to_owned(),
-    })
+    value.ok_or_else(|| StoreError::Corrupt { detail: "the setting default_action is missing".to_owned() })
 }

@@ -21,10 +21,7 @@ pub(super) async fn bring_up(edits: &DatabaseConnection) -> Result<(), StoreErro
     }
     for pending in Migrator::get_pending_migrations(edits).await? {
         let migrated = Migrator::up(edits, Some(1)).await;
-        migrated.map_err(|source| StoreError::Migration {
-            migration: pending.name().to_owned(),
-            source,
-        })?;
+        migrated.map_err(|source| StoreError::Migration { migration: pending.name().to_owned(), source })?;
     }
     Ok(())
 }
@@ -37,8 +34,6 @@ async fn check_pages(edits: &DatabaseConnection) -> Result<(), StoreError> {
     };
     match found.as_deref() {
         Some("ok") => Ok(()),
-        found => Err(StoreError::Corrupt {
-            detail: found.unwrap_or("the check gave no answer").to_owned(),
-        }),
+        found => Err(StoreError::Corrupt { detail: found.unwrap_or("the check gave no answer").to_owned() }),
     }
 }

@@ -5,9 +5,7 @@
 
 use entity::secret::{ActiveModel, Column, Entity};
 use sea_orm::sea_query::OnConflict;
-use sea_orm::{
-    ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder,
-};
+use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder};
 
 use super::{Store, StoreError};
 
@@ -26,38 +24,21 @@ pub struct Change {
 /// Returns all secrets of a server, by slot.
 pub async fn load_all(store: &Store, server_id: &str) -> Result<Vec<Row>, StoreError> {
     let of_server = Entity::find().filter(Column::ServerId.eq(server_id));
-    Ok(of_server
-        .order_by_asc(Column::Field)
-        .all(store.reads())
-        .await?)
+    Ok(of_server.order_by_asc(Column::Field).all(store.reads()).await?)
 }
 
 /// Returns the slots that are filled, of every server: pairs of server id and field, without the envelopes.
 pub async fn list_fields(store: &Store) -> Result<Vec<(String, String)>, StoreError> {
     use sea_orm::QuerySelect;
-    let columns = Entity::find()
-        .select_only()
-        .columns([Column::ServerId, Column::Field]);
-    let ordered = columns
-        .order_by_asc(Column::ServerId)
-        .order_by_asc(Column::Field);
+    let columns = Entity::find().select_only().columns([Column::ServerId, Column::Field]);
+    let ordered = columns.order_by_asc(Column::ServerId).order_by_asc(Column::Field);
     Ok(ordered.into_tuple().all(store.reads()).await?)
 }
 
 /// Applies changes to the secrets of a server that is otherwise left alone, such as a refreshed token.
-pub async fn put_all(
-    store: &Store,
-    server_id: &str,
-    changes: Vec<Change>,
-) -> Result<(), StoreError> {
+pub async fn put_all(store: &Store, server_id: &str, changes: Vec<Change>) -> Result<(), StoreError> {
     let edit = store.begin_edit().await?;
-    apply(
-        edit.connection(),
-        server_id,
-        changes,
-        crate::clock::now_ms(),
-    )
-    .await?;
+    apply(edit.connection(), server_id, changes, crate::clock::now_ms()).await?;
     edit.commit().await
 }
 
@@ -70,21 +51,10 @@ pub(super) async fn apply(
     for Change { field, sealed } in changes {
         match sealed {
             Some(sealed) => {
-                put(
-                    connection,
-                    Row {
-                        server_id: server_id.to_owned(),
-                        field,
-                        sealed,
-                        updated_at: now,
-                    },
-                )
-                .await?
+                put(connection, Row { server_id: server_id.to_owned(), field, sealed, updated_at: now }).await?
             }
             None => {
-                Entity::delete_by_id((server_id.to_owned(), field))
-                    .exec(connection)
-                    .await?;
+                Entity::delete_by_id((server_id.to_owned(), field)).exec(connection).await?;
             }
         }
     }
@@ -101,9 +71,6 @@ async fn put(connection: &impl ConnectionTrait, row: Row) -> Result<(), StoreErr
         sealed: Set(row.sealed),
         updated_at: Set(row.updated_at),
     };
-    Entity::insert(row)
-        .on_conflict(replace)
-        .exec_without_returning(connection)
-        .await?;
+    Entity::insert(row).on_conflict(replace).exec_without_returning(connection).await?;
     Ok(())
 }

@@ -6,8 +6,8 @@
 use entity::server::{Column, Entity};
 use sea_orm::sea_query::{Expr, ExprTrait as _, Func};
 use sea_orm::{
-    ActiveModelTrait as _, ColumnTrait, Condition, ConnectionTrait, EntityTrait, IntoActiveModel,
-    ModelTrait as _, QueryFilter, QueryOrder, QuerySelect,
+    ActiveModelTrait as _, ColumnTrait, Condition, ConnectionTrait, EntityTrait, IntoActiveModel, ModelTrait as _,
+    QueryFilter, QueryOrder, QuerySelect,
 };
 
 use super::{Listed, Page, Store, StoreError, secret};
@@ -61,68 +61,29 @@ pub async fn list(store: &Store, filter: &Filter, page: &Page) -> Result<Listed<
     if let Some(name) = page.after::<String>()? {
         wanted = wanted.add(Column::Name.gt(name));
     }
-    let rows = Entity::find()
-        .filter(wanted)
-        .order_by_asc(Column::Name)
-        .limit(page.rows_to_read());
-    Ok(Listed::cut(rows.all(store.reads()).await?, page, |row| {
-        row.name.clone()
-    }))
+    let rows = Entity::find().filter(wanted).order_by_asc(Column::Name).limit(page.rows_to_read());
+    Ok(Listed::cut(rows.all(store.reads()).await?, page, |row| row.name.clone()))
 }
 
 /// Returns every server, by name.
 pub async fn load_all(store: &Store) -> Result<Vec<Row>, StoreError> {
-    Ok(Entity::find()
-        .order_by_asc(Column::Name)
-        .all(store.reads())
-        .await?)
+    Ok(Entity::find().order_by_asc(Column::Name).all(store.reads()).await?)
 }
 
 /// Returns the server of that name.
 pub async fn find(store: &Store, name: &str) -> Result<Option<Row>, StoreError> {
-    Ok(Entity::find()
-        .filter(Column::Name.eq(name))
-        .one(store.reads())
-        .await?)
+    Ok(Entity::find().filter(Column::Name.eq(name)).one(store.reads()).await?)
 }
 
 /// Registers a server with its secrets. A name that is taken is a conflict.
-pub async fn insert(
-    store: &Store,
-    new: NewServer,
-    secrets: Vec<secret::Change>,
-) -> Result<Row, StoreError> {
+pub async fn insert(store: &Store, new: NewServer, secrets: Vec<secret::Change>) -> Result<Row, StoreError> {
     let now = clock::now_ms();
-    let NewServer {
-        id,
-        name,
-        mode,
-        enabled,
-        command,
-        args,
-        cwd,
-        shared,
-    } = new;
-    let row = Row {
-        id,
-        name,
-        mode,
-        enabled,
-        command,
-        args,
-        cwd,
-        shared,
-        revision: 1,
-        created_at: now,
-        updated_at: now,
-    };
+    let NewServer { id, name, mode, enabled, command, args, cwd, shared } = new;
+    let row =
+        Row { id, name, mode, enabled, command, args, cwd, shared, revision: 1, created_at: now, updated_at: now };
     let edit = store.begin_edit().await?;
-    let inserted = Entity::insert(row.clone().into_active_model())
-        .exec_without_returning(edit.connection())
-        .await;
-    inserted.map_err(|error| {
-        StoreError::from(error).or_taken(|| format!("a server named {} exists", row.name))
-    })?;
+    let inserted = Entity::insert(row.clone().into_active_model()).exec_without_returning(edit.connection()).await;
+    inserted.map_err(|error| StoreError::from(error).or_taken(|| format!("a server named {} exists", row.name)))?;
     secret::apply(edit.connection(), &row.id, secrets, now).await?;
     edit.commit().await?;
     Ok(row)
@@ -147,10 +108,7 @@ pub async fn update<E: From<StoreError>>(
     row.updated_at = clock::now_ms();
     (row.id, row.name, row.mode, row.created_at) = (old.id, old.name, old.mode, old.created_at);
     let all_columns = row.clone().into_active_model().reset_all();
-    Entity::update(all_columns)
-        .exec(edit.connection())
-        .await
-        .map_err(StoreError::from)?;
+    Entity::update(all_columns).exec(edit.connection()).await.map_err(StoreError::from)?;
     secret::apply(edit.connection(), &row.id, secrets, row.updated_at).await?;
     edit.commit().await?;
     Ok(row)
@@ -166,11 +124,6 @@ pub async fn delete(store: &Store, name: &str) -> Result<Row, StoreError> {
 }
 
 async fn find_locked(connection: &impl ConnectionTrait, name: &str) -> Result<Row, StoreError> {
-    let named = Entity::find()
-        .filter(Column::Name.eq(name))
-        .lock_exclusive();
-    named
-        .one(connection)
-        .await?
-        .ok_or(StoreError::NotFound { what: WHAT })
+    let named = Entity::find().filter(Column::Name.eq(name)).lock_exclusive();
+    named.one(connection).await?.ok_or(StoreError::NotFound { what: WHAT })
 }

@@ -33,57 +33,26 @@ pub async fn put(store: &Store, key: &str, value: &str) -> Result<(), StoreError
 /// Sets a setting unless it is there, and returns the value that holds afterwards.
 pub async fn put_if_absent(store: &Store, key: &str, value: &str) -> Result<String, StoreError> {
     let edit = store.begin_edit().await?;
-    let row = ActiveModel {
-        key: Set(key.to_owned()),
-        value: Set(value.to_owned()),
-    };
+    let row = ActiveModel { key: Set(key.to_owned()), value: Set(value.to_owned()) };
     let keep = OnConflict::column(Column::Key).do_nothing().to_owned();
-    Entity::insert(row)
-        .on_conflict(keep)
-        .exec_without_returning(edit.connection())
-        .await?;
+    Entity::insert(row).on_conflict(keep).exec_without_returning(edit.connection()).await?;
     let kept = find_in(edit.connection(), key).await?;
     edit.commit().await?;
     Ok(kept.unwrap_or_else(|| value.to_owned()))
 }
 
-pub(super) async fn find_in(
-    connection: &impl ConnectionTrait,
-    key: &str,
-) -> Result<Option<String>, StoreError> {
-    Ok(Entity::find_by_id(key)
-        .one(connection)
-        .await?
-        .map(|row| row.value))
+pub(super) async fn find_in(connection: &impl ConnectionTrait, key: &str) -> Result<Option<String>, StoreError> {
+    Ok(Entity::find_by_id(key).one(connection).await?.map(|row| row.value))
 }
 
 /// Reads a setting and keeps others from changing it until the transaction ends.
-pub(super) async fn find_locked(
-    connection: &impl ConnectionTrait,
-    key: &str,
-) -> Result<Option<String>, StoreError> {
-    Ok(Entity::find_by_id(key)
-        .lock_exclusive()
-        .one(connection)
-        .await?
-        .map(|row| row.value))
+pub(super) async fn find_locked(connection: &impl ConnectionTrait, key: &str) -> Result<Option<String>, StoreError> {
+    Ok(Entity::find_by_id(key).lock_exclusive().one(connection).await?.map(|row| row.value))
 }
 
-pub(super) async fn put_in(
-    connection: &impl ConnectionTrait,
-    key: &str,
-    value: &str,
-) -> Result<(), StoreError> {
-    let row = ActiveModel {
-        key: Set(key.to_owned()),
-        value: Set(value.to_owned()),
-    };
-    let replace = OnConflict::column(Column::Key)
-        .update_column(Column::Value)
-        .to_owned();
-    Entity::insert(row)
-        .on_conflict(replace)
-        .exec_without_returning(connection)
-        .await?;
+pub(super) async fn put_in(connection: &impl ConnectionTrait, key: &str, value: &str) -> Result<(), StoreError> {
+    let row = ActiveModel { key: Set(key.to_owned()), value: Set(value.to_owned()) };
+    let replace = OnConflict::column(Column::Key).update_column(Column::Value).to_owned();
+    Entity::insert(row).on_conflict(replace).exec_without_returning(connection).await?;
     Ok(())
 }

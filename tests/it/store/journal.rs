@@ -24,10 +24,7 @@ on_both_databases!(
 );
 
 fn entry(invocation: invocation::Row) -> Entry {
-    Entry {
-        invocation,
-        approval: None,
-    }
+    Entry { invocation, approval: None }
 }
 
 fn outcome(id: &str, state: State) -> Outcome {
@@ -44,10 +41,7 @@ fn outcome(id: &str, state: State) -> Outcome {
 }
 
 async fn find(store: &Store, id: &str) -> invocation::Row {
-    invocation::find(store, id)
-        .await
-        .unwrap()
-        .expect("a recorded invocation")
+    invocation::find(store, id).await.unwrap().expect("a recorded invocation")
 }
 
 async fn every_field_comes_back_as_it_was_recorded(database: Database) {
@@ -70,24 +64,12 @@ async fn every_field_comes_back_as_it_was_recorded(database: Database) {
     let bare = sample::invocation("received");
     for row in [&full, &bare] {
         let receipt = journal.record(entry(row.clone())).await.unwrap();
-        assert_eq!(
-            (receipt.invocation_id(), receipt.state().as_str()),
-            (row.id.as_str(), row.state.as_str())
-        );
+        assert_eq!((receipt.invocation_id(), receipt.state().as_str()), (row.id.as_str(), row.state.as_str()));
         assert_eq!(&find(&store, &row.id).await, row);
     }
     let (invocation, approval) = sample::question(9_000);
-    let _receipt = journal
-        .record(Entry {
-            invocation,
-            approval: Some(approval.clone()),
-        })
-        .await
-        .unwrap();
-    assert_eq!(
-        approval::find(&store, &approval.id).await.unwrap(),
-        Some(approval.clone())
-    );
+    let _receipt = journal.record(Entry { invocation, approval: Some(approval.clone()) }).await.unwrap();
+    assert_eq!(approval::find(&store, &approval.id).await.unwrap(), Some(approval.clone()));
     let mut approved = Transition::new(&approval.invocation_id, State::Pending, State::Dispatched);
     approved.arguments = Some(("{\"a\":2}".to_owned(), "sha256:02".to_owned()));
     approved.decided_by = Some("person".to_owned());
@@ -98,41 +80,19 @@ async fn every_field_comes_back_as_it_was_recorded(database: Database) {
     ended.error = Some("reset".to_owned());
     journal.finish(ended).await.map(drop).unwrap();
     let row = find(&store, &approval.invocation_id).await;
-    let texts = [&row.arguments, &row.decided_by, &row.error, &row.tool]
-        .map(|text| text.as_deref().unwrap());
+    let texts = [&row.arguments, &row.decided_by, &row.error, &row.tool].map(|text| text.as_deref().unwrap());
     assert_eq!(texts, ["{\"a\":2}", "person", "reset", "add"]);
-    let times = [
-        row.decided_at,
-        row.dispatched_at,
-        row.finished_at,
-        row.upstream_us,
-        row.overhead_us,
-        Some(row.received_at),
-    ];
-    assert_eq!(
-        times.map(Option::unwrap),
-        [1_500, 1_501, 2_000, 300, 40, 1_000]
-    );
-    assert_eq!(
-        (
-            row.state.as_str(),
-            row.is_error,
-            row.arguments_digest.as_str()
-        ),
-        ("failed", Some(false), "sha256:02")
-    );
+    let times =
+        [row.decided_at, row.dispatched_at, row.finished_at, row.upstream_us, row.overhead_us, Some(row.received_at)];
+    assert_eq!(times.map(Option::unwrap), [1_500, 1_501, 2_000, 300, 40, 1_000]);
+    assert_eq!((row.state.as_str(), row.is_error, row.arguments_digest.as_str()), ("failed", Some(false), "sha256:02"));
 }
 
 async fn of_64_callers_at_once_every_call_is_recorded_and_ended_right(database: Database) {
     const CALLS: usize = 40;
     let store = database.open().await;
     let journal = Journal::start(store.clone());
-    let states = [
-        State::Completed,
-        State::Failed,
-        State::Unknown,
-        State::Cancelled,
-    ];
+    let states = [State::Completed, State::Failed, State::Unknown, State::Cancelled];
     let callers = (0..64).map(|caller| {
         let (journal, store) = (journal.clone(), store.clone());
         tokio::spawn(async move {
@@ -157,25 +117,14 @@ async fn of_64_callers_at_once_every_call_is_recorded_and_ended_right(database: 
             ended
         })
     });
-    let ended: Vec<_> = join_all(callers)
-        .await
-        .into_iter()
-        .flat_map(Result::unwrap)
-        .collect();
+    let ended: Vec<_> = join_all(callers).await.into_iter().flat_map(Result::unwrap).collect();
     journal.close().await;
     assert_eq!(ended.len(), 64 * CALLS);
     for (id, state, call) in ended {
         let row = find(&store, &id).await;
         assert_eq!(row.state, state.as_str());
-        assert_eq!(
-            (row.finished_at, row.upstream_us, row.overhead_us),
-            (Some(2_000), Some(300), Some(40))
-        );
-        let bytes = if call == 7 {
-            2 * RESULT_BYTES_MAX
-        } else {
-            row.result.as_ref().unwrap().len()
-        };
+        assert_eq!((row.finished_at, row.upstream_us, row.overhead_us), (Some(2_000), Some(300), Some(40)));
+        let bytes = if call == 7 { 2 * RESULT_BYTES_MAX } else { row.result.as_ref().unwrap().len() };
         assert_eq!(row.result_bytes, Some(i64::try_from(bytes).unwrap()));
         if call == 7 {
             assert_eq!(row.result.unwrap(), "é".repeat(RESULT_BYTES_MAX / 2));
@@ -194,15 +143,8 @@ async fn one_row_that_is_refused_does_not_sink_the_others(database: Database) {
     let mut all = rows.clone();
     all.insert(25, taken);
     let recorded = join_all(all.into_iter().map(|row| journal.record(entry(row)))).await;
-    let refused: Vec<_> = recorded
-        .iter()
-        .enumerate()
-        .filter(|(_, receipt)| receipt.is_err())
-        .collect();
-    assert!(
-        matches!(refused.as_slice(), [(25, Err(error))] if error.kind() == "conflict"),
-        "{refused:?}"
-    );
+    let refused: Vec<_> = recorded.iter().enumerate().filter(|(_, receipt)| receipt.is_err()).collect();
+    assert!(matches!(refused.as_slice(), [(25, Err(error))] if error.kind() == "conflict"), "{refused:?}");
     for row in rows {
         assert_eq!(find(&store, &row.id).await, row);
     }
@@ -213,19 +155,9 @@ async fn of_two_moves_from_the_same_state_one_wins(database: Database) {
     let journal = Journal::start(store.clone());
     let (invocation, approval) = sample::question(9_000);
     let id = invocation.id.clone();
-    let _receipt = journal
-        .record(Entry {
-            invocation,
-            approval: Some(approval),
-        })
-        .await
-        .unwrap();
+    let _receipt = journal.record(Entry { invocation, approval: Some(approval) }).await.unwrap();
     let moves = (0..100).map(|index| {
-        let to = if index % 2 == 0 {
-            State::Dispatched
-        } else {
-            State::Cancelled
-        };
+        let to = if index % 2 == 0 { State::Dispatched } else { State::Cancelled };
         journal.advance(Transition::new(&id, State::Pending, to))
     });
     let (won, lost): (Vec<_>, Vec<_>) = join_all(moves).await.into_iter().partition(Result::is_ok);
@@ -235,17 +167,12 @@ async fn of_two_moves_from_the_same_state_one_wins(database: Database) {
     assert_eq!(find(&store, &id).await.state, state.as_str());
     for error in lost {
         let error = error.unwrap_err();
-        let is_explained = matches!(error, JournalError::Elsewhere { expected: State::Pending, found } if found == Some(state));
+        let is_explained =
+            matches!(error, JournalError::Elsewhere { expected: State::Pending, found } if found == Some(state));
         assert!(is_explained, "{error}");
     }
-    let gone = journal
-        .advance(Transition::new("no id", State::Pending, State::Denied))
-        .await
-        .unwrap_err();
-    assert_eq!(
-        gone.to_string(),
-        "the invocation is not recorded and not pending"
-    );
+    let gone = journal.advance(Transition::new("no id", State::Pending, State::Denied)).await.unwrap_err();
+    assert_eq!(gone.to_string(), "the invocation is not recorded and not pending");
 }
 
 async fn an_illegal_move_does_not_reach_the_database(database: Database) {
@@ -253,24 +180,13 @@ async fn an_illegal_move_does_not_reach_the_database(database: Database) {
     let journal = Journal::start(store.clone());
     let row = sample::invocation("denied");
     let _receipt = journal.record(entry(row.clone())).await.unwrap();
-    let backwards = journal
-        .advance(Transition::new(&row.id, State::Denied, State::Dispatched))
-        .await;
+    let backwards = journal.advance(Transition::new(&row.id, State::Denied, State::Dispatched)).await;
     assert!(matches!(backwards, Err(JournalError::IllegalMove { .. })));
     let outcome = journal.finish(outcome(&row.id, State::Completed)).await;
-    assert!(matches!(
-        outcome,
-        Err(JournalError::Elsewhere {
-            found: Some(State::Denied),
-            ..
-        })
-    ));
+    assert!(matches!(outcome, Err(JournalError::Elsewhere { found: Some(State::Denied), .. })));
     for state in ["completed", "expired", "unknown", "pending", "nonsense"] {
         let refused = journal.record(entry(sample::invocation(state))).await;
-        assert!(
-            matches!(refused, Err(JournalError::BadEntry { .. })),
-            "{state}"
-        );
+        assert!(matches!(refused, Err(JournalError::BadEntry { .. })), "{state}");
     }
     assert_eq!(find(&store, &row.id).await, row);
 }
@@ -285,67 +201,32 @@ async fn a_name_with_nul_does_not_cost_the_record(database: Database) {
     ended.error = Some("\0".to_owned());
     journal.finish(ended).await.map(drop).unwrap();
     let row = find(&store, &row.id).await;
-    assert_eq!(
-        (row.tool.as_deref(), row.error.as_deref()),
-        (Some("a\u{fffd}b"), Some("\u{fffd}"))
-    );
+    assert_eq!((row.tool.as_deref(), row.error.as_deref()), (Some("a\u{fffd}b"), Some("\u{fffd}")));
 }
 
 async fn a_restart_ends_what_was_open(database: Database) {
     let store = database.open().await;
     let journal = Journal::start(store.clone());
     let (waiting, question) = sample::question(9_000);
-    let (ended, open) = (
-        sample::invocation("denied"),
-        [
-            sample::invocation("dispatched"),
-            sample::invocation("received"),
-        ],
-    );
-    let _receipt = journal
-        .record(Entry {
-            invocation: waiting.clone(),
-            approval: Some(question.clone()),
-        })
-        .await
-        .unwrap();
+    let (ended, open) =
+        (sample::invocation("denied"), [sample::invocation("dispatched"), sample::invocation("received")]);
+    let _receipt =
+        journal.record(Entry { invocation: waiting.clone(), approval: Some(question.clone()) }).await.unwrap();
     for row in open.iter().chain([&ended]) {
         let _receipt = journal.record(entry(row.clone())).await.unwrap();
     }
     let recovered = invocation::recover(&store, 3_000).await.unwrap();
-    assert_eq!(
-        (recovered.unknown, recovered.cancelled, recovered.approvals),
-        (1, 2, 1)
-    );
+    assert_eq!((recovered.unknown, recovered.cancelled, recovered.approvals), (1, 2, 1));
     let in_flight = find(&store, &open[0].id).await;
-    assert_eq!(
-        (in_flight.state.as_str(), in_flight.finished_at),
-        ("unknown", Some(3_000))
-    );
-    assert_eq!(
-        in_flight.error.as_deref(),
-        Some("the gateway stopped while the call was in flight")
-    );
+    assert_eq!((in_flight.state.as_str(), in_flight.finished_at), ("unknown", Some(3_000)));
+    assert_eq!(in_flight.error.as_deref(), Some("the gateway stopped while the call was in flight"));
     for undecided in [&open[1].id, &waiting.id] {
         let row = find(&store, undecided).await;
-        assert_eq!(
-            (row.state.as_str(), row.finished_at),
-            ("cancelled", Some(3_000))
-        );
+        assert_eq!((row.state.as_str(), row.finished_at), ("cancelled", Some(3_000)));
     }
-    assert_eq!(
-        approval::find(&store, &question.id)
-            .await
-            .unwrap()
-            .unwrap()
-            .status,
-        "cancelled"
-    );
+    assert_eq!(approval::find(&store, &question.id).await.unwrap().unwrap().status, "cancelled");
     assert_eq!(find(&store, &ended.id).await, ended);
-    assert_eq!(
-        invocation::recover(&store, 4_000).await.unwrap(),
-        invocation::Recovered::default()
-    );
+    assert_eq!(invocation::recover(&store, 4_000).await.unwrap(), invocation::Recovered::default());
 }
 
 async fn the_list_is_filtered_and_paged_newest_first(database: Database) {
@@ -353,11 +234,7 @@ async fn the_list_is_filtered_and_paged_newest_first(database: Database) {
     let journal = Journal::start(store.clone());
     let mut rows = Vec::new();
     for index in 0..10 {
-        let mut row = sample::invocation(if index % 2 == 0 {
-            "dispatched"
-        } else {
-            "denied"
-        });
+        let mut row = sample::invocation(if index % 2 == 0 { "dispatched" } else { "denied" });
         // pairs arrive in the same millisecond
         row.received_at = 1_000 + index / 2;
         row.agent = format!("agent {}", index % 3);
@@ -365,9 +242,7 @@ async fn the_list_is_filtered_and_paged_newest_first(database: Database) {
         let _receipt = journal.record(entry(row.clone())).await.unwrap();
         rows.insert(0, row);
     }
-    let list = async |filter: invocation::Filter, page: Page| {
-        invocation::list(&store, &filter, &page).await.unwrap()
-    };
+    let list = async |filter: invocation::Filter, page: Page| invocation::list(&store, &filter, &page).await.unwrap();
     let mut seen = Vec::new();
     let mut cursor = None;
     loop {
@@ -381,62 +256,14 @@ async fn the_list_is_filtered_and_paged_newest_first(database: Database) {
     assert_eq!(seen, rows);
     let count = async |filter: invocation::Filter| list(filter, Page::default()).await.items.len();
     let default = invocation::Filter::default;
+    assert_eq!(count(invocation::Filter { agent: Some("agent 0".to_owned()), ..default() }).await, 4);
+    assert_eq!(count(invocation::Filter { state: Some("denied".to_owned()), ..default() }).await, 5);
+    assert_eq!(count(invocation::Filter { decision: Some("deny".to_owned()), ..default() }).await, 0);
+    assert_eq!(count(invocation::Filter { since: Some(1_001), until: Some(1_003), ..default() }).await, 4);
+    assert_eq!(count(invocation::Filter { q: Some("number\":7".to_owned()), ..default() }).await, 1);
+    assert_eq!(count(invocation::Filter { q: Some("7%".to_owned()), ..default() }).await, 1);
     assert_eq!(
-        count(invocation::Filter {
-            agent: Some("agent 0".to_owned()),
-            ..default()
-        })
-        .await,
-        4
-    );
-    assert_eq!(
-        count(invocation::Filter {
-            state: Some("denied".to_owned()),
-            ..default()
-        })
-        .await,
-        5
-    );
-    assert_eq!(
-        count(invocation::Filter {
-            decision: Some("deny".to_owned()),
-            ..default()
-        })
-        .await,
-        0
-    );
-    assert_eq!(
-        count(invocation::Filter {
-            since: Some(1_001),
-            until: Some(1_003),
-            ..default()
-        })
-        .await,
-        4
-    );
-    assert_eq!(
-        count(invocation::Filter {
-            q: Some("number\":7".to_owned()),
-            ..default()
-        })
-        .await,
-        1
-    );
-    assert_eq!(
-        count(invocation::Filter {
-            q: Some("7%".to_owned()),
-            ..default()
-        })
-        .await,
-        1
-    );
-    assert_eq!(
-        count(invocation::Filter {
-            q: Some("ADD".to_owned()),
-            tool: Some("add".to_owned()),
-            ..default()
-        })
-        .await,
+        count(invocation::Filter { q: Some("ADD".to_owned()), tool: Some("add".to_owned()), ..default() }).await,
         10
     );
 }
@@ -444,29 +271,14 @@ async fn the_list_is_filtered_and_paged_newest_first(database: Database) {
 async fn old_ended_calls_can_be_removed(database: Database) {
     let store = database.open().await;
     let journal = Journal::start(store.clone());
-    for (index, state) in [
-        (0, "denied"),
-        (1, "dispatched"),
-        (2, "denied"),
-        (3, "denied"),
-        (4, "denied"),
-    ] {
+    for (index, state) in [(0, "denied"), (1, "dispatched"), (2, "denied"), (3, "denied"), (4, "denied")] {
         let mut row = sample::invocation(state);
         row.received_at = index;
         let _receipt = journal.record(entry(row)).await.unwrap();
     }
     assert_eq!(invocation::delete_older(&store, 4, 2).await.unwrap(), 2);
-    let listed = invocation::list(&store, &invocation::Filter::default(), &Page::default())
-        .await
-        .unwrap();
-    assert_eq!(
-        listed
-            .items
-            .iter()
-            .map(|row| row.received_at)
-            .collect::<Vec<_>>(),
-        [4, 3, 1]
-    );
+    let listed = invocation::list(&store, &invocation::Filter::default(), &Page::default()).await.unwrap();
+    assert_eq!(listed.items.iter().map(|row| row.received_at).collect::<Vec<_>>(), [4, 3, 1]);
     assert_eq!(invocation::delete_older(&store, 4, 2).await.unwrap(), 1);
 }
 
@@ -483,9 +295,7 @@ async fn closing_writes_what_is_queued(database: Database) {
     for row in &rows {
         assert_eq!(find(&store, &row.id).await.state, "completed");
     }
-    let late = journal
-        .record(entry(sample::invocation("dispatched")))
-        .await;
+    let late = journal.record(entry(sample::invocation("dispatched"))).await;
     assert!(matches!(late, Err(JournalError::Closed)));
     let late = journal.finish(outcome(&rows[0].id, State::Completed)).await;
     assert!(matches!(late, Err(JournalError::Closed)));
@@ -507,16 +317,9 @@ async fn an_outage_refuses_calls_and_keeps_outcomes(
     let error = journal.record(entry(refused.clone())).await.unwrap_err();
     assert!(error.is_retryable(), "{error}");
     let started = std::time::Instant::now();
-    let error = journal
-        .record(entry(sample::invocation("dispatched")))
-        .await
-        .unwrap_err();
+    let error = journal.record(entry(sample::invocation("dispatched"))).await.unwrap_err();
     assert!(error.is_retryable(), "{error}");
-    assert!(
-        started.elapsed() < Duration::from_secs(7),
-        "a call waits {:?} for a refusal",
-        started.elapsed()
-    );
+    assert!(started.elapsed() < Duration::from_secs(7), "a call waits {:?} for a refusal", started.elapsed());
     assert!(journal.load().kept >= 1);
     give_back().await;
     assert_eq!(writing.await.unwrap().state(), State::Completed);
@@ -536,8 +339,7 @@ async fn while_another_holds_the_file_calls_are_refused_and_outcomes_kept() {
     let holder = sea_orm::Database::connect(database.url()).await.unwrap();
     let run = async |sql: &str| drop(holder.execute_unprepared(sql).await.unwrap());
     let take_away = async || run("BEGIN EXCLUSIVE").await;
-    an_outage_refuses_calls_and_keeps_outcomes(&store, take_away, async || run("ROLLBACK").await)
-        .await;
+    an_outage_refuses_calls_and_keeps_outcomes(&store, take_away, async || run("ROLLBACK").await).await;
 }
 
 #[tokio::test]
@@ -546,16 +348,11 @@ async fn while_the_server_takes_no_connections_calls_are_refused_and_outcomes_ke
     let store = database.open().await;
     let (server, name) = database.url().rsplit_once('/').unwrap();
     let name = name.split_once('?').unwrap().0;
-    let admin = sea_orm::Database::connect(format!("{server}/postgres?sslmode=disable"))
-        .await
-        .unwrap();
+    let admin = sea_orm::Database::connect(format!("{server}/postgres?sslmode=disable")).await.unwrap();
     let run = async |sql: String| drop(admin.execute_unprepared(&sql).await.unwrap());
     let take_away = async || {
         run(format!("ALTER DATABASE {name} ALLOW_CONNECTIONS false")).await;
-        run(format!(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
-        ))
-        .await;
+        run(format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")).await;
     };
     let give_back = async || run(format!("ALTER DATABASE {name} ALLOW_CONNECTIONS true")).await;
     an_outage_refuses_calls_and_keeps_outcomes(&store, take_away, give_back).await;

@@ -18,20 +18,14 @@ impl Database {
     /// An SQLite file that is not made yet.
     pub async fn sqlite() -> Self {
         let folder = tempfile::tempdir().expect("a folder for the test");
-        let url = format!(
-            "sqlite:{}?mode=rwc",
-            folder.path().join("atryum.db").display()
-        );
+        let url = format!("sqlite:{}?mode=rwc", folder.path().join("atryum.db").display());
         Self { url, folder }
     }
 
     /// An empty PostgreSQL database in the cluster of this process.
     pub async fn postgres() -> Self {
         let url = postgres::create_database().await;
-        Self {
-            url,
-            folder: tempfile::tempdir().expect("a folder for the test"),
-        }
+        Self { url, folder: tempfile::tempdir().expect("a folder for the test") }
     }
 
     pub fn url(&self) -> &str {
@@ -54,13 +48,8 @@ impl Database {
     /// Runs SQL beside the store, as another release or a careless person would.
     pub async fn run(&self, sql: &str) {
         use sea_orm::ConnectionTrait as _;
-        let connection = sea_orm::Database::connect(&self.url)
-            .await
-            .expect("a connection");
-        connection
-            .execute_unprepared(sql)
-            .await
-            .expect("the statement to run");
+        let connection = sea_orm::Database::connect(&self.url).await.expect("a connection");
+        connection.execute_unprepared(sql).await.expect("the statement to run");
         connection.close().await.expect("the connection to close");
     }
 }

@@ -44,10 +44,7 @@ pub async fn create_database() -> String {
     let cluster = CLUSTER.get_or_init(Cluster::start);
     let name = format!("test_{}", cluster.databases.fetch_add(1, Ordering::Relaxed));
     let connection = cluster.connect().await;
-    connection
-        .execute_unprepared(&format!("CREATE DATABASE {name}"))
-        .await
-        .expect("a new database");
+    connection.execute_unprepared(&format!("CREATE DATABASE {name}")).await.expect("a new database");
     connection.close().await.expect("the connection to close");
     cluster.url(&name)
 }
@@ -55,59 +52,27 @@ pub async fn create_database() -> String {
 impl Cluster {
     fn start() -> Self {
         let programs = find_programs();
-        let folder = tempfile::Builder::new()
-            .prefix("atryum-postgres-")
-            .tempdir()
-            .expect("a folder")
-            .keep();
+        let folder = tempfile::Builder::new().prefix("atryum-postgres-").tempdir().expect("a folder").keep();
         let account = account();
         if let Some(account) = &account {
             let (user, group) = (account.uid.as_raw(), account.gid.as_raw());
             chown(&folder, Some(user), Some(group)).expect("the folder to be given away");
         }
         let mut initdb = command(&programs.join("initdb"), account.as_ref(), &folder);
-        initdb.args([
-            "--auth=trust",
-            "--username=atryum",
-            "--no-sync",
-            "--locale=C",
-            "--encoding=UTF8",
-            "--pgdata",
-        ]);
-        let made = initdb
-            .arg(folder.join("data"))
-            .output()
-            .expect("initdb to run");
-        assert!(
-            made.status.success(),
-            "initdb failed: {}",
-            String::from_utf8_lossy(&made.stderr)
-        );
+        initdb.args(["--auth=trust", "--username=atryum", "--no-sync", "--locale=C", "--encoding=UTF8", "--pgdata"]);
+        let made = initdb.arg(folder.join("data")).output().expect("initdb to run");
+        assert!(made.status.success(), "initdb failed: {}", String::from_utf8_lossy(&made.stderr));
 
         let port = free_port();
         let mut shell = command(Path::new("/bin/sh"), account.as_ref(), &folder);
-        shell
-            .args(["-c", RUN_UNTIL_STDIN_CLOSES, "sh"])
-            .args([&programs, &folder])
-            .arg(port.to_string());
-        let shell = shell
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .process_group(0);
+        shell.args(["-c", RUN_UNTIL_STDIN_CLOSES, "sh"]).args([&programs, &folder]).arg(port.to_string());
+        let shell = shell.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
         let shell = shell.spawn().expect("a shell");
-        Self {
-            port,
-            databases: AtomicU32::new(0),
-            _shell: shell,
-        }
+        Self { port, databases: AtomicU32::new(0), _shell: shell }
     }
 
     fn url(&self, database: &str) -> String {
-        format!(
-            "postgres://atryum@127.0.0.1:{}/{database}?sslmode=disable",
-            self.port
-        )
+        format!("postgres://atryum@127.0.0.1:{}/{database}?sslmode=disable", self.port)
     }
 
     async fn connect(&self) -> DatabaseConnection {
@@ -115,10 +80,7 @@ impl Cluster {
         loop {
             match sea_orm::Database::connect(self.url("postgres")).await {
                 Ok(connection) => return connection,
-                Err(error) => assert!(
-                    Instant::now() < give_up_at,
-                    "the cluster does not start: {error}"
-                ),
+                Err(error) => assert!(Instant::now() < give_up_at, "the cluster does not start: {error}"),
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
@@ -128,11 +90,7 @@ impl Cluster {
 /// PostgreSQL refuses to run as root, so root runs it as somebody else.
 fn account() -> Option<User> {
     let find = |name| User::from_name(name).ok().flatten();
-    geteuid().is_root().then(|| {
-        find("postgres")
-            .or_else(|| find("nobody"))
-            .expect("an account to run PostgreSQL as")
-    })
+    geteuid().is_root().then(|| find("postgres").or_else(|| find("nobody")).expect("an account to run PostgreSQL as"))
 }
 
 fn command(program: &Path, account: Option<&User>, folder: &Path) -> Command {
@@ -146,22 +104,12 @@ fn command(program: &Path, account: Option<&User>, folder: &Path) -> Command {
 
 /// Looks where Debian puts each version, then in the path.
 fn find_programs() -> PathBuf {
-    let versions = std::fs::read_dir("/usr/lib/postgresql")
-        .into_iter()
-        .flatten()
-        .flatten();
+    let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let version = |path: &PathBuf| path.file_name()?.to_str()?.parse::<u32>().ok();
-    let newest = versions
-        .map(|entry| entry.path())
-        .max_by_key(version)
-        .map(|path| path.join("bin"));
+    let newest = versions.map(|entry| entry.path()).max_by_key(version).map(|path| path.join("bin"));
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let has_programs =
-        |folder: &PathBuf| folder.join("initdb").exists() && folder.join("postgres").exists();
-    let found = newest
-        .into_iter()
-        .chain(std::env::split_paths(&path))
-        .find(has_programs);
+    let has_programs = |folder: &PathBuf| folder.join("initdb").exists() && folder.join("postgres").exists();
+    let found = newest.into_iter().chain(std::env::split_paths(&path)).find(has_programs);
     found.expect("PostgreSQL's initdb in /usr/lib/postgresql/*/bin or in the path: install the package `postgresql`")
 }
 
