@@ -1,4 +1,23 @@
-//! Atryum, a permissions gateway for the Model Context Protocol.
+//! Atryum: a permissions gateway for the Model Context Protocol.
 
+pub mod backoff;
 pub mod child;
+pub mod clock;
 pub mod guard;
+pub mod journal;
+pub mod mcp;
+pub mod metrics;
+pub mod store;
+pub mod supervision;
+
+/// An error and its causes on one line, for a log or an operator.
+#[must_use]
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text = format!("{text}: {inner}");
+        cause = inner.source();
+    }
+    text
+}

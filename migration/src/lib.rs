@@ -1,1 +1,28 @@
+//! The schema, step by step.
+//!
+//! Each step is a file named `m<date>_<number>_<verb>_<what>`. A step that was released is never edited: its tables are
+//! written out here and not taken from the entities, which move on. See the README beside this folder.
 
+pub use sea_orm_migration::prelude::*;
+
+mod m20261122_000001_create_tables;
+
+/// All steps, in order.
+pub struct Migrator;
+
+#[async_trait::async_trait]
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![Box::new(m20261122_000001_create_tables::Migration)]
+    }
+}
+
+impl Migrator {
+    /// Returns the first migration in `applied` that this binary does not have: the mark of a newer release.
+    #[must_use]
+    pub fn first_unknown(applied: impl IntoIterator<Item = String>) -> Option<String> {
+        let known = Self::migrations();
+        let is_known = |name: &String| known.iter().any(|migration| migration.name() == name);
+        applied.into_iter().find(|name| !is_known(name))
+    }
+}

@@ -1,0 +1,31 @@
+//! May this call happen?
+//!
+//! In comes a [`Call`]; out goes a [`Decision`], and from an allowing decision (or a person's approval) together with the
+//! journal's [`Receipt`](crate::journal::Receipt) a [`Permit`]. Only this room can build a permit and only a permit opens
+//! the way to an upstream, so no call goes out undecided or unrecorded: the compiler holds that, not care.
+//!
+//! The [`Evaluator`](evaluator) actor owns the rule set. It compiles what the store holds and publishes it; a call reads
+//! what is published on the worker that took the request, which costs well under a microsecond. An evaluator that dies
+//! takes its publication with it: with no rule set, everything is denied.
+//!
+//! Never done here: I/O towards an agent or an upstream, and changing a rule (an operator's act, in the store).
+
+mod approvals;
+mod call;
+mod decision;
+mod error;
+mod evaluator;
+mod pattern;
+mod permit;
+mod rule;
+mod rule_set;
+
+pub use approvals::{Answer, Approvals, Approved};
+pub use call::Call;
+pub use decision::{By, Decision};
+pub use error::GateError;
+pub use evaluator::Gate;
+pub use pattern::{PatternError, Patterns};
+pub use permit::Permit;
+pub use rule::{Action, Rule};
+pub use rule_set::RuleSet;

@@ -1,0 +1,64 @@
+//! What the rules say to a call.
+
+use std::sync::Arc;
+
+use super::permit::Permit;
+use super::rule::Action;
+use crate::journal::Receipt;
+
+/// Where a decision came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum By {
+    /// A rule matched.
+    Rule,
+    /// None did.
+    Default,
+    /// A person answered.
+    Person,
+}
+
+impl By {
+    /// The word used in rows and JSON.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Rule => "rule",
+            Self::Default => "default",
+            Self::Person => "person",
+        }
+    }
+}
+
+/// The answer to a [`Call`](super::Call), with its reason.
+#[derive(Debug, Clone)]
+pub struct Decision {
+    /// What is to happen.
+    pub action: Action,
+    /// The rule that matched.
+    pub rule_id: Option<Arc<str>>,
+    /// The revision of the rule set; 0 when none was loaded.
+    pub revision: i64,
+    /// Rule or default.
+    pub by: By,
+    /// One sentence for whoever was refused: which rule, and the operator's guidance.
+    pub reason: String,
+}
+
+impl Decision {
+    /// The decision when no rule set is published.
+    pub(super) fn unavailable() -> Self {
+        Self {
+            action: Action::Deny,
+            rule_id: None,
+            revision: 0,
+            by: By::Default,
+            reason: "no rule set is loaded, so nothing may pass; try again shortly or tell the operator".into(),
+        }
+    }
+
+    /// The permit for a call that the rules allow and whose row is committed; `None` when they don't allow it.
+    #[must_use]
+    pub fn permit(&self, receipt: Receipt) -> Option<Permit> {
+        (self.action == Action::Allow).then(|| Permit::new(receipt))
+    }
+}

@@ -1,0 +1,116 @@
+//! Globs over names: `*`, `?`, `{a,b}`, case-sensitive. `*` also crosses `/`.
+
+use globset::{GlobBuilder, GlobMatcher};
+
+/// Why a list of globs was refused.
+#[derive(Debug, thiserror::Error)]
+pub enum PatternError {
+    /// Nobody is meant by an empty list; any is `["*"]`.
+    #[error("the list is empty; write [\"*\"] for any")]
+    Empty,
+    /// The text is no glob.
+    #[error("{glob:?} is not a glob: {reason}")]
+    Malformed {
+        /// The text.
+        glob: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+/// A list of globs, compiled. Matches when one of them does.
+#[derive(Debug, Clone)]
+pub struct Patterns(Vec<Pattern>);
+
+/// Most rules name things outright: those are compared as text, which is far cheaper than a glob.
+#[derive(Debug, Clone)]
+enum Pattern {
+    Any,
+    Literal(String),
+    Glob(GlobMatcher),
+}
+
+impl Patterns {
+    /// Compiles a list.
+    ///
+    /// # Errors
+    /// The list is empty, or one entry is no glob.
+    pub fn parse(globs: &[String]) -> Result<Self, PatternError> {
+        if globs.is_empty() {
+            return Err(PatternError::Empty);
+        }
+        globs.iter().map(|glob| parse_one(glob)).collect::<Result<_, _>>().map(Self)
+    }
+
+    /// Whether one of the globs matches `name`.
+    #[must_use]
+    pub fn matches(&self, name: &str) -> bool {
+        self.0.iter().any(|pattern| match pattern {
+            Pattern::Any => true,
+            Pattern::Literal(literal) => literal == name,
+            Pattern::Glob(glob) => glob.is_match(name),
+        })
+    }
+
+    /// Whether the list is `["*"]`: only that matches what has no name.
+    #[must_use]
+    pub fn is_any(&self) -> bool {
+        self.0.iter().any(|pattern| matches!(pattern, Pattern::Any))
+    }
+}
+
+fn parse_one(glob: &str) -> Result<Pattern, PatternError> {
+    if glob == "*" {
+        return Ok(Pattern::Any);
+    }
+    if glob.is_empty() {
+        return Err(PatternError::Malformed { glob: String::new(), reason: "it is empty".into() });
+    }
+    if !glob.contains(['*', '?', '{', '}']) {
+        return Ok(Pattern::Literal(glob.to_owned()));
+    }
+    // The contract knows no character classes and no escapes: these characters mean themselves.
+    let literal_brackets = glob.replace('\\', "\\\\").replace('[', "\\[").replace(']', "\\]");
+    GlobBuilder::new(&literal_brackets)
+        .literal_separator(false)
+        .backslash_escape(true)
+        .build()
+        .map(|built| Pattern::Glob(built.compile_matcher()))
+        .map_err(|error| PatternError::Malformed { glob: glob.to_owned(), reason: error.kind().to_string() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn patterns(globs: &[&str]) -> Patterns {
+        Patterns::parse(&globs.iter().map(ToString::to_string).collect::<Vec<_>>()).expect("globs")
+    }
+
+    #[test]
+    fn globs_match_as_the_contract_says() {
+        for (glob, name, expected) in [
+            ("*", "", true),
+            ("create_*", "create_issue", true),
+            ("create_*", "Create_issue", false),
+            ("file://*", "file:///a/b", true),
+            ("a?c", "abc", true),
+            ("a?c", "ac", false),
+            ("{get,list}_*", "list_all", true),
+            ("{get,list}_*", "set_all", false),
+            ("a[b]*", "a[b]c", true),
+            ("a[b]*", "abc", false),
+            (r"a\*", r"a\x", true),
+            ("exact", "exactly", false),
+        ] {
+            assert_eq!(patterns(&[glob]).matches(name), expected, "{glob} on {name}");
+        }
+    }
+
+    #[test]
+    fn an_empty_list_and_a_malformed_glob_are_refused() {
+        assert!(matches!(Patterns::parse(&[]), Err(PatternError::Empty)));
+        assert!(Patterns::parse(&["{a".into()]).is_err());
+        assert!(Patterns::parse(&[String::new()]).is_err());
+    }
+}

@@ -1,0 +1,22 @@
+//! The value that proves that a call may go.
+
+use crate::journal::Receipt;
+
+/// Spent by moving it into the upstream's `call`. It can be neither copied nor made outside this room.
+#[derive(Debug)]
+pub struct Permit {
+    receipt: Receipt,
+}
+
+impl Permit {
+    /// Both proofs are demanded: that the call was allowed (the caller of this is in the gate) and that it is recorded.
+    pub(in crate::gate) fn new(receipt: Receipt) -> Self {
+        Self { receipt }
+    }
+
+    /// The invocation that may be dispatched.
+    #[must_use]
+    pub fn invocation_id(&self) -> &str {
+        self.receipt.invocation_id()
+    }
+}

@@ -1,0 +1,111 @@
+//! The body of a request, read strictly.
+//!
+//! Bytes come in, a typed value goes out, or a problem that points at the field. `application/json` only, whole within
+//! the limits of size and time, no repeated keys, no unknown fields. Whether the value makes sense is for the room that
+//! it belongs to.
+
+pub mod edit;
+pub mod reader;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
+use actix_web::http::{Method, header};
+use actix_web::{FromRequest, HttpRequest, dev::Payload, web};
+use futures_util::StreamExt as _;
+use serde::de::DeserializeOwned;
+
+use super::problem::{Code, Problem};
+use crate::mcp::strict;
+
+pub use edit::Edit;
+
+/// How long a body may take to arrive; nothing else would end a connection that sends a byte now and then.
+const ARRIVES_WITHIN: Duration = Duration::from_secs(30);
+/// Most bytes of a body of the REST surface; no resource comes near it.
+const BYTES_MAX: usize = 256 * 1024;
+
+/// A body that was read.
+#[derive(Debug)]
+pub struct Body<T>(pub T);
+
+impl<T: DeserializeOwned + 'static> FromRequest for Body<T> {
+    type Error = Problem;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let kind = demand_json(request);
+        let payload = payload.take();
+        Box::pin(async move {
+            kind?;
+            let bytes = receive(payload, BYTES_MAX).await?;
+            parse(&bytes).map(Self)
+        })
+    }
+}
+
+/// Reads a whole body of at most `bytes_max` bytes.
+///
+/// # Errors
+/// It is larger, takes too long, or breaks off.
+pub async fn receive(mut payload: Payload, bytes_max: usize) -> Result<web::BytesMut, Problem> {
+    let whole = async {
+        let mut bytes = web::BytesMut::new();
+        while let Some(chunk) = payload.next().await {
+            let chunk = chunk.map_err(|error| {
+                Problem::new(Code::MalformedRequest, format!("the body broke off: {error}; send it again"))
+            })?;
+            if bytes.len() + chunk.len() > bytes_max {
+                let detail = format!("the body is larger than {bytes_max} bytes; send less");
+                return Err(Problem::new(Code::PayloadTooLarge, detail).with_header(header::CONNECTION, "close"));
+            }
+            bytes.extend_from_slice(&chunk);
+        }
+        Ok(bytes)
+    };
+    tokio::time::timeout(ARRIVES_WITHIN, whole).await.unwrap_or_else(|_| {
+        let detail = format!("the body did not arrive within {} s; send it again", ARRIVES_WITHIN.as_secs());
+        Err(Problem::new(Code::RequestTimeout, detail).with_header(header::CONNECTION, "close"))
+    })
+}
+
+/// Parses the text of a body.
+///
+/// # Errors
+/// It is not strict JSON, or not of the shape of `T`.
+pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    let text = std::str::from_utf8(bytes)
+        .map_err(|_| Problem::new(Code::MalformedJson, "the body is not UTF-8; JSON always is"))?;
+    strict::check(text)
+        .map_err(|error| Problem::new(Code::MalformedJson, format!("the body can't be read as JSON: {error}")))?;
+    let value: serde_json::Value = serde_json::from_str(text)
+        .map_err(|error| Problem::new(Code::MalformedJson, format!("the body can't be read as JSON: {error}")))?;
+    reader::read(&value).map_err(|fault| Problem::field(fault.pointer(), fault.detail))
+}
+
+/// Refuses what a web page's form could send.
+fn demand_json(request: &HttpRequest) -> Result<(), Problem> {
+    let given = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    if is_json(given) || (request.method() == Method::PATCH && is_merge_patch(given)) {
+        return Ok(());
+    }
+    let detail = format!("the body must come as application/json, not as {given:?}; set the header content-type");
+    Err(Problem::new(Code::UnsupportedMediaType, detail).with_header(header::ACCEPT, "application/json"))
+}
+
+/// Returns whether a `Content-Type` says JSON.
+#[must_use]
+pub fn is_json(content_type: &str) -> bool {
+    essence(content_type) == "application/json"
+}
+
+/// Returns whether a `Content-Type` says JSON Merge Patch, which a `PATCH` may say instead.
+#[must_use]
+pub fn is_merge_patch(content_type: &str) -> bool {
+    essence(content_type) == "application/merge-patch+json"
+}
+
+fn essence(content_type: &str) -> String {
+    content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+}

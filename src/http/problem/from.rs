@@ -1,0 +1,1 @@
+//! What each error of the rooms means to a caller of the REST surface.

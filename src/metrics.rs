@@ -1,0 +1,343 @@
+//! Every metric of the gateway: name, help, labels.
+//!
+//! What happened comes in through a [`Metrics`] handle, one method each; Prometheus text goes out. Labels are words of ours
+//! and names that operators gave to servers; never a tool, an agent, or anything else that a caller could choose, because
+//! each new value would be kept for as long as the process lives.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use prometheus::{
+    Encoder as _, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry, TextEncoder, core::Collector,
+};
+
+/// From what a fast server needs to what a slow one may take.
+const CALL_BUCKETS: [f64; 14] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0];
+/// The gateway's own part of a call.
+const OVERHEAD_BUCKETS: [f64; 12] =
+    [0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 1.0];
+/// From a person at the screen to one who comes back from lunch.
+const WAIT_BUCKETS: [f64; 9] = [1.0, 2.5, 5.0, 15.0, 30.0, 60.0, 300.0, 600.0, 3600.0];
+
+/// How a call ended, for its agent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// The server answered with a result.
+    Ok,
+    /// The tool said that it failed.
+    ToolError,
+    /// The server answered with an error, or not at all.
+    UpstreamError,
+    /// A rule or a person said no.
+    Denied,
+    /// Nobody answered the question in time.
+    Expired,
+    /// The agent went away.
+    Cancelled,
+}
+
+impl Outcome {
+    const ALL: [Self; 6] =
+        [Self::Ok, Self::ToolError, Self::UpstreamError, Self::Denied, Self::Expired, Self::Cancelled];
+
+    /// Returns the label.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::ToolError => "tool_error",
+            Self::UpstreamError => "upstream_error",
+            Self::Denied => "denied",
+            Self::Expired => "expired",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
+/// How a question to a person ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ApprovalOutcome {
+    /// Yes.
+    Approved,
+    /// No.
+    Denied,
+    /// No answer in time.
+    Expired,
+    /// The question was withdrawn.
+    Cancelled,
+}
+
+impl ApprovalOutcome {
+    const ALL: [Self; 4] = [Self::Approved, Self::Denied, Self::Expired, Self::Cancelled];
+
+    /// Returns the label.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Approved => "approved",
+            Self::Denied => "denied",
+            Self::Expired => "expired",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
+/// A handle to the metrics of this process. Cloning gives another handle to the same.
+#[derive(Clone)]
+pub struct Metrics {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    registry: Registry,
+    tool_calls: IntCounterVec,
+    tool_call_duration: HistogramVec,
+    overhead: Histogram,
+    upstream_request_duration: HistogramVec,
+    approvals_pending: IntGauge,
+    approvals: IntCounterVec,
+    approval_wait: Histogram,
+    server_up: IntGaugeVec,
+    server_restarts: IntCounterVec,
+    sessions: IntGauge,
+    sse_streams: IntGauge,
+    journal_write_failures: IntCounter,
+}
+
+impl Metrics {
+    /// Registers every metric, each with a zero where its labels are known.
+    ///
+    /// # Errors
+    /// Two metrics have one name.
+    pub fn new() -> Result<Self, prometheus::Error> {
+        let registry = Registry::new();
+        build_info(&registry)?;
+        process(&registry)?;
+        let of = Family { registry: &registry };
+        let inner = Inner {
+            tool_calls: of.counters(
+                "atryum_tool_calls_total",
+                "Tool calls that ended, by what was decided and what came of it.",
+                &["server", "decision", "outcome"],
+            )?,
+            tool_call_duration: of.histograms(
+                "atryum_tool_call_duration_seconds",
+                "Time from a tool call to its answer, a person's time left out.",
+                &["server", "outcome"],
+            )?,
+            overhead: of.histogram(
+                "atryum_overhead_seconds",
+                "The gateway's own part of a call: neither the server's time nor a person's.",
+                &OVERHEAD_BUCKETS,
+            )?,
+            upstream_request_duration: of.histograms(
+                "atryum_upstream_request_duration_seconds",
+                "Time from a request to a server to its answer.",
+                &["server", "method"],
+            )?,
+            approvals_pending: of.gauge("atryum_approvals_pending", "Questions that wait for a person.")?,
+            approvals: of.counters(
+                "atryum_approvals_total",
+                "Questions to a person that ended, by how.",
+                &["outcome"],
+            )?,
+            approval_wait: of.histogram(
+                "atryum_approval_wait_seconds",
+                "Time from a question to a person to its end.",
+                &WAIT_BUCKETS,
+            )?,
+            server_up: of.gauges(
+                "atryum_server_up",
+                "Whether the last connection to an enabled server opened and holds.",
+                &["server"],
+            )?,
+            server_restarts: of.counters(
+                "atryum_server_restarts_total",
+                "Connections to a server that ended and nobody had asked to.",
+                &["server"],
+            )?,
+            sessions: of.gauge("atryum_sessions", "Open MCP sessions of agents.")?,
+            sse_streams: of.gauge("atryum_sse_streams", "Open event streams to agents.")?,
+            journal_write_failures: of.counter(
+                "atryum_journal_write_failures_total",
+                "Records of calls that could not be written; the calls were refused.",
+            )?,
+            registry,
+        };
+        for outcome in ApprovalOutcome::ALL {
+            inner.approvals.with_label_values(&[outcome.as_str()]);
+        }
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// A tool call ended. `decision` is `allow`, `deny` or `ask`; `duration` leaves a person's time out.
+    pub fn call_finished(&self, server: &str, decision: &'static str, outcome: Outcome, duration: Duration) {
+        let outcome = outcome.as_str();
+        self.inner.tool_calls.with_label_values(&[server, decision, outcome]).inc();
+        self.inner.tool_call_duration.with_label_values(&[server, outcome]).observe(duration.as_secs_f64());
+    }
+
+    /// A call cost the gateway this much itself.
+    pub fn overhead(&self, duration: Duration) {
+        self.inner.overhead.observe(duration.as_secs_f64());
+    }
+
+    /// A server answered a request. A method that is not among MCP's own is counted as `other`.
+    pub fn upstream_answered(&self, server: &str, method: &str, duration: Duration) {
+        let labels = [server, bounded_method(method)];
+        self.inner.upstream_request_duration.with_label_values(&labels).observe(duration.as_secs_f64());
+    }
+
+    /// A call began to wait for a person.
+    pub fn approval_asked(&self) {
+        self.inner.approvals_pending.inc();
+    }
+
+    /// A call no longer waits for a person.
+    pub fn approval_ended(&self, outcome: ApprovalOutcome, waited: Duration) {
+        self.inner.approvals_pending.dec();
+        self.inner.approvals.with_label_values(&[outcome.as_str()]).inc();
+        self.inner.approval_wait.observe(waited.as_secs_f64());
+    }
+
+    /// Notes whether a server can be called.
+    pub fn server_up(&self, server: &str, is_up: bool) {
+        self.inner.server_up.with_label_values(&[server]).set(i64::from(is_up));
+    }
+
+    /// A connection to a server ended and nobody had asked to.
+    pub fn server_restarted(&self, server: &str) {
+        self.inner.server_restarts.with_label_values(&[server]).inc();
+    }
+
+    /// Forgets a server that is gone.
+    pub fn forget_server(&self, server: &str) {
+        // An error says that there was nothing to forget.
+        let _absent = self.inner.server_up.remove_label_values(&[server]);
+        let _absent = self.inner.server_restarts.remove_label_values(&[server]);
+    }
+
+    /// An agent opened a session.
+    pub fn session_opened(&self) {
+        self.inner.sessions.inc();
+    }
+
+    /// A session of an agent ended.
+    pub fn session_closed(&self) {
+        self.inner.sessions.dec();
+    }
+
+    /// An event stream to an agent opened.
+    pub fn stream_opened(&self) {
+        self.inner.sse_streams.inc();
+    }
+
+    /// An event stream to an agent ended.
+    pub fn stream_closed(&self) {
+        self.inner.sse_streams.dec();
+    }
+
+    /// A record of a call could not be written.
+    pub fn journal_write_failed(&self) {
+        self.inner.journal_write_failures.inc();
+    }
+
+    /// Returns all metrics in the Prometheus text format.
+    ///
+    /// # Errors
+    /// A metric can't be written.
+    pub fn text(&self) -> Result<Vec<u8>, prometheus::Error> {
+        let mut text = Vec::new();
+        TextEncoder::new().encode(&self.inner.registry.gather(), &mut text)?;
+        Ok(text)
+    }
+}
+
+/// Makes metrics and registers them.
+struct Family<'r> {
+    registry: &'r Registry,
+}
+
+impl Family<'_> {
+    fn register<C: Collector + Clone + 'static>(&self, metric: C) -> Result<C, prometheus::Error> {
+        self.registry.register(Box::new(metric.clone()))?;
+        Ok(metric)
+    }
+
+    fn counter(&self, name: &str, help: &str) -> Result<IntCounter, prometheus::Error> {
+        self.register(IntCounter::new(name, help)?)
+    }
+
+    fn counters(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec, prometheus::Error> {
+        self.register(IntCounterVec::new(Opts::new(name, help), labels)?)
+    }
+
+    fn gauge(&self, name: &str, help: &str) -> Result<IntGauge, prometheus::Error> {
+        self.register(IntGauge::new(name, help)?)
+    }
+
+    fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntGaugeVec, prometheus::Error> {
+        self.register(IntGaugeVec::new(Opts::new(name, help), labels)?)
+    }
+
+    fn histogram(&self, name: &str, help: &str, buckets: &[f64]) -> Result<Histogram, prometheus::Error> {
+        self.register(Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets.to_vec()))?)
+    }
+
+    fn histograms(&self, name: &str, help: &str, labels: &[&str]) -> Result<HistogramVec, prometheus::Error> {
+        let opts = HistogramOpts::new(name, help).buckets(CALL_BUCKETS.to_vec());
+        self.register(HistogramVec::new(opts, labels)?)
+    }
+}
+
+fn build_info(registry: &Registry) -> Result<(), prometheus::Error> {
+    let revision = option_env!("ATRYUM_BUILD_REVISION").unwrap_or("unknown");
+    let info = IntGauge::with_opts(
+        Opts::new("atryum_build_info", "Always 1; its labels say what runs.")
+            .const_label("version", env!("CARGO_PKG_VERSION"))
+            .const_label("revision", revision),
+    )?;
+    info.set(1);
+    registry.register(Box::new(info))
+}
+
+#[cfg(target_os = "linux")]
+fn process(registry: &Registry) -> Result<(), prometheus::Error> {
+    registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn process(_: &Registry) -> Result<(), prometheus::Error> {
+    Ok(())
+}
+
+/// Names MCP's own methods; an agent can make up any number of others.
+fn bounded_method(method: &str) -> &'static str {
+    const KNOWN: [&str; 20] = [
+        "initialize",
+        "ping",
+        "server/discover",
+        "tools/list",
+        "tools/call",
+        "prompts/list",
+        "prompts/get",
+        "resources/list",
+        "resources/templates/list",
+        "resources/read",
+        "resources/subscribe",
+        "resources/unsubscribe",
+        "subscriptions/listen",
+        "completion/complete",
+        "logging/setLevel",
+        "tasks/list",
+        "tasks/get",
+        "tasks/update",
+        "tasks/result",
+        "tasks/cancel",
+    ];
+    KNOWN.into_iter().find(|known| *known == method).unwrap_or("other")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,235 @@
+//! The floor of the house: the only place that knows SQL.
+//!
+//! Typed questions and edits come in, rows (the entity models) go out; the rooms above parse them. One file per
+//! aggregate, each a set of functions over `&Store`. Nothing is decided here: no rules are evaluated, no secret is
+//! opened, no state machine is judged.
+//!
+//! Three pools stand behind a [`Store`], because three kinds of work need three kinds of promise:
+//!
+//! | pool | for | promise |
+//! |---|---|---|
+//! | `edits` | what a person did, and what cannot be had again | one transaction an edit, synced to disk |
+//! | `journal` | the record of every call | committed before the call goes out; synced when asked for |
+//! | `reads` | lists and look-ups | never waits for a writer, never writes |
+//!
+//! On SQLite the two writers take turns through a fair lock in this process instead of polling the file's lock.
+
+mod connection;
+mod error;
+mod guard;
+mod page;
+mod schema;
+
+pub mod agent;
+pub mod agent_key;
+pub mod approval;
+pub mod batch;
+pub mod invocation;
+pub mod login;
+pub mod login_link;
+pub mod rule;
+pub mod secret;
+pub mod server;
+pub mod setting;
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use sea_orm::sea_query::LikeExpr;
+use sea_orm::{
+    AccessMode, DatabaseConnection, DatabaseTransaction, IsolationLevel, SqliteTransactionMode, TransactionOptions,
+    TransactionTrait as _,
+};
+use tokio::sync::{Mutex, OwnedMutexGuard};
+
+use connection::{Address, Pools};
+use guard::Guard;
+
+pub use error::StoreError;
+pub use page::{Listed, Page};
+
+/// How often the lock on the database is looked after; a lost one must stop the writers soon.
+const GUARD_CHECK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// What a committed journal record survives on SQLite; PostgreSQL always keeps `Disk`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Durability {
+    /// The death of the process.
+    #[default]
+    Process,
+    /// The loss of power too.
+    Disk,
+}
+
+/// An open database: its pools, and the lock that keeps other processes out. Cloning gives another handle to the same.
+#[derive(Clone, Debug)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    /// what people did: fully synced
+    edits: DatabaseConnection,
+    /// the record of calls: one connection
+    journal: DatabaseConnection,
+    /// look-ups: cannot write
+    reads: DatabaseConnection,
+    /// SQLite: whose turn it is to write
+    turn: Option<Arc<Mutex<()>>>,
+    /// keeps other processes out for as long as this lives
+    guard: Guard,
+}
+
+impl Store {
+    /// Opens the database at `url` with [`Durability::Process`]; see [`Store::open_with`].
+    pub async fn open(url: &str) -> Result<Self, StoreError> {
+        Self::open_with(url, Durability::default()).await
+    }
+
+    /// Opens the database at `url`, takes it for this process and brings its schema up to this release.
+    ///
+    /// A `sqlite:` file is made when the URL says `mode=rwc`. A database that another process holds, that is damaged, or
+    /// that a newer release has migrated is refused with the reason.
+    pub async fn open_with(url: &str, durability: Durability) -> Result<Self, StoreError> {
+        let address = Address::parse(url)?;
+        // first the lock: not even the check of a database is for two at once
+        let guard = Guard::take(&address).await?;
+        address.prepare()?;
+        let Pools { edits, journal, reads } = address.connect(durability).await?;
+        schema::bring_up(&edits).await?;
+        let is_file = matches!(address, Address::Sqlite { .. });
+        let turn = is_file.then(|| Arc::new(Mutex::new(())));
+        let inner = Arc::new(Inner { edits, journal, reads, turn, guard });
+        if !is_file {
+            tokio::spawn(keep_guard(Arc::downgrade(&inner)));
+        }
+        Ok(Self { inner })
+    }
+
+    /// Asks the database whether it answers and still belongs to this process.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        self.inner.guard.check().await?;
+        Ok(self.inner.reads.ping().await?)
+    }
+
+    /// Closes all pools and lets the next process in. Other handles to the same store fail from then on.
+    pub async fn close(self) -> Result<(), StoreError> {
+        let Inner { edits, journal, reads, guard, .. } = &*self.inner;
+        let reads = reads.close_by_ref().await;
+        let journal = journal.close_by_ref().await;
+        // last, as SQLite's last connection empties the write-ahead log
+        let edits = edits.close_by_ref().await;
+        guard.release().await?;
+        reads.and(journal).and(edits)?;
+        Ok(())
+    }
+
+    fn reads(&self) -> &DatabaseConnection {
+        &self.inner.reads
+    }
+
+    /// Begins a transaction in which all questions are answered as of one moment.
+    async fn begin_snapshot(&self) -> Result<DatabaseTransaction, StoreError> {
+        let is_postgres = self.inner.turn.is_none();
+        let options = TransactionOptions {
+            // SQLite's readers always see one moment
+            isolation_level: is_postgres.then_some(IsolationLevel::RepeatableRead),
+            access_mode: is_postgres.then_some(AccessMode::ReadOnly),
+            ..TransactionOptions::default()
+        };
+        Ok(self.reads().begin_with_options(options).await?)
+    }
+
+    /// Waits for the turn to write, and begins a transaction that is fully synced when it is committed.
+    async fn begin_edit(&self) -> Result<Edit, StoreError> {
+        self.begin_on(&self.inner.edits).await
+    }
+
+    /// Begins a transaction of the journal's writer.
+    async fn begin_journal(&self) -> Result<Edit, StoreError> {
+        self.begin_on(&self.inner.journal).await
+    }
+
+    /// Waits for the turn to write one statement of the journal; the turn is held until its value is dropped.
+    async fn journal_turn(&self) -> Result<(&DatabaseConnection, Turn), StoreError> {
+        self.inner.guard.demand()?;
+        Ok((&self.inner.journal, self.turn().await))
+    }
+
+    async fn begin_on(&self, pool: &DatabaseConnection) -> Result<Edit, StoreError> {
+        self.inner.guard.demand()?;
+        let turn = self.turn().await;
+        // at once the writer: a transaction that reads first and writes later fails when another wrote in between
+        let sqlite_transaction_mode = turn.is_some().then_some(SqliteTransactionMode::Immediate);
+        let options = TransactionOptions { sqlite_transaction_mode, ..TransactionOptions::default() };
+        let transaction = pool.begin_with_options(options).await?;
+        Ok(Edit { transaction, _turn: turn })
+    }
+
+    async fn turn(&self) -> Turn {
+        match &self.inner.turn {
+            Some(turn) => Some(Arc::clone(turn).lock_owned().await),
+            None => None,
+        }
+    }
+}
+
+/// Looks after the process lock while the store is open.
+async fn keep_guard(inner: Weak<Inner>) {
+    loop {
+        tokio::time::sleep(GUARD_CHECK_INTERVAL).await;
+        let Some(inner) = inner.upgrade() else { return };
+        if let Err(error) = inner.guard.check().await {
+            tracing::error!(error.kind = error.kind(), "the lock on the database is not held: {error}");
+        }
+    }
+}
+
+/// The turn to write on SQLite; nothing on PostgreSQL, which orders its writers itself.
+type Turn = Option<OwnedMutexGuard<()>>;
+
+/// An open transaction; dropped without a commit, it changes nothing.
+struct Edit {
+    // before the turn, so that it is rolled back while the turn is still held
+    transaction: DatabaseTransaction,
+    _turn: Turn,
+}
+
+impl Edit {
+    fn connection(&self) -> &DatabaseTransaction {
+        &self.transaction
+    }
+
+    async fn commit(self) -> Result<(), StoreError> {
+        Ok(self.transaction.commit().await?)
+    }
+}
+
+/// Makes an id for a new row: UUIDv7, so that ids sort by age.
+#[must_use]
+pub fn new_id() -> String {
+    uuid::Uuid::now_v7().to_string()
+}
+
+/// Refuses an edit of a row that is not as the caller saw it.
+fn demand_revision(expected: Option<i64>, found: i64) -> Result<(), StoreError> {
+    match expected {
+        Some(expected) if expected != found => Err(StoreError::Stale { expected, found }),
+        _ => Ok(()),
+    }
+}
+
+/// Makes the pattern that finds `q` as a part of a text that was put in lower case.
+fn part(q: &str) -> LikeExpr {
+    let mut pattern = String::with_capacity(q.len() + 2);
+    pattern.push('%');
+    for char in q.to_lowercase().chars() {
+        if matches!(char, '%' | '_' | '\\') {
+            pattern.push('\\');
+        }
+        pattern.push(char);
+    }
+    pattern.push('%');
+    LikeExpr::new(pattern).escape('\\')
+}

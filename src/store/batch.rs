@@ -1,0 +1,181 @@
+//! Batches of the journal: many rows in one statement.
+//!
+//! New rows and moves between states come in, which moves took place goes out. A batch travels as one JSON parameter,
+//! so that each statement's text never changes and is prepared once, however many rows there are. Nothing is judged:
+//! the journal made sure that the moves are legal.
+
+use std::collections::HashSet;
+use std::fmt::Write as _;
+use std::sync::LazyLock;
+
+use sea_orm::{ConnectionTrait, DbBackend, IdenStatic as _, Iterable as _, Statement};
+use serde::Serialize;
+
+use super::{Store, StoreError, approval, invocation};
+
+/// What becomes of one invocation. A field that is absent keeps what is stored.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Change {
+    /// which invocation
+    pub id: String,
+    /// the state it must be in; otherwise nothing is changed
+    pub from_state: &'static str,
+    /// the state it goes to
+    pub state: &'static str,
+    /// the arguments that a person put in place of the agent's
+    pub arguments: Option<String>,
+    /// over those
+    pub arguments_digest: Option<String>,
+    /// what was decided
+    pub action: Option<String>,
+    /// the rule that matched
+    pub rule_id: Option<String>,
+    /// of the rule set that decided
+    pub rule_set_revision: Option<i64>,
+    /// `rule`, `default` or `person`
+    pub decided_by: Option<String>,
+    /// the approval, when one was asked for
+    pub approval_id: Option<String>,
+    /// the tool said that it failed
+    pub is_error: Option<bool>,
+    /// why there is no result
+    pub error: Option<String>,
+    /// the JSON text, cut
+    pub result: Option<String>,
+    /// its length before the cut
+    pub result_bytes: Option<i64>,
+    /// ms
+    pub decided_at: Option<i64>,
+    /// ms
+    pub dispatched_at: Option<i64>,
+    /// ms
+    pub finished_at: Option<i64>,
+    /// microseconds between dispatch and answer
+    pub upstream_us: Option<i64>,
+    /// microseconds spent in the gateway
+    pub overhead_us: Option<i64>,
+}
+
+/// The columns that a [`Change`] may alter, with their types in PostgreSQL.
+const CHANGED: [(&str, &str); 16] = [
+    ("arguments", "text"),
+    ("arguments_digest", "text"),
+    ("action", "text"),
+    ("rule_id", "text"),
+    ("rule_set_revision", "bigint"),
+    ("decided_by", "text"),
+    ("approval_id", "text"),
+    ("is_error", "boolean"),
+    ("error", "text"),
+    ("result", "text"),
+    ("result_bytes", "bigint"),
+    ("decided_at", "bigint"),
+    ("dispatched_at", "bigint"),
+    ("finished_at", "bigint"),
+    ("upstream_us", "bigint"),
+    ("overhead_us", "bigint"),
+];
+
+/// Rows that are written together or not at all.
+#[derive(Debug, Default)]
+pub struct Batch<'a> {
+    /// calls that are new
+    pub invocations: Vec<&'a invocation::Row>,
+    /// the questions that come with them
+    pub approvals: Vec<&'a approval::Row>,
+    /// calls that move on; no id twice, as a database may take either of the two
+    pub changes: Vec<&'a Change>,
+}
+
+impl Batch<'_> {
+    fn statement_count(&self) -> usize {
+        usize::from(!self.invocations.is_empty())
+            + usize::from(!self.approvals.is_empty())
+            + usize::from(!self.changes.is_empty())
+    }
+}
+
+/// Commits a batch on the journal's connection and returns the ids of the changes that took place.
+pub async fn write(store: &Store, batch: &Batch<'_>) -> Result<HashSet<String>, StoreError> {
+    if batch.statement_count() > 1 {
+        let edit = store.begin_journal().await?;
+        let moved = write_on(edit.connection(), batch).await?;
+        edit.commit().await?;
+        return Ok(moved);
+    }
+    // one statement commits on its own: two round trips fewer on the way of every call
+    let (connection, _turn) = store.journal_turn().await?;
+    write_on(connection, batch).await
+}
+
+async fn write_on(connection: &impl ConnectionTrait, batch: &Batch<'_>) -> Result<HashSet<String>, StoreError> {
+    let backend = connection.get_database_backend();
+    if !batch.invocations.is_empty() {
+        let text = text(&INSERT_INVOCATIONS, backend);
+        connection.execute_raw(statement(backend, text, &batch.invocations)?).await?;
+    }
+    if !batch.approvals.is_empty() {
+        let text = text(&INSERT_APPROVALS, backend);
+        connection.execute_raw(statement(backend, text, &batch.approvals)?).await?;
+    }
+    if batch.changes.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let moved = statement(backend, text(&CHANGE_INVOCATIONS, backend), &batch.changes)?;
+    let moved = connection.query_all_raw(moved).await?;
+    Ok(moved.iter().map(|row| row.try_get_by_index(0)).collect::<Result<_, _>>()?)
+}
+
+fn statement<T: Serialize>(backend: DbBackend, text: &str, rows: &[T]) -> Result<Statement, StoreError> {
+    let rows = serde_json::to_string(rows)
+        .map_err(|error| StoreError::Refused { source: sea_orm::DbErr::Json(error.to_string()) })?;
+    Ok(Statement::from_sql_and_values(backend, text, [rows.into()]))
+}
+
+/// The same statement for both databases: SQLite's text, then PostgreSQL's.
+type Texts = LazyLock<(String, String)>;
+
+fn text(texts: &'static Texts, backend: DbBackend) -> &'static str {
+    let (sqlite, postgres) = &**texts;
+    if backend == DbBackend::Sqlite { sqlite } else { postgres }
+}
+
+static INSERT_INVOCATIONS: Texts = LazyLock::new(|| {
+    let columns: Vec<_> = entity::invocation::Column::iter().collect();
+    insert("invocation", columns.iter().map(|column| column.as_str()))
+});
+
+static INSERT_APPROVALS: Texts = LazyLock::new(|| {
+    let columns: Vec<_> = entity::approval::Column::iter().collect();
+    insert("approval", columns.iter().map(|column| column.as_str()))
+});
+
+static CHANGE_INVOCATIONS: Texts = LazyLock::new(|| {
+    let mut set = String::from("state = c.state");
+    let mut sqlite = String::from(
+        "json_extract(value, '$.id') AS id, json_extract(value, '$.from_state') AS from_state, \
+         json_extract(value, '$.state') AS state",
+    );
+    let mut postgres = String::from("id text, from_state text, state text");
+    for (column, kind) in CHANGED {
+        // writing to a String cannot fail
+        let _ = write!(set, ", {column} = coalesce(c.{column}, invocation.{column})");
+        let _ = write!(sqlite, ", json_extract(value, '$.{column}') AS {column}");
+        let _ = write!(postgres, ", {column} {kind}");
+    }
+    let update = format!("UPDATE invocation SET {set} FROM");
+    let matching = "WHERE invocation.id = c.id AND invocation.state = c.from_state";
+    (
+        format!("{update} (SELECT {sqlite} FROM json_each(?)) AS c {matching} RETURNING id"),
+        format!("{update} json_to_recordset($1::json) AS c({postgres}) {matching} RETURNING invocation.id"),
+    )
+});
+
+fn insert<'a>(table: &str, columns: impl Iterator<Item = &'a str> + Clone) -> (String, String) {
+    let names = columns.clone().collect::<Vec<_>>().join(", ");
+    let values = columns.map(|column| format!("json_extract(value, '$.{column}')")).collect::<Vec<_>>().join(", ");
+    (
+        format!("INSERT INTO {table} ({names}) SELECT {values} FROM json_each(?)"),
+        format!("INSERT INTO {table} ({names}) SELECT {names} FROM json_populate_recordset(NULL::{table}, $1::json)"),
+    )
+}

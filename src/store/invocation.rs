@@ -1,0 +1,132 @@
+//! The record of calls.
+//!
+//! Batches come in from the journal, rows go out to lists. Which moves between states are legal is decided by the
+//! journal; here a move names the state it starts from and changes nothing when that is not the stored one.
+
+use entity::invocation::{Column, Entity};
+use sea_orm::sea_query::{Expr, ExprTrait as _, Func, Order, Query};
+use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect, UpdateMany};
+
+use super::{Listed, Page, Store, StoreError, approval};
+
+/// A row of the table.
+pub type Row = entity::invocation::Model;
+
+/// The states that are not the end of a call.
+const OPEN_STATES: [&str; 3] = ["received", "pending", "dispatched"];
+
+/// Which invocations a list holds; what is absent does not narrow.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// the agent's name
+    pub agent: Option<String>,
+    /// the server's name
+    pub server: Option<String>,
+    /// the tool's name
+    pub tool: Option<String>,
+    /// what was decided: `allow`, `deny`, `ask`
+    pub decision: Option<String>,
+    /// the state
+    pub state: Option<String>,
+    /// ms; received then or later
+    pub since: Option<i64>,
+    /// ms; received before then
+    pub until: Option<i64>,
+    /// a part of the tool's name or of the arguments, in any case
+    pub q: Option<String>,
+}
+
+/// How many rows a recovery moved, by what they became.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Recovered {
+    /// calls that were in flight
+    pub unknown: u64,
+    /// calls that were not decided
+    pub cancelled: u64,
+    /// approvals that nobody waits for any more
+    pub approvals: u64,
+}
+
+/// Returns a page of invocations, newest first.
+pub async fn list(store: &Store, filter: &Filter, page: &Page) -> Result<Listed<Row>, StoreError> {
+    let mut wanted = wanted(filter);
+    if let Some((received_at, id)) = page.after::<(i64, String)>()? {
+        // the first comparison is the one that an index can begin at
+        wanted = wanted
+            .add(Column::ReceivedAt.lte(received_at))
+            .add(Column::ReceivedAt.lt(received_at).or(Column::Id.lt(id)));
+    }
+    let newest_first = Entity::find().filter(wanted).order_by_desc(Column::ReceivedAt).order_by_desc(Column::Id);
+    let rows = newest_first.limit(page.rows_to_read()).all(store.reads()).await?;
+    Ok(Listed::cut(rows, page, |row| (row.received_at, row.id.clone())))
+}
+
+/// Returns the invocation with that id.
+pub async fn find(store: &Store, id: &str) -> Result<Option<Row>, StoreError> {
+    Ok(Entity::find_by_id(id).one(store.reads()).await?)
+}
+
+/// Ends every invocation that an earlier process left open, and cancels the approvals nobody waits for.
+///
+/// For the start of the gateway, before it listens: a call that was in flight becomes `unknown`, one that was not
+/// decided becomes `cancelled`.
+pub async fn recover(store: &Store, now: i64) -> Result<Recovered, StoreError> {
+    let edit = store.begin_edit().await?;
+    let in_flight = end("unknown", "the gateway stopped while the call was in flight", now)
+        .filter(Column::State.eq("dispatched"))
+        .exec(edit.connection())
+        .await?;
+    let undecided = end("cancelled", "the gateway stopped before the call was decided", now)
+        .filter(Column::State.is_in(["received", "pending"]))
+        .exec(edit.connection())
+        .await?;
+    let approvals = approval::cancel_all(edit.connection(), now).await?;
+    edit.commit().await?;
+    Ok(Recovered { unknown: in_flight.rows_affected, cancelled: undecided.rows_affected, approvals })
+}
+
+/// Removes up to `rows_max` ended invocations received before `before`, oldest first, and the answered approvals of that
+/// age; returns how many invocations.
+pub async fn delete_older(store: &Store, before: i64, rows_max: u64) -> Result<u64, StoreError> {
+    let edit = store.begin_edit().await?;
+    let mut old = Query::select();
+    old.column(Column::Id)
+        .from(Entity)
+        .and_where(Column::ReceivedAt.lt(before))
+        .and_where(Column::State.is_not_in(OPEN_STATES))
+        .order_by(Column::ReceivedAt, Order::Asc)
+        .limit(rows_max);
+    let deleted = Entity::delete_many().filter(Column::Id.in_subquery(old)).exec(edit.connection()).await?;
+    approval::delete_answered(edit.connection(), before).await?;
+    edit.commit().await?;
+    Ok(deleted.rows_affected)
+}
+
+fn wanted(filter: &Filter) -> Condition {
+    let texts = [
+        (Column::Agent, &filter.agent),
+        (Column::Server, &filter.server),
+        (Column::Tool, &filter.tool),
+        (Column::Action, &filter.decision),
+        (Column::State, &filter.state),
+    ];
+    let mut wanted = Condition::all();
+    for (column, text) in texts {
+        wanted = wanted.add_option(text.as_ref().map(|text| column.eq(text)));
+    }
+    wanted = wanted
+        .add_option(filter.since.map(|since| Column::ReceivedAt.gte(since)))
+        .add_option(filter.until.map(|until| Column::ReceivedAt.lt(until)));
+    if let Some(q) = &filter.q {
+        let part_of = |column| Func::lower(Expr::col(column)).like(super::part(q));
+        wanted = wanted.add(Condition::any().add(part_of(Column::Tool)).add(part_of(Column::Arguments)));
+    }
+    wanted
+}
+
+fn end(state: &'static str, error: &'static str, now: i64) -> UpdateMany<Entity> {
+    Entity::update_many()
+        .col_expr(Column::State, state.into())
+        .col_expr(Column::Error, error.into())
+        .col_expr(Column::FinishedAt, now.into())
+}

@@ -1,0 +1,39 @@
+//! One-time login links, by the digests of their codes.
+//!
+//! Digests come in; whether a link was consumed goes out.
+
+use entity::login_link::{Column, Entity};
+use sea_orm::sea_query::ExprTrait as _;
+use sea_orm::{ColumnTrait, Condition, EntityTrait, IntoActiveModel, QueryFilter};
+
+use super::{Store, StoreError};
+
+/// A row of the table.
+pub type Row = entity::login_link::Model;
+
+/// Adds a link.
+pub async fn insert(store: &Store, row: Row) -> Result<(), StoreError> {
+    let edit = store.begin_edit().await?;
+    Entity::insert(row.into_active_model()).exec_without_returning(edit.connection()).await?;
+    edit.commit().await
+}
+
+/// Consumes a link: of all who try, one is told true, and only before it expires.
+pub async fn consume(store: &Store, digest: &str, now: i64) -> Result<bool, StoreError> {
+    let edit = store.begin_edit().await?;
+    let unused =
+        Condition::all().add(Column::Digest.eq(digest)).add(Column::UsedAt.is_null()).add(Column::ExpiresAt.gt(now));
+    let consumed = Entity::update_many().col_expr(Column::UsedAt, now.into()).filter(unused);
+    let consumed = consumed.exec(edit.connection()).await?;
+    edit.commit().await?;
+    Ok(consumed.rows_affected == 1)
+}
+
+/// Removes links that were used or have expired at `now`; returns how many.
+pub async fn delete_spent(store: &Store, now: i64) -> Result<u64, StoreError> {
+    let edit = store.begin_edit().await?;
+    let spent = Column::UsedAt.is_not_null().or(Column::ExpiresAt.lte(now));
+    let deleted = Entity::delete_many().filter(spent).exec(edit.connection()).await?;
+    edit.commit().await?;
+    Ok(deleted.rows_affected)
+}

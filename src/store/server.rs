@@ -1,0 +1,129 @@
+//! Registered servers: the intended state of each upstream.
+//!
+//! Parsed definitions come in as rows, rows go out. A server and its secrets change together, in one transaction.
+//! Whether a definition makes sense is never judged here.
+
+use entity::server::{Column, Entity};
+use sea_orm::sea_query::{Expr, ExprTrait as _, Func};
+use sea_orm::{
+    ActiveModelTrait as _, ColumnTrait, Condition, ConnectionTrait, EntityTrait, IntoActiveModel, ModelTrait as _,
+    QueryFilter, QueryOrder, QuerySelect,
+};
+
+use super::{Listed, Page, Store, StoreError, secret};
+use crate::clock;
+
+/// A row of the table.
+pub type Row = entity::server::Model;
+
+/// What a server is called in a refusal.
+const WHAT: &str = "server";
+
+/// Which servers a list holds.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// only those that are enabled, or only those that are not
+    pub enabled: Option<bool>,
+    /// a part of the name, in any case
+    pub q: Option<String>,
+}
+
+/// A server that is to be registered.
+#[derive(Clone, Debug)]
+pub struct NewServer {
+    /// from [`super::new_id`]: known beforehand because secrets are sealed to it
+    pub id: String,
+    /// the segment in `/mcp/{name}`
+    pub name: String,
+    /// `stdio` or `http`
+    pub mode: String,
+    /// whether agents may reach it
+    pub enabled: bool,
+    /// stdio: the executable
+    pub command: Option<String>,
+    /// stdio: JSON array of strings
+    pub args: String,
+    /// stdio: working directory
+    pub cwd: Option<String>,
+    /// stdio: one process for all agents
+    pub shared: bool,
+}
+
+/// Returns a page of servers, by name.
+pub async fn list(store: &Store, filter: &Filter, page: &Page) -> Result<Listed<Row>, StoreError> {
+    let mut wanted = Condition::all();
+    if let Some(enabled) = filter.enabled {
+        wanted = wanted.add(Column::Enabled.eq(enabled));
+    }
+    if let Some(q) = &filter.q {
+        wanted = wanted.add(Func::lower(Expr::col(Column::Name)).like(super::part(q)));
+    }
+    if let Some(name) = page.after::<String>()? {
+        wanted = wanted.add(Column::Name.gt(name));
+    }
+    let rows = Entity::find().filter(wanted).order_by_asc(Column::Name).limit(page.rows_to_read());
+    Ok(Listed::cut(rows.all(store.reads()).await?, page, |row| row.name.clone()))
+}
+
+/// Returns every server, by name.
+pub async fn load_all(store: &Store) -> Result<Vec<Row>, StoreError> {
+    Ok(Entity::find().order_by_asc(Column::Name).all(store.reads()).await?)
+}
+
+/// Returns the server of that name.
+pub async fn find(store: &Store, name: &str) -> Result<Option<Row>, StoreError> {
+    Ok(Entity::find().filter(Column::Name.eq(name)).one(store.reads()).await?)
+}
+
+/// Registers a server with its secrets. A name that is taken is a conflict.
+pub async fn insert(store: &Store, new: NewServer, secrets: Vec<secret::Change>) -> Result<Row, StoreError> {
+    let now = clock::now_ms();
+    let NewServer { id, name, mode, enabled, command, args, cwd, shared } = new;
+    let row =
+        Row { id, name, mode, enabled, command, args, cwd, shared, revision: 1, created_at: now, updated_at: now };
+    let edit = store.begin_edit().await?;
+    let inserted = Entity::insert(row.clone().into_active_model()).exec_without_returning(edit.connection()).await;
+    inserted.map_err(|error| StoreError::from(error).or_taken(|| format!("a server named {} exists", row.name)))?;
+    secret::apply(edit.connection(), &row.id, secrets, now).await?;
+    edit.commit().await?;
+    Ok(row)
+}
+
+/// Edits a server: `change` is given the stored row, alters it and returns what becomes of its secrets.
+///
+/// The revision goes up by one. When `expected_revision` is given and is not the stored one, nothing is changed and the
+/// answer is [`StoreError::Stale`]. The id, the name, the mode and the times of a row are not for `change` to alter.
+pub async fn update<E: From<StoreError>>(
+    store: &Store,
+    name: &str,
+    expected_revision: Option<i64>,
+    change: impl FnOnce(&mut Row) -> Result<Vec<secret::Change>, E>,
+) -> Result<Row, E> {
+    let edit = store.begin_edit().await?;
+    let old = find_locked(edit.connection(), name).await?;
+    super::demand_revision(expected_revision, old.revision)?;
+    let mut row = old.clone();
+    let secrets = change(&mut row)?;
+    row.revision = old.revision + 1;
+    row.updated_at = clock::now_ms();
+    (row.id, row.name, row.mode, row.created_at) = (old.id, old.name, old.mode, old.created_at);
+    let all_columns = row.clone().into_active_model().reset_all();
+    Entity::update(all_columns).exec(edit.connection()).await.map_err(StoreError::from)?;
+    secret::apply(edit.connection(), &row.id, secrets, row.updated_at).await?;
+    edit.commit().await?;
+    Ok(row)
+}
+
+/// Removes a server and its secrets, and returns the row that was removed.
+pub async fn delete(store: &Store, name: &str) -> Result<Row, StoreError> {
+    let edit = store.begin_edit().await?;
+    let row = find_locked(edit.connection(), name).await?;
+    row.clone().delete(edit.connection()).await?;
+    edit.commit().await?;
+    Ok(row)
+}
+
+async fn find_locked(connection: &impl ConnectionTrait, name: &str) -> Result<Row, StoreError> {
+    let named = Entity::find().filter(Column::Name.eq(name)).lock_exclusive();
+    named.one(connection).await?.ok_or(StoreError::NotFound { what: WHAT })
+}

@@ -1,0 +1,50 @@
+// The official TypeScript SDK, version 1, as an agent would use it: connects
+// with a bearer token, lists the tools, calls one, prints one line of JSON.
+//
+//   node ts1.mjs [--features] URL TOKEN [TOOL JSON_ARGS]
+//
+// With --features it declares sampling, elicitation and roots, answers them
+// with fixed values, and adds to its line what it was asked and told meanwhile:
+// "asked" (methods), "progress", "logs" and "changed" (notification params or methods).
+import { Client } from '@modelcontextprotocol/sdk/client/index.js';
+import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
+import {
+  CreateMessageRequestSchema, ElicitRequestSchema, ListRootsRequestSchema, LoggingMessageNotificationSchema,
+  PromptListChangedNotificationSchema, ResourceUpdatedNotificationSchema, ToolListChangedNotificationSchema,
+} from '@modelcontextprotocol/sdk/types.js';
+
+const argv = process.argv.slice(2);
+const features = argv[0] === '--features' && Boolean(argv.shift());
+const [url, token, tool, args = '{}'] = argv;
+if (!token) throw new Error('usage: ts1.mjs [--features] URL TOKEN [TOOL JSON_ARGS]');
+
+const capabilities = features ? { sampling: {}, elicitation: {}, roots: { listChanged: true } } : {};
+const client = new Client({ name: 'ts1', version: '1' }, { capabilities });
+const seen = { asked: [], progress: [], logs: [], changed: [] };
+if (features) {
+  const answer = (schema, result) => client.setRequestHandler(schema, request => (seen.asked.push(request.method), result(request)));
+  answer(CreateMessageRequestSchema, () => ({ role: 'assistant', model: 'none', content: { type: 'text', text: 'sampled' } }));
+  answer(ListRootsRequestSchema, () => ({ roots: [{ uri: 'file:///root', name: 'root' }] }));
+  answer(ElicitRequestSchema, ({ params }) => ({ action: 'accept', content: fill(params.requestedSchema) }));
+  client.setNotificationHandler(LoggingMessageNotificationSchema, ({ params }) => void seen.logs.push(params));
+  for (const schema of [ToolListChangedNotificationSchema, PromptListChangedNotificationSchema, ResourceUpdatedNotificationSchema])
+    client.setNotificationHandler(schema, ({ method }) => void seen.changed.push(method));
+}
+
+/** Gives every required property, and every one with a default, a value of its type. */
+function fill({ properties = {}, required = [] }) {
+  const value = p => p.default ?? p.enum?.[0] ?? p.oneOf?.[0].const ?? { boolean: true, number: 1.5, integer: 1, array: [] }[p.type] ?? 'Ada';
+  const names = Object.keys(properties).filter(name => required.includes(name) || 'default' in properties[name]);
+  return Object.fromEntries(names.map(name => [name, value(properties[name])]));
+}
+
+const transport = new StreamableHTTPClientTransport(new URL(url), { requestInit: { headers: { Authorization: `Bearer ${token}` } } });
+await client.connect(transport);
+const tools = (await client.listTools()).tools.length;
+const onprogress = features ? update => void seen.progress.push(update) : undefined;
+const result = tool ? await client.callTool({ name: tool, arguments: JSON.parse(args) }, undefined, { onprogress }) : null;
+if (features) await new Promise(done => setTimeout(done, 300)); // what comes on the other stream
+const line = { client: 'ts1', mode: 'initialize', protocol_version: transport.protocolVersion, tools, result, ...(features ? seen : {}) };
+await transport.terminateSession();
+await client.close();
+console.log(JSON.stringify(line));

@@ -1,0 +1,364 @@
+#!/usr/bin/env python3
+"""A small MCP server on stdio that misbehaves on request, for the gateway's
+tests.  Standard library only.
+
+    nasty.py [FLAG | FLAG=VALUE] ...
+
+Era       legacy unless told otherwise: server/discover is an unknown method
+  modern          answers server/discover, refuses initialize with -32022
+  both            answers either
+Start
+  slow=N          sleeps N seconds before it answers initialize or discover
+  early           a notification and a ping come before the initialize reply
+  exit=N          some lines on stderr, then exit code N, at once
+  exit-on-probe   exit code 1 when the first request is not initialize
+  fork=setsid     starts a process that sleeps 600 s in a session of its own
+                  and keeps stdout open; fork=plain: in the same process group
+  pidfile=FILE    where the pid of that process goes
+Output
+  banner          lines that are no JSON, at the start and before every message
+  crlf            lines end with CR LF
+  double          every tools/call is answered twice
+  wrongid         tools/call is answered with the id in the other JSON type
+  big=N           echo returns N MiB more, on one line
+  flood           answers a tools/call with a line that never ends;
+                  flood=init: does so when it is initialized
+  stderr          64 MiB on stderr; stderr=N: N MiB
+  pages           tools/list comes in two pages
+Calls and end
+  mute            unknown requests get no answer
+  die=N           the call after the Nth ends the process with code 3
+  stubborn        end of file and SIGTERM are ignored
+  ledger=FILE     each tools/call first appends its argument "nonce" and a
+                  newline to FILE, on disk before anything else happens
+
+Tools: echo(text), raw, slow(seconds), elicit, sample, roots, log, grow, env,
+big(n).  Each call has a thread.  The server's own request ids are 1, 2, 3 …,
+so they collide with those of its client.  A cancelled call writes "cancelled
+ID" to stderr and is not answered.
+"""
+
+import itertools
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+KNOWN = """modern both slow early exit exit-on-probe fork pidfile banner crlf double wrongid big
+flood stderr pages mute die stubborn ledger""".split()
+FLAGS = {name: value or "1" for name, _, value in (arg.partition("=") for arg in sys.argv[1:])}
+META = "io.modelcontextprotocol/"
+MODERN = "2026-07-28"
+LEGACY = ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"]
+LEVELS = ["debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"]
+
+out_lock = threading.Lock()
+asked = {}  # id of a request to the client -> [event, answer]
+cancelled = {}  # id of a running call, as JSON -> event
+listeners = {}  # id of an open subscriptions/listen, as JSON -> id
+ids = itertools.count(1)
+calls = itertools.count(1)
+state = {"opened": False, "extra": 0, "level": 0, "capabilities": {}}
+
+
+class Refusal(Exception):
+    """A JSON-RPC error: code, message and data."""
+
+
+def write(data):
+    with out_lock:
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+
+
+def send(message):
+    end = b"\r\n" if "crlf" in FLAGS else b"\n"
+    noise = b"[nasty] about to say something {" + end if "banner" in FLAGS else b""
+    write(noise + json.dumps({"jsonrpc": "2.0", **message}, ensure_ascii=False).encode() + end)
+
+
+def notify(method, params=None):
+    send({"method": method, **({"params": params} if params is not None else {})})
+
+
+def flood():
+    block = b"x" * (1 << 20)
+    write(b'{"jsonrpc":"2.0","id":"')
+    for _ in range(1 << 14):  # 16 GiB are endless enough
+        write(block)
+
+
+def ask(method, params):
+    """Asks a legacy client, and waits at most a minute for its answer."""
+    number, slot = next(ids), [threading.Event(), {"error": "no answer"}]
+    asked[number] = slot
+    send({"id": number, "method": method, "params": params})
+    slot[0].wait(60)
+    del asked[number]
+    return slot[1]
+
+
+def text(value, error=False):
+    value = value if isinstance(value, str) else json.dumps(value)
+    return {"content": [{"type": "text", "text": value}], "isError": error}
+
+
+QUESTIONS = {
+    "elicit": ("elicitation", "elicitation/create", {
+        "message": "Your name?",
+        "requestedSchema": {"type": "object", "properties": {"name": {"type": "string"}}},
+    }),
+    "sample": ("sampling", "sampling/createMessage", {
+        "messages": [{"role": "user", "content": {"type": "text", "text": "Say something"}}], "maxTokens": 10,
+    }),
+    "roots": ("roots", "roots/list", {}),
+}
+
+
+def tools():
+    arguments = {"echo": {"text": "string"}, "slow": {"seconds": "number"}, "big": {"n": "integer"}}
+    names = ["echo", "raw", "slow", "elicit", "sample", "roots", "log", "grow", "env", "big"]
+    names += [f"extra{n}" for n in range(state["extra"])]
+    for name in names:
+        properties = {**arguments.get(name, {}), "nonce": "string"}
+        schema = {"type": "object", "properties": {k: {"type": t} for k, t in properties.items()}}
+        yield {"name": name, "description": f"The {name} tool", "inputSchema": schema}
+
+
+def question(name, params, meta, modern):
+    capability, method, details = QUESTIONS[name]
+    if modern:
+        if capability not in meta[META + "clientCapabilities"]:
+            raise Refusal(-32021, "Missing required client capability", {"requiredCapabilities": {capability: {}}})
+        given = (params.get("inputResponses") or {}).get(name)
+        if given is None:
+            request = {"method": method, "params": details}
+            return {"resultType": "input_required", "inputRequests": {name: request}, "requestState": f"asked-{name}"}
+        if params.get("requestState") != f"asked-{name}":
+            raise Refusal(-32602, "requestState is missing or was changed", None)
+        return text(given)
+    if capability not in state["capabilities"]:
+        return text(f"the client did not declare {capability}", error=True)
+    return text(ask(method, details))
+
+
+def slow(seconds, meta, stop):
+    steps = max(1, round(seconds / 0.2))
+    for step in range(1, steps + 1):
+        if stop.wait(seconds / steps):
+            return None
+        if "progressToken" in meta:
+            notify("notifications/progress", {"progressToken": meta["progressToken"], "progress": step, "total": steps})
+    return text(f"slept {seconds} s")
+
+
+def grow(modern):
+    state["extra"] += 1
+    if not modern:
+        notify("notifications/tools/list_changed")
+    for listener in list(listeners.values()):
+        notify("notifications/tools/list_changed", {"_meta": {META + "subscriptionId": listener}})
+    return text(f"extra{state['extra'] - 1} is new")
+
+
+def log(meta, modern):
+    wanted = meta.get(META + "logLevel") if modern else LEVELS[state["level"]]
+    for level in ["debug", "info", "error"]:
+        if wanted in LEVELS and LEVELS.index(level) >= LEVELS.index(wanted):
+            notify("notifications/message", {"level": level, "logger": "nasty", "data": f"a line of level {level}"})
+    return text("logged")
+
+
+def run_tool(params, meta, modern, line, stop):
+    name, args = params.get("name"), params.get("arguments") or {}
+    if name == "echo":
+        return text(str(args.get("text", "")) + "x" * (int(FLAGS.get("big", 0)) << 20))
+    if name == "raw":
+        return text(line)
+    if name == "slow":
+        return slow(float(args.get("seconds", 1)), meta, stop)
+    if name in QUESTIONS:
+        return question(name, params, meta, modern)
+    if name == "log":
+        return log(meta, modern)
+    if name == "grow":
+        return grow(modern)
+    if name == "env":
+        return text({"env": dict(os.environ), "argv": sys.argv, "cwd": os.getcwd(), "pid": os.getpid()})
+    if name == "big":
+        return text("x" * (int(args.get("n", 1)) << 20))
+    if name in (tool["name"] for tool in tools()):
+        return text(f"this is {name}")
+    raise Refusal(-32602, f"Unknown tool: {name}", None)
+
+
+def record(params):
+    nonce = (params.get("arguments") or {}).get("nonce")
+    if "ledger" in FLAGS and nonce is not None:
+        file = os.open(FLAGS["ledger"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        os.write(file, f"{nonce}\n".encode())
+        os.fsync(file)
+        os.close(file)
+
+
+def call(message, line, meta, modern):
+    params, number, ident = message.get("params") or {}, message["id"], json.dumps(message["id"])
+    stop = cancelled[ident]
+    record(params)
+    if "die" in FLAGS and next(calls) > int(FLAGS["die"]):
+        os._exit(3)
+    if FLAGS.get("flood") == "1":
+        return flood()
+    try:
+        result = run_tool(params, meta, modern, line, stop)
+        answer = {"result": {"resultType": "complete", **result} if modern and result else result}
+    except Refusal as refusal:
+        answer = {"error": error(refusal)}
+    except (TypeError, ValueError) as wrong:
+        answer = {"error": {"code": -32602, "message": f"Bad arguments: {wrong}"}}
+    cancelled.pop(ident, None)
+    if stop.is_set():
+        return print("cancelled", ident, file=sys.stderr, flush=True)
+    if "wrongid" in FLAGS:
+        number = str(number) if isinstance(number, int) else abs(hash(number)) % 1000
+    for _ in range(2 if "double" in FLAGS else 1):
+        send({"id": number, **answer})
+
+
+def error(refusal):
+    code, words, data = refusal.args
+    return {"code": code, "message": words, **({"data": data} if data is not None else {})}
+
+
+def opening(message, meta):
+    """The answer to initialize or server/discover."""
+    info = {"name": "nasty", "version": "1"}
+    capabilities = {"tools": {"listChanged": True}, "logging": {}}
+    time.sleep(float(FLAGS.get("slow", 0)))
+    if message["method"] == "server/discover":
+        return {"supportedVersions": [MODERN], "capabilities": capabilities, "instructions": "Be careful.",
+                "ttlMs": 0, "cacheScope": "private", "_meta": {META + "serverInfo": info}}
+    wanted = message["params"].get("protocolVersion")
+    if "modern" in FLAGS:
+        raise Refusal(-32022, "Unsupported protocol version", {"supported": [MODERN], "requested": wanted})
+    if "early" in FLAGS:
+        notify("notifications/message", {"level": "info", "data": "still starting"})
+        threading.Thread(target=ask, args=("ping", {}), daemon=True).start()
+        time.sleep(0.1)
+    state["capabilities"] = message["params"].get("capabilities") or {}
+    version = wanted if wanted in LEGACY else LEGACY[-1]
+    return {"protocolVersion": version, "capabilities": capabilities, "serverInfo": info, "instructions": "Be careful."}
+
+
+def list_tools(params, modern):
+    listed, page = list(tools()), {}
+    if "pages" in FLAGS:
+        second = params.get("cursor") == "second"
+        listed, page = (listed[5:], {}) if second else (listed[:5], {"nextCursor": "second"})
+    hints = {"ttlMs": 0, "cacheScope": "private"} if modern else {}
+    return {"tools": listed, **page, **hints}
+
+
+def answer(message, meta, modern):
+    """The result of a request that is no call; None when there is to be none."""
+    method, params = message["method"], message.get("params") or {}
+    if method == "initialize" or (method == "server/discover" and modern):
+        return opening(message, meta)
+    if method == "tools/list":
+        return list_tools(params, modern)
+    if method == "ping" and not modern:
+        return {}
+    if method == "logging/setLevel" and not modern:
+        state["level"] = LEVELS.index(params["level"])
+        return {}
+    if method == "subscriptions/listen" and modern:
+        granted = {"toolsListChanged": True} if (params.get("notifications") or {}).get("toolsListChanged") else {}
+        if granted:
+            listeners[json.dumps(message["id"])] = message["id"]
+        notify("notifications/subscriptions/acknowledged",
+               {"notifications": granted, "_meta": {META + "subscriptionId": message["id"]}})
+        return None
+    if "mute" in FLAGS:
+        return None
+    raise Refusal(-32601, "Method not found", None)
+
+
+def request(message, line):
+    meta = (message.get("params") or {}).get("_meta") or {}
+    modern = "modern" in FLAGS or ("both" in FLAGS and META + "protocolVersion" in meta)
+    if not state["opened"] and "exit-on-probe" in FLAGS and message["method"] != "initialize":
+        print("nasty: initialize first", file=sys.stderr, flush=True)
+        os._exit(1)
+    state["opened"] = True
+    if FLAGS.get("flood") == "init" and message["method"] in ("initialize", "server/discover"):
+        return flood()
+    try:
+        if modern and message["method"] != "initialize" and META + "clientCapabilities" not in meta:
+            raise Refusal(-32602, "the request lacks its _meta", None)
+        if message["method"] == "tools/call":
+            cancelled[json.dumps(message["id"])] = threading.Event()
+            return threading.Thread(target=call, args=(message, line, meta, modern), daemon=True).start()
+        result = answer(message, meta, modern)
+        if result is not None:
+            send({"id": message["id"], "result": {"resultType": "complete", **result} if modern else result})
+    except Refusal as refusal:
+        send({"id": message["id"], "error": error(refusal)})
+
+
+def receive(line):
+    try:
+        message = json.loads(line)
+    except ValueError:
+        return print("nasty: not JSON:", line[:200], file=sys.stderr, flush=True)
+    if "method" not in message:
+        slot = asked.get(message.get("id"))
+        if slot:
+            slot[1] = message.get("result", {"error": message.get("error")})
+            slot[0].set()
+    elif "id" in message:
+        request(message, line)
+    elif message["method"] == "notifications/cancelled":
+        ident = json.dumps((message.get("params") or {}).get("requestId"))
+        listeners.pop(ident, None)
+        if ident in cancelled:
+            cancelled[ident].set()
+
+
+def start():
+    unknown = [name for name in FLAGS if name not in KNOWN]
+    if unknown:
+        sys.exit(f"nasty: unknown flags {unknown}\n{__doc__}")
+    if "fork" in FLAGS:
+        child = subprocess.Popen(["sleep", "600"], stdin=subprocess.DEVNULL, start_new_session=FLAGS["fork"] == "setsid")
+        with open(FLAGS.get("pidfile", os.devnull), "w") as file:
+            file.write(f"{child.pid}\n")
+    if "exit" in FLAGS:
+        print("nasty: starting\nnasty: cannot find its configuration\nnasty: giving up", file=sys.stderr)
+        sys.exit(int(FLAGS["exit"]))
+    if "stubborn" in FLAGS:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    if "stderr" in FLAGS:
+        size = 64 if FLAGS["stderr"] == "1" else int(FLAGS["stderr"])
+        spill = lambda: [os.write(2, b"E" * 1023 + b"\n") for _ in range(size << 10)]
+        threading.Thread(target=spill, daemon=True).start()
+    if "banner" in FLAGS:
+        write("Welcome to nasty ☠\n\n{ this is not JSON\n".encode())
+
+
+def main():
+    start()
+    try:
+        for line in sys.stdin.buffer:
+            if line.strip():
+                receive(line.decode().strip())
+        if "stubborn" in FLAGS:
+            time.sleep(600)
+    except BrokenPipeError:
+        pass
+    os._exit(0)
+
+
+main()

@@ -1,0 +1,99 @@
+//! Questions to people.
+
+use atryum::journal::{Entry, Journal, State};
+use atryum::store::{Page, Store, StoreError, approval};
+use futures_util::future::join_all;
+
+use super::sample;
+use crate::support::database::{Database, on_both_databases};
+
+on_both_databases!(
+    of_two_hundred_answers_at_once_one_wins,
+    an_answer_to_what_was_not_shown_is_a_conflict,
+    an_approval_that_has_expired_cannot_be_answered,
+    an_approval_that_was_extended_does_not_expire_at_its_old_end,
+    what_is_pending_can_be_listed_and_cancelled,
+);
+
+const NOW: i64 = 5_000;
+
+async fn ask(store: &Store, expires_at: i64) -> approval::Row {
+    let journal = Journal::start(store.clone());
+    let (invocation, approval) = sample::question(expires_at);
+    let receipt = journal.record(Entry { invocation, approval: Some(approval.clone()) }).await.unwrap();
+    assert_eq!(receipt.state(), State::Pending);
+    journal.close().await;
+    approval
+}
+
+fn answer(status: &str, by: &str) -> approval::Answer {
+    approval::Answer {
+        digest: "sha256:shown".to_owned(),
+        status: status.to_owned(),
+        reason: Some("because".to_owned()),
+        by: by.to_owned(),
+        now: NOW,
+    }
+}
+
+async fn of_two_hundred_answers_at_once_one_wins(database: Database) {
+    let store = database.open().await;
+    let asked = ask(&store, NOW + 1).await;
+    let answers = (0..200).map(|index| {
+        let status = if index % 2 == 0 { "approved" } else { "denied" };
+        approval::decide(&store, &asked.id, answer(status, &format!("operator {index}")))
+    });
+    let (won, lost): (Vec<_>, Vec<_>) = join_all(answers).await.into_iter().partition(Result::is_ok);
+    assert_eq!(won.len(), 1);
+    let row = won.into_iter().next().unwrap().unwrap();
+    assert_eq!(approval::find(&store, &asked.id).await.unwrap(), Some(row.clone()));
+    assert_eq!((row.decided_at, row.reason.as_deref()), (Some(NOW), Some("because")));
+    let already = format!("the approval is already {}", row.status);
+    assert!(lost.into_iter().all(|error| error.unwrap_err().to_string() == already));
+}
+
+async fn an_answer_to_what_was_not_shown_is_a_conflict(database: Database) {
+    let store = database.open().await;
+    let asked = ask(&store, NOW + 1).await;
+    let mut other = answer("approved", "ada");
+    other.digest = "sha256:other".to_owned();
+    let error = approval::decide(&store, &asked.id, other).await.unwrap_err();
+    assert_eq!(error.to_string(), "what was shown is not what would be approved: the digest differs");
+    assert_eq!(approval::find(&store, &asked.id).await.unwrap(), Some(asked));
+    let error = approval::decide(&store, "no id", answer("approved", "ada")).await.unwrap_err();
+    assert!(matches!(error, StoreError::NotFound { .. }));
+}
+
+async fn an_approval_that_has_expired_cannot_be_answered(database: Database) {
+    let store = database.open().await;
+    let asked = ask(&store, NOW).await;
+    let error = approval::decide(&store, &asked.id, answer("approved", "ada")).await.unwrap_err();
+    assert_eq!(error.to_string(), "the approval has expired");
+    assert_eq!(approval::expire(&store, &asked.id, NOW).await.unwrap().status, "expired");
+    let error = approval::cancel(&store, &asked.id, NOW).await.unwrap_err();
+    assert_eq!(error.to_string(), "the approval is already expired");
+}
+
+async fn an_approval_that_was_extended_does_not_expire_at_its_old_end(database: Database) {
+    let store = database.open().await;
+    let asked = ask(&store, NOW + 1).await;
+    approval::extend(&store, &asked.id, NOW + 100, NOW).await.unwrap();
+    let error = approval::expire(&store, &asked.id, NOW + 1).await.unwrap_err();
+    assert_eq!(error.to_string(), "the approval has not expired yet");
+    assert_eq!(approval::expire(&store, &asked.id, NOW + 100).await.unwrap().status, "expired");
+    assert_eq!(approval::extend(&store, &asked.id, NOW + 200, NOW).await.unwrap_err().kind(), "conflict");
+}
+
+async fn what_is_pending_can_be_listed_and_cancelled(database: Database) {
+    let store = database.open().await;
+    let (first, second) = (ask(&store, NOW + 1).await, ask(&store, NOW + 1).await);
+    assert_eq!(approval::load_pending(&store).await.unwrap(), [first.clone(), second.clone()]);
+    let cancelled = approval::cancel(&store, &first.id, NOW).await.unwrap();
+    assert_eq!(approval::load_pending(&store).await.unwrap(), std::slice::from_ref(&second));
+    let newest = approval::list(&store, None, &Page::new(Some(1), None)).await.unwrap();
+    assert_eq!(newest.items, [second]);
+    let rest = approval::list(&store, None, &Page::new(Some(1), newest.next_cursor)).await.unwrap();
+    assert_eq!((rest.items, rest.next_cursor), (vec![cancelled.clone()], None));
+    let listed = approval::list(&store, Some("cancelled"), &Page::default()).await.unwrap();
+    assert_eq!(listed.items, [cancelled]);
+}

@@ -1,0 +1,85 @@
+//! Rows to try things with.
+
+use atryum::store::{approval, invocation, rule, server};
+
+pub fn server(name: &str) -> server::NewServer {
+    server::NewServer {
+        id: atryum::store::new_id(),
+        name: name.to_owned(),
+        mode: "stdio".to_owned(),
+        enabled: true,
+        command: Some("/usr/bin/env".to_owned()),
+        args: "[]".to_owned(),
+        cwd: None,
+        shared: false,
+    }
+}
+
+pub fn rule(description: &str) -> rule::NewRule {
+    rule::NewRule {
+        enabled: true,
+        action: "allow".to_owned(),
+        agents: "[\"*\"]".to_owned(),
+        servers: "[\"*\"]".to_owned(),
+        tools: "[\"*\"]".to_owned(),
+        methods: "[\"tools/call\"]".to_owned(),
+        description: description.to_owned(),
+        guidance: String::new(),
+    }
+}
+
+pub fn invocation(state: &str) -> invocation::Row {
+    let id = atryum::store::new_id();
+    invocation::Row {
+        request_id: format!("request of {id}"),
+        id,
+        agent: "ada".to_owned(),
+        client_name: Some("a client".to_owned()),
+        client_version: None,
+        session: None,
+        server_id: "an id".to_owned(),
+        server: "calc".to_owned(),
+        method: "tools/call".to_owned(),
+        tool: Some("add".to_owned()),
+        arguments: Some(r#"{"a":1.10,"text":"it's \"ü\" \u0000"}"#.to_owned()),
+        arguments_digest: "sha256:00".to_owned(),
+        action: "allow".to_owned(),
+        rule_id: None,
+        rule_set_revision: 7,
+        decided_by: Some("default".to_owned()),
+        approval_id: None,
+        state: state.to_owned(),
+        is_error: None,
+        error: None,
+        result: None,
+        result_bytes: None,
+        received_at: 1_000,
+        decided_at: Some(1_001),
+        dispatched_at: None,
+        finished_at: None,
+        upstream_us: None,
+        overhead_us: None,
+    }
+}
+
+/// A pending invocation and the question it waits for.
+pub fn question(expires_at: i64) -> (invocation::Row, approval::Row) {
+    let mut invocation = invocation("pending");
+    let approval = approval::Row {
+        id: atryum::store::new_id(),
+        invocation_id: invocation.id.clone(),
+        agent: invocation.agent.clone(),
+        server: invocation.server.clone(),
+        method: invocation.method.clone(),
+        tool: invocation.tool.clone(),
+        digest: "sha256:shown".to_owned(),
+        status: approval::PENDING.to_owned(),
+        reason: None,
+        created_at: 1_000,
+        expires_at,
+        decided_at: None,
+        decided_by: None,
+    };
+    invocation.approval_id = Some(approval.id.clone());
+    (invocation, approval)
+}

@@ -1,0 +1,119 @@
+//! Registered servers and their secrets.
+
+use atryum::store::{Page, StoreError, secret, server};
+
+use super::sample;
+use crate::support::database::{Database, on_both_databases};
+
+on_both_databases!(
+    a_server_comes_back_as_it_was_registered,
+    a_name_is_taken_once,
+    an_edit_raises_the_revision_and_changes_the_secrets_with_it,
+    a_stale_revision_changes_nothing,
+    an_edit_that_is_refused_changes_nothing,
+    deleting_a_server_deletes_its_secrets,
+    a_list_is_filtered_and_paged_by_name,
+);
+
+fn set(field: &str, sealed: &[u8]) -> secret::Change {
+    secret::Change { field: field.to_owned(), sealed: Some(sealed.to_vec()) }
+}
+
+async fn a_server_comes_back_as_it_was_registered(database: Database) {
+    let store = database.open().await;
+    let row = server::insert(&store, sample::server("calc"), vec![set("env:KEY", b"1")]).await.unwrap();
+    assert_eq!(row.revision, 1);
+    assert_eq!(server::find(&store, "calc").await.unwrap(), Some(row.clone()));
+    assert_eq!(server::find(&store, "CALC").await.unwrap(), None);
+    let secrets = secret::load_all(&store, &row.id).await.unwrap();
+    assert_eq!(
+        secrets.iter().map(|secret| (secret.field.as_str(), secret.sealed.as_slice())).collect::<Vec<_>>(),
+        [("env:KEY", b"1".as_slice())]
+    );
+}
+
+async fn a_name_is_taken_once(database: Database) {
+    let store = database.open().await;
+    server::insert(&store, sample::server("calc"), vec![]).await.unwrap();
+    let error = server::insert(&store, sample::server("calc"), vec![]).await.unwrap_err();
+    assert_eq!(error.to_string(), "a server named calc exists");
+    assert_eq!(error.kind(), "conflict");
+}
+
+async fn an_edit_raises_the_revision_and_changes_the_secrets_with_it(database: Database) {
+    let store = database.open().await;
+    let secrets = vec![set("env:A", b"a"), set("env:B", b"b")];
+    server::insert(&store, sample::server("calc"), secrets).await.unwrap();
+    let row = server::update(&store, "calc", Some(1), |row| {
+        row.enabled = false;
+        row.name = "other".to_owned();
+        Ok::<_, StoreError>(vec![set("env:A", b"new"), secret::Change { field: "env:B".to_owned(), sealed: None }])
+    });
+    let row = row.await.unwrap();
+    assert_eq!((row.revision, row.enabled, row.name.as_str()), (2, false, "calc"));
+    assert_eq!(server::find(&store, "calc").await.unwrap(), Some(row.clone()));
+    let secrets = secret::load_all(&store, &row.id).await.unwrap();
+    assert_eq!(secrets.len(), 1);
+    assert_eq!(secrets[0].sealed, b"new");
+}
+
+async fn a_stale_revision_changes_nothing(database: Database) {
+    let store = database.open().await;
+    let before = server::insert(&store, sample::server("calc"), vec![]).await.unwrap();
+    let change = |row: &mut server::Row| {
+        row.enabled = false;
+        Ok::<_, StoreError>(vec![set("env:A", b"a")])
+    };
+    let error = server::update(&store, "calc", Some(9), change).await.unwrap_err();
+    assert!(matches!(error, StoreError::Stale { expected: 9, found: 1 }));
+    assert_eq!(server::find(&store, "calc").await.unwrap(), Some(before.clone()));
+    assert!(secret::load_all(&store, &before.id).await.unwrap().is_empty());
+}
+
+async fn an_edit_that_is_refused_changes_nothing(database: Database) {
+    let store = database.open().await;
+    let before = server::insert(&store, sample::server("calc"), vec![]).await.unwrap();
+    let refused = server::update(&store, "calc", None, |row| {
+        row.enabled = false;
+        Err::<Vec<secret::Change>, _>(StoreError::BadCursor)
+    });
+    assert!(refused.await.is_err());
+    assert_eq!(server::find(&store, "calc").await.unwrap(), Some(before));
+    // and the next edit is not kept waiting by what the refused one held
+    server::update(&store, "calc", None, |_| Ok::<_, StoreError>(vec![])).await.unwrap();
+}
+
+async fn deleting_a_server_deletes_its_secrets(database: Database) {
+    let store = database.open().await;
+    let row = server::insert(&store, sample::server("calc"), vec![set("env:A", b"a")]).await.unwrap();
+    assert_eq!(server::delete(&store, "calc").await.unwrap(), row);
+    assert!(secret::load_all(&store, &row.id).await.unwrap().is_empty());
+    assert!(secret::list_fields(&store).await.unwrap().is_empty());
+    assert_eq!(server::delete(&store, "calc").await.unwrap_err().to_string(), "there is no such server");
+}
+
+async fn a_list_is_filtered_and_paged_by_name(database: Database) {
+    let store = database.open().await;
+    for name in ["d", "b", "a", "c", "a_b", "a-b"] {
+        let mut new = sample::server(name);
+        new.enabled = name != "c";
+        server::insert(&store, new, vec![]).await.unwrap();
+    }
+    let mut seen = Vec::new();
+    let mut cursor = None;
+    loop {
+        let page = server::list(&store, &server::Filter::default(), &Page::new(Some(2), cursor)).await.unwrap();
+        seen.extend(page.items.into_iter().map(|row| row.name));
+        cursor = page.next_cursor;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    assert_eq!(seen, ["a", "a-b", "a_b", "b", "c", "d"]);
+    let names = async |filter: server::Filter| {
+        let listed = server::list(&store, &filter, &Page::default()).await.unwrap();
+        listed.items.into_iter().map(|row| row.name).collect::<Vec<_>>()
+    };
+    assert_eq!(names(server::Filter { enabled: Some(false), q: None }).await, ["c"]);
+    assert_eq!(names(server::Filter { enabled: None, q: Some("A_".to_owned()) }).await, ["a_b"]);
+}

@@ -1,0 +1,79 @@
+//! A fresh database for one test, of either kind.
+
+use std::path::PathBuf;
+
+use atryum::store::{Store, StoreError};
+use tempfile::TempDir;
+
+use super::postgres;
+
+/// Gone, with all it holds, when it is dropped.
+pub struct Database {
+    url: String,
+    /// where a SQLite file and other files of the test are
+    folder: TempDir,
+}
+
+impl Database {
+    /// An SQLite file that is not made yet.
+    pub async fn sqlite() -> Self {
+        let folder = tempfile::tempdir().expect("a folder for the test");
+        let url = format!("sqlite:{}?mode=rwc", folder.path().join("atryum.db").display());
+        Self { url, folder }
+    }
+
+    /// An empty PostgreSQL database in the cluster of this process.
+    pub async fn postgres() -> Self {
+        let url = postgres::create_database().await;
+        Self { url, folder: tempfile::tempdir().expect("a folder for the test") }
+    }
+
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// A path in the folder of the test.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub async fn open(&self) -> Store {
+        self.try_open().await.expect("an open store")
+    }
+
+    pub async fn try_open(&self) -> Result<Store, StoreError> {
+        Store::open(&self.url).await
+    }
+
+    /// Runs SQL beside the store, as another release or a careless person would.
+    pub async fn run(&self, sql: &str) {
+        use sea_orm::ConnectionTrait as _;
+        let connection = sea_orm::Database::connect(&self.url).await.expect("a connection");
+        connection.execute_unprepared(sql).await.expect("the statement to run");
+        connection.close().await.expect("the connection to close");
+    }
+}
+
+/// Runs each named test on SQLite and on PostgreSQL.
+macro_rules! on_both_databases {
+    ($($test:ident),+ $(,)?) => {
+        mod on_sqlite {
+            $(
+                #[tokio::test]
+                async fn $test() {
+                    super::$test(crate::support::database::Database::sqlite().await).await;
+                }
+            )+
+        }
+        mod on_postgres {
+            $(
+                #[tokio::test]
+                async fn $test() {
+                    super::$test(crate::support::database::Database::postgres().await).await;
+                }
+            )+
+        }
+    };
+}
+
+pub(crate) use on_both_databases;
