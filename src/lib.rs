@@ -3,6 +3,7 @@
 pub mod backoff;
 pub mod child;
 pub mod clock;
+pub mod demo;
 pub mod guard;
 pub mod journal;
 pub mod mcp;

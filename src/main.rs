@@ -3,13 +3,14 @@
 
 use std::process::ExitCode;
 
-use atryum::guard;
+use atryum::{demo, guard};
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args_os().skip(1);
     match arguments.next().as_deref().and_then(|first| first.to_str()) {
         Some(guard::GUARD_ARGUMENT) => guard::run(arguments),
         Some(guard::PROGRAM_ARGUMENT) => guard::become_program(arguments),
+        Some(demo::DEMO_ARGUMENT) => demo::run(arguments),
         _ => ExitCode::SUCCESS,
     }
 }
