@@ -2,11 +2,13 @@
 
 pub mod backoff;
 pub mod clock;
+pub mod identity;
 pub mod journal;
 pub mod mcp;
 pub mod metrics;
 pub mod store;
 pub mod supervision;
+pub mod vault;
 
 /// An error and its causes on one line, for a log or an operator.
 #[must_use]
