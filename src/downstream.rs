@@ -25,7 +25,7 @@ mod stream;
 
 use std::sync::Arc;
 
-pub use response::{Headers, Incoming, Response};
+pub use response::{Framing, Headers, Incoming, Response};
 pub use sessions::Bounds;
 pub use stream::{Event, EventStream, Reader};
 

@@ -7,6 +7,7 @@
 //! Never done here: choosing the words or codes that an agent sees, and anything about HTTP or SSE.
 
 mod answer;
+mod measure;
 mod pipeline;
 mod record;
 

@@ -1,7 +1,9 @@
 //! Atryum: a permissions gateway for the Model Context Protocol.
 
 pub mod backoff;
+pub mod child;
 pub mod clock;
+pub mod guard;
 pub mod journal;
 pub mod mcp;
 pub mod metrics;

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::asking::Asking;
 use super::bridge::{Client, Crossing};
-use super::response::{Headers, Response};
+use super::response::{Framing, Headers, Response};
 use super::stream::EventStream;
 use super::{Downstream, listing};
 use crate::gate::Call;
@@ -179,7 +179,12 @@ pub(super) fn failure(task: &Task, failed: &UpstreamError) -> String {
 }
 
 /// The answer to a POST: one message if that is all there is, else the stream.
-pub(super) async fn respond(stream: &Arc<EventStream>, headers: &Headers, session: Option<String>) -> Response {
+pub(super) async fn respond(
+    stream: &Arc<EventStream>,
+    headers: &Headers,
+    framing: Framing,
+    session: Option<String>,
+) -> Response {
     // Held while waiting: an agent that goes away is noticed by its drop.
     let reader = stream.read_after(0);
     let only = if headers.accepts_json {
@@ -190,6 +195,6 @@ pub(super) async fn respond(stream: &Arc<EventStream>, headers: &Headers, sessio
     };
     match only {
         Some(body) => Response::Message { status: stream.status(), body: body.to_string(), session },
-        None => Response::Stream { reader, session },
+        None => Response::Stream { reader, framing, session },
     }
 }

@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 
 use super::bridge;
 use super::call::{Said, Task, respond};
-use super::response::{Incoming, Response};
+use super::response::{Framing, Incoming, Response};
 use super::session::Session;
 use super::stream::EventStream;
 use super::{Downstream, envelope, version};
@@ -86,9 +86,10 @@ impl Downstream {
         let stream = EventStream::of_request();
         let task = self.task(&upstream, incoming, Some(&session), id, "initialize", Some(params), stream.clone());
         let session_id = session.id.to_string();
+        let framing = Framing::of_session(&session.version);
         let this = self.clone();
         self.clone().start(stream.clone(), async move { Some(this.open_session(&task, session).await) });
-        respond(&stream, &incoming.headers, Some(session_id)).await
+        respond(&stream, &incoming.headers, framing, Some(session_id)).await
     }
 
     /// The session is known before the agent learns of it, and only when its connection stands.
@@ -116,7 +117,7 @@ impl Downstream {
                 let params = params.map(|params| params.get().to_owned());
                 let task = self.task(&upstream, incoming, Some(session), id.get(), &method, params, stream.clone());
                 self.request(task, session.clone(), stream.clone());
-                respond(&stream, &incoming.headers, None).await
+                respond(&stream, &incoming.headers, Framing::of_session(&session.version), None).await
             }
             Message::Notification { method, params } => {
                 match self.notification(session, &method, params.map(RawValue::get)) {

@@ -10,7 +10,7 @@ use serde_json::json;
 use serde_json::value::RawValue;
 
 use super::call::{Said, Task, respond};
-use super::response::{Headers, Incoming, Response};
+use super::response::{Framing, Headers, Incoming, Response};
 use super::stream::EventStream;
 use super::{Downstream, bridge, envelope, listen, meta, mirrored, version};
 use crate::mcp::envelope::Message;
@@ -46,7 +46,7 @@ impl Downstream {
         let headers = incoming.headers.clone();
         let agent_id: Arc<str> = incoming.agent.id.as_str().into();
         self.clone().start(stream.clone(), async move { this.stand_alone(&task, agent_id, &incoming.headers).await });
-        respond(&stream, &headers, None).await
+        respond(&stream, &headers, Framing::Plain, None).await
     }
 
     async fn stand_alone(&self, task: &Task, agent_id: Arc<str>, headers: &Headers) -> Option<Said> {

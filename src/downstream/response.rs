@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::stream::Reader;
 use crate::identity::Agent;
-use crate::mcp::{envelope, error};
+use crate::mcp::{envelope, error, version};
 
 /// The headers that MCP gives a meaning.
 #[derive(Debug, Default, Clone)]
@@ -44,6 +44,25 @@ pub struct Incoming {
     pub request_id: String,
 }
 
+/// How a stream's events are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Framing {
+    /// No ids: a stream that breaks is lost (2026-07-28).
+    Plain,
+    /// With ids, so that a later GET can resume (2025-03-26 and later).
+    Resumable,
+    /// With ids, and opened by an empty event, so that even a stream that broke at once can be resumed (SEP-1699).
+    Primed,
+}
+
+impl Framing {
+    /// The framing for a legacy session of that revision.
+    #[must_use]
+    pub(super) fn of_session(version: &str) -> Self {
+        if version::has_polling(version) { Self::Primed } else { Self::Resumable }
+    }
+}
+
 /// What goes back.
 #[derive(Debug)]
 pub enum Response {
@@ -60,6 +79,8 @@ pub enum Response {
     Stream {
         /// Where they come from.
         reader: Reader,
+        /// How they are written.
+        framing: Framing,
         /// The session that it opens.
         session: Option<String>,
     },

@@ -9,7 +9,7 @@ use serde_json::json;
 use tokio::sync::Notify;
 
 use super::bridge::Client;
-use super::response::Response;
+use super::response::{Framing, Response};
 use super::stream::{EventStream, parse_event_id};
 use crate::clock;
 use crate::mcp::{envelope, splice};
@@ -179,19 +179,15 @@ impl Session {
 
     /// The answer to a GET: the standing stream, or what came after an event of another one.
     pub(super) fn listen(&self, last_event_id: Option<&str>) -> Response {
-        let Some(id) = last_event_id else {
-            return Response::Stream { reader: self.standing.read_after(self.standing.unread_from()), session: None };
-        };
-        let known = parse_event_id(id).and_then(|(number, seq)| {
+        let framing = Framing::of_session(&self.version);
+        let known = last_event_id.and_then(parse_event_id).and_then(|(number, seq)| {
             let state = self.state();
             let mut streams = state.streams.iter().chain(std::iter::once(&self.standing));
             streams.find(|stream| stream.id() == number).map(|stream| (stream.clone(), seq))
         });
-        match known {
-            Some((stream, seq)) => Response::Stream { reader: stream.read_after(seq), session: None },
-            // Forgotten, or never given out: there is nothing to resume, but the session goes on.
-            None => Response::Stream { reader: self.standing.read_after(self.standing.unread_from()), session: None },
-        }
+        // An id that is forgotten or was never given out has nothing to resume, but the session goes on.
+        let (stream, seq) = known.unwrap_or_else(|| (self.standing.clone(), self.standing.unread_from()));
+        Response::Stream { reader: stream.read_after(seq), framing, session: None }
     }
 
     /// Nothing more will happen in this session.

@@ -34,7 +34,7 @@ pub struct Invocations {
     gate: Gate,
     approvals: Approvals,
     journal: Journal,
-    metrics: Metrics,
+    pub(super) metrics: Metrics,
     approval_timeout: Duration,
 }
 
@@ -46,6 +46,8 @@ struct Run<'r> {
     started: Instant,
     /// Time that is not the gateway's: a person's, and the server's start.
     waited: Duration,
+    /// A person's part of it.
+    asked: Duration,
 }
 
 impl Invocations {
@@ -77,6 +79,7 @@ impl Invocations {
             received_at: clock::now_ms(),
             started: Instant::now(),
             waited: Duration::ZERO,
+            asked: Duration::ZERO,
         };
         let decision = self.gate.decide(&request.call);
         let mut cancelled = std::pin::pin!(cancelled);
@@ -85,7 +88,7 @@ impl Invocations {
             Action::Allow => self.allow(&mut run, &decision, open, ticket, cancelled).await,
             Action::Ask => self.ask(&mut run, &decision, open, ticket, watch, &mut cancelled).await,
         };
-        self.metrics.call_finished(&request.call, decision.action, &answer, run.started.elapsed());
+        self.count(request, decision.action, &answer, run.started.elapsed().saturating_sub(run.asked));
         answer
     }
 
@@ -140,14 +143,16 @@ impl Invocations {
             return self.unrecorded(&error);
         }
         let asked = Instant::now();
+        self.metrics.approval_asked();
         watch.asked(&approval.id, approval.expires_at);
         let settled = tokio::select! {
             answer = self.approvals.wait(&approval.id, approval.expires_at) => Some(answer),
             () = &mut cancelled => None,
         };
         watch.answered();
-        run.waited += asked.elapsed();
-        self.metrics.approval_finished(settled.as_ref().and_then(|answer| answer.as_ref().ok()), asked.elapsed());
+        run.asked = asked.elapsed();
+        run.waited += run.asked;
+        self.count_approval(settled.as_ref().and_then(|answer| answer.as_ref().ok()), run.asked);
         match settled {
             None => self.withdraw(run, &approval.id).await,
             Some(Ok(gate::Answer::Approved(approved))) => self.approved(run, approved, open, ticket, cancelled).await,
@@ -219,11 +224,12 @@ impl Invocations {
             () = cancelled => None,
         };
         let upstream = sent.elapsed();
-        self.metrics.upstream_answered(&run.request.call, reply.as_ref().and_then(|reply| reply.as_ref().err()), upstream);
+        self.metrics.upstream_answered(&run.request.call.server, &run.request.call.method, upstream);
+        self.metrics.overhead(run.started.elapsed().saturating_sub(run.waited).saturating_sub(upstream));
         let outcome = run.outcome(reply.as_ref(), upstream);
         if let Err(error) = self.journal.finish(outcome).await {
             // The server has acted and its answer is here: the agent gets it. The row is mended at the next start.
-            tracing::error!(invocation.id = run.id, error = %crate::chain(&error), "an outcome could not be recorded");
+            self.count_unrecorded(&error);
         }
         match reply {
             Some(Ok(reply)) => Answer::Reply(reply),
@@ -271,14 +277,13 @@ impl Invocations {
             ..Transition::new(&run.id, State::Pending, state)
         };
         if let Err(error) = self.journal.advance(end).await {
-            tracing::error!(invocation.id = run.id, error = %crate::chain(&error), "an end could not be recorded");
+            self.count_unrecorded(&error);
         }
         Answer::Denied(run.refusal(code, text))
     }
 
     fn unrecorded(&self, error: &JournalError) -> Answer {
-        tracing::error!(error = %crate::chain(error), "a call could not be recorded, so it is refused");
-        self.metrics.journal_failed();
+        self.count_unrecorded(error);
         Answer::Refused(Refusal {
             code: "journal_unavailable",
             text: "the gateway can't record calls at the moment, so none is made; nothing was sent; try again later".into(),
@@ -330,7 +335,7 @@ impl Run<'_> {
 }
 
 /// Whether a tool result says that the tool failed.
-fn says_error(result: &str) -> bool {
+pub(super) fn says_error(result: &str) -> bool {
     // Nearly no result does, and looking for the word is far cheaper than reading the members.
     result.contains("isError") && crate::mcp::splice::find(result, &["isError"]) == Some("true")
 }

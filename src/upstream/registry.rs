@@ -12,7 +12,7 @@ use tokio::sync::Semaphore;
 use super::actor::Upstream;
 use super::directory::{Directory, Upstreams};
 use super::spec::{Definition, Limits, ServerSpec};
-use super::test::{self, TestReport};
+use super::test::TestReport;
 use crate::store::{self, Store};
 use crate::supervision::{Sentinel, Slot, supervise};
 use crate::vault::Vault;

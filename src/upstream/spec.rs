@@ -115,17 +115,16 @@ pub fn is_name(name: &str) -> bool {
         && bytes.iter().all(|byte| lawful(*byte) || *byte == b'-')
 }
 
+/// The process's start would refuse the same; here it is told before anything is stored.
 fn check_variable(name: &str, value: &str) -> Result<(), String> {
-    if name.is_empty() || name.contains(['=', '\0']) {
-        return Err("a variable's name is not empty and holds neither = nor NUL".into());
+    if crate::child::may_be_set(name, value) {
+        Ok(())
+    } else {
+        Err(format!(
+            "{name:?} can't be given to a server: its name is empty or holds =, it holds NUL, or it would make the \
+             loader run other code"
+        ))
     }
-    if crate::child::is_loader_variable(name) {
-        return Err(format!("{name} changes which code the process loads, and is refused"));
-    }
-    if value.contains('\0') {
-        return Err("a variable's value can't hold a NUL character".into());
-    }
-    Ok(())
 }
 
 /// What an upstream runs by: one revision of a stored server, its secrets opened.
