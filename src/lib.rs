@@ -3,6 +3,7 @@
 pub mod backoff;
 pub mod child;
 pub mod clock;
+pub mod config;
 pub mod demo;
 pub mod downstream;
 pub mod gate;
