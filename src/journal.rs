@@ -132,7 +132,8 @@ impl Journal {
     }
 }
 
-/// The end of a call on its way into the journal. Awaiting it tells when it is committed; dropping it changes nothing.
+/// The end of a call on its way into the journal. Awaiting it tells when it is committed, or that it is kept until the
+/// database is back ([`JournalError::Kept`]); dropping it changes nothing.
 #[derive(Debug)]
 pub struct Writing {
     refused: Option<JournalError>,

@@ -209,13 +209,16 @@ impl Writer {
         }
     }
 
-    /// Keeps what must be kept, and refuses the rest with `error`.
-    fn put_off(&mut self, pending: Pending, error: JournalError) {
+    /// Keeps what must be kept, and refuses the rest with `error`. Nobody is made to wait for the database to come back.
+    fn put_off(&mut self, mut pending: Pending, error: JournalError) {
         if !pending.is_kept {
             return pending.tell(Err(error));
         }
-        if let Err(pending) = self.backlog.push(pending) {
-            self.drop_one(pending, JournalError::Full);
+        let waiter = pending.answer.take();
+        let kept = self.backlog.push(pending).map_err(|pending| self.drop_one(pending, JournalError::Full));
+        if let Some(waiter) = waiter {
+            // one that no longer waits does not mind
+            let _ = waiter.send(Err(if kept.is_ok() { JournalError::Kept } else { JournalError::Full }));
         }
     }
 
