@@ -20,7 +20,7 @@ mod permit;
 mod rule;
 mod rule_set;
 
-pub use approvals::{Answer, Approvals, Approved, Settled};
+pub use approvals::{Answer, Approvals, Approved};
 pub use call::Call;
 pub use decision::{By, Decision};
 pub use error::GateError;

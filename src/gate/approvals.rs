@@ -14,7 +14,7 @@ use super::error::GateError;
 use super::permit::Permit;
 use crate::clock;
 use crate::journal::Receipt;
-use crate::store::{self, Store};
+use crate::store::{self, Store, StoreError};
 
 /// What became of an approval that a call waited for.
 #[derive(Debug)]
@@ -47,17 +47,6 @@ impl Approved {
     pub fn permit(self, receipt: Receipt) -> Permit {
         Permit::new(receipt)
     }
-}
-
-/// What an operator decides about an approval.
-#[derive(Debug)]
-pub struct Settled {
-    /// Yes or no.
-    pub is_approved: bool,
-    /// For the model.
-    pub reason: Option<String>,
-    /// The operator.
-    pub by: String,
 }
 
 /// The calls that wait in this process.
@@ -108,13 +97,10 @@ impl Approvals {
     ///
     /// # Errors
     /// The digest is not the one that was shown, the approval is already decided or expired, or the store failed.
-    pub async fn settle(&self, id: &str, digest: &str, settled: Settled) -> Result<store::approval::Row, GateError> {
-        let status = if settled.is_approved { "approved" } else { "denied" };
-        let row =
-            store::approval::decide(&self.store, id, digest, status, settled.reason, &settled.by, clock::now_ms())
-                .await?;
+    pub async fn settle(&self, id: &str, answer: store::approval::Answer) -> Result<store::approval::Row, GateError> {
+        let row = store::approval::decide(&self.store, id, answer).await?;
         if let Some((_, wake)) = self.waiting.remove(id) {
-            // The call may have gone away meanwhile; then nothing runs, and the row says approved.
+            // The call may have gone away meanwhile; then nothing runs, and its row says so.
             let _ = wake.send(row.clone());
         }
         Ok(row)
@@ -125,13 +111,20 @@ impl Approvals {
     /// # Errors
     /// The store failed.
     pub async fn cancel(&self, id: &str) -> Result<(), GateError> {
-        store::approval::cancel(&self.store, id, clock::now_ms()).await?;
-        Ok(())
+        match store::approval::cancel(&self.store, id, clock::now_ms()).await {
+            // Decided already: then there is nothing to withdraw.
+            Ok(_) | Err(StoreError::Conflict { .. }) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
     }
 
     async fn expire(&self, id: &str) -> Result<Answer, GateError> {
-        store::approval::expire(&self.store, id, clock::now_ms()).await?;
-        let row = store::approval::find(&self.store, id).await?;
+        let row = match store::approval::expire(&self.store, id, clock::now_ms()).await {
+            Ok(row) => Some(row),
+            // Somebody was faster, or the deadline was moved; what the row says, holds.
+            Err(StoreError::Conflict { .. }) => store::approval::find(&self.store, id).await?,
+            Err(error) => return Err(error.into()),
+        };
         Ok(row.as_ref().and_then(read).unwrap_or(Answer::Expired))
     }
 }

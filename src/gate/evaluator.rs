@@ -94,11 +94,11 @@ impl Evaluator {
 }
 
 async fn load(store: &Store) -> Result<RuleSet, GateError> {
-    let (revision, default_action, rows) = store::rule::load_rule_set(store).await?;
-    let rules = rows.iter().filter(|row| row.enabled).map(Rule::parse).collect::<Result<_, _>>()?;
+    let stored = store::rule::load_rule_set(store).await?;
+    let rules = stored.rules.iter().filter(|row| row.enabled).map(Rule::parse).collect::<Result<_, _>>()?;
     // An unknown word in the setting is not a reason to let calls through.
-    let default_action = Action::parse(&default_action).unwrap_or(Action::Deny);
-    Ok(RuleSet::new(revision, default_action, rules))
+    let default_action = Action::parse(&stored.default_action).unwrap_or(Action::Deny);
+    Ok(RuleSet::new(stored.revision, default_action, rules))
 }
 
 /// The face of the evaluator.

@@ -6,5 +6,5 @@
 //!    foreign name, whatever credential it carries.
 
 pub mod door;
-mod headers;
+pub mod headers;
 pub mod request_id;

@@ -5,6 +5,7 @@
 //! the request's id; the caller is given that id and never the inside.
 
 mod from;
+mod mcp;
 
 use std::fmt;
 
@@ -41,8 +42,16 @@ pub enum Code {
     Forbidden,
     /// There is nothing at this path.
     NotFound,
+    /// There is no server of that name.
+    ServerNotFound,
+    /// The server is turned off.
+    ServerDisabled,
+    /// There is no such MCP session, or it is another agent's.
+    SessionNotFound,
     /// The path exists, the method does not.
     MethodNotAllowed,
+    /// No form of the answer is one that the caller takes.
+    NotAcceptable,
     /// The body did not arrive in time.
     RequestTimeout,
     /// The edit contradicts what is stored.
@@ -78,6 +87,40 @@ pub enum Code {
 }
 
 impl Code {
+    /// All codes, by status.
+    pub const ALL: [Self; 30] = [
+        Self::MalformedRequest,
+        Self::MalformedJson,
+        Self::InvalidParameter,
+        Self::Unauthenticated,
+        Self::HostNotAllowed,
+        Self::OriginNotAllowed,
+        Self::ServerNotAllowed,
+        Self::Forbidden,
+        Self::NotFound,
+        Self::ServerNotFound,
+        Self::ServerDisabled,
+        Self::SessionNotFound,
+        Self::MethodNotAllowed,
+        Self::NotAcceptable,
+        Self::RequestTimeout,
+        Self::Conflict,
+        Self::Immutable,
+        Self::NameTaken,
+        Self::AlreadyDecided,
+        Self::DigestMismatch,
+        Self::Stale,
+        Self::PayloadTooLarge,
+        Self::UnsupportedMediaType,
+        Self::InvalidField,
+        Self::TooManyAttempts,
+        Self::HeadersTooLarge,
+        Self::Internal,
+        Self::UpstreamFailed,
+        Self::Unavailable,
+        Self::UpstreamTimeout,
+    ];
+
     /// Returns the status and the title that belong to the code.
     #[must_use]
     pub fn facts(self) -> (StatusCode, &'static str) {
@@ -92,6 +135,10 @@ impl Code {
             Self::Forbidden => (StatusCode::FORBIDDEN, "Not from here"),
             Self::NotFound => (StatusCode::NOT_FOUND, "There is nothing here"),
             Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "The method is not allowed"),
+            Self::ServerNotFound => (StatusCode::NOT_FOUND, "There is no such server"),
+            Self::ServerDisabled => (StatusCode::NOT_FOUND, "The server is disabled"),
+            Self::SessionNotFound => (StatusCode::NOT_FOUND, "There is no such session"),
+            Self::NotAcceptable => (StatusCode::NOT_ACCEPTABLE, "No form of the answer is accepted"),
             Self::RequestTimeout => (StatusCode::REQUEST_TIMEOUT, "The body did not arrive in time"),
             Self::Conflict => (StatusCode::CONFLICT, "It contradicts what is stored"),
             Self::Immutable => (StatusCode::CONFLICT, "The field can't be changed"),
@@ -119,6 +166,7 @@ impl Code {
             403 => Self::Forbidden,
             404 => Self::NotFound,
             405 => Self::MethodNotAllowed,
+            406 => Self::NotAcceptable,
             408 => Self::RequestTimeout,
             409 => Self::Conflict,
             412 => Self::Stale,
@@ -201,6 +249,12 @@ impl Problem {
     #[must_use]
     pub fn code(&self) -> Code {
         self.code
+    }
+
+    /// Names the thing, when the problem is that it is not there.
+    #[must_use]
+    pub fn named(self, what: &str, name: &str) -> Self {
+        if self.code == Code::NotFound { Self::no_such(what, name) } else { self }
     }
 
     /// Says the same under a code that fits the place better.

@@ -18,8 +18,9 @@ pub enum Class {
 #[must_use]
 pub fn class(method: &str) -> Class {
     match method {
-        "initialize" | "ping" | "server/discover" | "logging/setLevel" => Class::Handshake,
+        "initialize" | "ping" | "server/discover" => Class::Handshake,
         "tools/list"
+        | "logging/setLevel"
         | "prompts/list"
         | "resources/list"
         | "resources/templates/list"

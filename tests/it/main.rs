@@ -1,4 +1,20 @@
 //! The tests from outside: one binary, one folder for each room.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test may panic"
+)]
+#![allow(clippy::disallowed_methods, reason = "a test may look at its own environment and clock")]
+#![allow(
+    clippy::missing_panics_doc,
+    unreachable_pub,
+    missing_docs,
+    reason = "nobody reads a test's documentation page"
+)]
+
+mod child;
 mod store;
 mod support;

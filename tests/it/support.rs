@@ -1,4 +1,22 @@
 //! What several tests need.
 
+pub mod app;
 pub mod database;
+pub mod http;
 pub mod postgres;
+
+use std::time::{Duration, Instant};
+
+/// Asks again until there is an answer; fails after a minute.
+///
+/// For what has no event to wait for: processes that go away, and what only the API tells.
+pub async fn eventually<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        if let Some(answer) = ask().await {
+            return answer;
+        }
+        assert!(Instant::now() < deadline, "not within a minute: {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}

@@ -9,7 +9,7 @@ use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
-use actix_web::{Error, HttpMessage as _, ResponseError as _};
+use actix_web::{Error, HttpMessage as _, HttpRequest, ResponseError as _};
 use tracing::Instrument as _;
 use uuid::Uuid;
 
@@ -37,6 +37,12 @@ impl std::fmt::Display for RequestId {
 #[must_use]
 pub fn current() -> Option<String> {
     CURRENT.try_with(ToString::to_string).ok()
+}
+
+/// Returns the name of a request.
+#[must_use]
+pub fn of(request: &HttpRequest) -> String {
+    request.extensions().get::<RequestId>().map(ToString::to_string).unwrap_or_default()
 }
 
 /// Names the request, answers it inside its span, and finishes the answer.

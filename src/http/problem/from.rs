@@ -1,1 +1,111 @@
 //! What each error of the rooms means to a caller of the REST surface.
+//!
+//! Every match here names every variant: a new way to fail has to be given a meaning before it compiles.
+
+use super::{Code, Problem};
+use crate::gate::GateError;
+use crate::identity::IdentityError;
+use crate::store::StoreError;
+use crate::upstream::UpstreamError;
+use crate::vault::VaultError;
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        match &error {
+            StoreError::Conflict { .. } => Self::new(Code::Conflict, error.to_string()),
+            StoreError::NotFound { what } => Self::new(Code::NotFound, format!("there is no such {what}")),
+            StoreError::Stale { .. } => {
+                Self::new(Code::Stale, format!("{error}; read it again, and edit what is there now"))
+            }
+            StoreError::BadCursor => {
+                let detail = "the query parameter \"cursor\" can't be used: it is not one that this list gave out; \
+                              begin without it";
+                Self::new(Code::InvalidParameter, detail)
+            }
+            StoreError::Unavailable { .. } => {
+                tracing::error!(error = %crate::chain(&error), "the store failed");
+                let outlook = if error.is_certainly_aborted() {
+                    "nothing was changed; try again"
+                } else {
+                    "whether it was changed is unknown; read it before trying again"
+                };
+                Self::new(Code::Unavailable, format!("the database did not answer; {outlook}"))
+            }
+            StoreError::Refused { .. }
+            | StoreError::Newer { .. }
+            | StoreError::Migration { .. }
+            | StoreError::Corrupt { .. }
+            | StoreError::Locked { .. }
+            | StoreError::Url { .. }
+            | StoreError::File { .. } => Self::internal(&error),
+        }
+    }
+}
+
+impl From<GateError> for Problem {
+    fn from(error: GateError) -> Self {
+        match error {
+            GateError::Store(error) => error.into(),
+            GateError::MalformedRule { .. } => {
+                tracing::error!(error = %error, "the rules can't be loaded");
+                Self::new(
+                    Code::Unavailable,
+                    format!("{error}; every call is denied until that rule is mended or deleted"),
+                )
+            }
+            GateError::EvaluatorDown => Self::new(
+                Code::Unavailable,
+                "the edit is stored, but the rule evaluator is being restarted; it reads the rules when it is back, and \
+                 until then every call is denied",
+            ),
+        }
+    }
+}
+
+impl From<IdentityError> for Problem {
+    fn from(error: IdentityError) -> Self {
+        match error {
+            IdentityError::Store(error) => error.into(),
+            IdentityError::Refused(refusal) => Self::new(Code::Unauthenticated, refusal.to_string()),
+            IdentityError::WeakToken { .. } | IdentityError::NoRandomness(_) => Self::internal(&error),
+        }
+    }
+}
+
+impl From<VaultError> for Problem {
+    fn from(error: VaultError) -> Self {
+        match error {
+            VaultError::Store(error) => error.into(),
+            VaultError::Missing { .. }
+            | VaultError::Wrong { .. }
+            | VaultError::Malformed { .. }
+            | VaultError::Exposed { .. }
+            | VaultError::File { .. }
+            | VaultError::DoesNotOpen { .. }
+            | VaultError::UnknownFormat { .. }
+            | VaultError::TooLong
+            | VaultError::NoRandomness(_) => Self::internal(&error),
+        }
+    }
+}
+
+impl From<UpstreamError> for Problem {
+    fn from(error: UpstreamError) -> Self {
+        let code = match &error {
+            UpstreamError::Launch(_)
+            | UpstreamError::Exited { .. }
+            | UpstreamError::Refused { .. }
+            | UpstreamError::Unusable { .. }
+            | UpstreamError::TooLarge { .. }
+            | UpstreamError::Stopped { .. }
+            | UpstreamError::Secrets { .. } => Code::UpstreamFailed,
+            UpstreamError::StartTimedOut { .. } | UpstreamError::TimedOut { .. } => Code::UpstreamTimeout,
+            UpstreamError::Disabled => Code::Conflict,
+            UpstreamError::Backoff { .. }
+            | UpstreamError::TooMany { .. }
+            | UpstreamError::Busy { .. }
+            | UpstreamError::ActorDown => Code::Unavailable,
+        };
+        Self::new(code, error.to_string())
+    }
+}

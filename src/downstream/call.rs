@@ -1,0 +1,200 @@
+//! One request of an agent, from its parameters to the message that answers it.
+
+use std::cell::Cell;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::asking::Asking;
+use super::bridge::{Client, Crossing};
+use super::response::{Framing, Headers, Response};
+use super::stream::EventStream;
+use super::{Downstream, listing};
+use crate::gate::Call;
+use crate::invocation::{Answer, Outgoing, Refusal, Request};
+use crate::mcp::version::Era;
+use crate::mcp::{envelope, error, meta, method, splice};
+use crate::upstream::{Connection, Reply, Sink, Ticket, Upstream, UpstreamError};
+
+/// An answer that takes longer than this is sent as a stream, so that the connection shows life.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A request, and who makes it.
+pub(super) struct Task {
+    pub(super) agent: Arc<str>,
+    pub(super) upstream: Arc<Upstream>,
+    pub(super) request_id: String,
+    pub(super) client: Option<(String, String)>,
+    pub(super) session: Option<Arc<str>>,
+    pub(super) era: Era,
+    /// The request's id, as text.
+    pub(super) id: String,
+    pub(super) method: String,
+    pub(super) params: Option<String>,
+    /// Where the answer goes.
+    pub(super) stream: Arc<EventStream>,
+}
+
+/// An answer: its message, and the HTTP status that the modern era prescribes for it.
+pub(super) struct Said {
+    pub(super) status: u16,
+    pub(super) text: String,
+}
+
+impl Said {
+    /// Whether it carries a result.
+    pub(super) fn is_result(&self) -> bool {
+        splice::find(&self.text, &["result"]).is_some()
+    }
+}
+
+impl Task {
+    pub(super) fn call(&self) -> Call {
+        Call {
+            agent: self.agent.clone(),
+            server: self.upstream.spec.name.clone(),
+            method: self.method.clone(),
+            tool: method::subject(&self.method, self.params.as_deref()),
+        }
+    }
+
+    fn request(&self) -> Request {
+        Request {
+            call: self.call(),
+            request_id: self.request_id.clone(),
+            client: self.client.clone(),
+            session: self.session.clone(),
+            server_id: self.upstream.spec.id.clone(),
+            server_revision: self.upstream.spec.revision,
+            arguments: self.arguments(),
+        }
+    }
+
+    /// What the call is made with: a tool's arguments, else the parameters without what only concerns the transport.
+    fn arguments(&self) -> Option<String> {
+        let params = self.params.as_deref()?;
+        match self.method.as_str() {
+            "tools/call" => splice::find(params, &["arguments"]).map(Into::into),
+            _ => Some(splice::without(params, |key| key == "_meta")),
+        }
+    }
+
+    pub(super) fn says(&self, text: String) -> Said {
+        Said { status: 200, text: envelope::result(&self.id, &text) }
+    }
+
+    pub(super) fn says_error(&self, object: &str) -> Said {
+        let status = match (self.era, error::code_of(object)) {
+            (Era::Modern, Some(error::METHOD_NOT_FOUND)) => 404,
+            (Era::Modern, Some(-32029..=-32020)) => 400,
+            _ => 200,
+        };
+        Said { status, text: envelope::error(Some(&self.id), object) }
+    }
+}
+
+impl Downstream {
+    /// Runs a request to its answer; `None` when the agent no longer wants one.
+    pub(super) async fn run(
+        &self,
+        task: &Task,
+        sink: Arc<dyn Sink>,
+        client: &Client,
+        open: impl AsyncFnOnce() -> Result<Arc<Connection>, UpstreamError>,
+        cancelled: impl Future<Output = ()>,
+    ) -> Option<Said> {
+        if method::needs_subject(&task.method) && task.call().tool.is_none() {
+            let what = format!("{} needs a name or uri that is a string", task.method);
+            return Some(task.says_error(&error::object(error::INVALID_PARAMS, &what)));
+        }
+        let progress_token = meta::progress_token(task.params.as_deref()).map(Into::into);
+        let watch = Asking::new(task.stream.clone(), progress_token.clone(), self.public_url.clone());
+        let ticket = Ticket { sink, progress_token, id: task.id.clone() };
+        let crossing = Cell::new(Crossing { agent: task.era, server: task.era });
+        let open = async || {
+            let connection = open().await?;
+            crossing.set(Crossing { agent: task.era, server: connection.handshake.era });
+            Ok(Outgoing { params: crossing.get().params(task.params.clone(), client), connection })
+        };
+        let answer = self.invocations.run(&task.request(), ticket, open, &watch, cancelled).await;
+        self.say(task, answer, crossing.get())
+    }
+
+    fn say(&self, task: &Task, answer: Answer, crossing: Crossing) -> Option<Said> {
+        Some(match answer {
+            Answer::Reply(Reply::Result(result)) => {
+                let result = crossing.result(&task.method, result);
+                let rule_set = self.invocations.gate().rule_set();
+                task.says(listing::filter(rule_set.as_deref(), &task.call(), result))
+            }
+            Answer::Reply(Reply::Error(object)) => task.says_error(&crossing.error(object)),
+            Answer::Denied(refusal) => denied(task, &refusal),
+            Answer::Refused(refusal) => {
+                task.says_error(&error::object_with(error::INTERNAL, &refusal.text, &data(&refusal)))
+            }
+            Answer::Failed(failed) => task.says_error(&failure(task, &failed)),
+            Answer::Cancelled => return None,
+        })
+    }
+
+    /// Runs a task beside the answer to its POST: the agent may go away while the call runs on.
+    pub(super) fn start(self, stream: Arc<EventStream>, work: impl Future<Output = Option<Said>> + 'static) {
+        actix_rt::spawn(async move {
+            match work.await {
+                Some(said) => stream.finish_with(said.status, said.text),
+                None => stream.finish(None),
+            }
+        });
+    }
+}
+
+/// The model must learn of a denied tool call, so it is a tool's result; other requests can only be answered by an error.
+fn denied(task: &Task, refusal: &Refusal) -> Said {
+    let what = task.call().tool.unwrap_or_else(|| task.method.clone());
+    let text = format!(
+        "Atryum did not make this call ({what} on {}): {}. Nothing was sent to the server. Don't repeat it unchanged; \
+         choose another way, or ask the operator for a rule that allows it.",
+        task.upstream.spec.name,
+        refusal.text.trim_end_matches('.'),
+    );
+    if task.method != "tools/call" {
+        return task.says_error(&error::object_with(error::DENIED, &text, &data(refusal)));
+    }
+    let mut result = json!({ "content": [{ "type": "text", "text": text }], "isError": true });
+    if task.era == Era::Modern {
+        result["resultType"] = json!("complete");
+    }
+    task.says(result.to_string())
+}
+
+fn data(refusal: &Refusal) -> serde_json::Value {
+    json!({ "code": refusal.code, "invocation_id": refusal.invocation_id })
+}
+
+pub(super) fn failure(task: &Task, failed: &UpstreamError) -> String {
+    let message = format!("{}: {}", task.upstream.spec.name, task.upstream.scrub(&failed.to_string()));
+    let retry = if failed.was_sent() { "no" } else { "safe" };
+    error::object_with(error::UPSTREAM, &message, &json!({ "code": failed.kind(), "retry": retry }))
+}
+
+/// The answer to a POST: one message if that is all there is, else the stream.
+pub(super) async fn respond(
+    stream: &Arc<EventStream>,
+    headers: &Headers,
+    framing: Framing,
+    session: Option<String>,
+) -> Response {
+    // Held while waiting: an agent that goes away is noticed by its drop.
+    let reader = stream.read_after(0);
+    let only = if headers.accepts_json {
+        let only = stream.only_message();
+        if headers.accepts_stream { tokio::time::timeout(PATIENCE, only).await.ok().flatten() } else { Some(stream.last_message().await) }
+    } else {
+        None
+    };
+    match only {
+        Some(body) => Response::Message { status: stream.status(), body: body.to_string(), session },
+        None => Response::Stream { reader, framing, session },
+    }
+}

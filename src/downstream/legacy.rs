@@ -1,0 +1,289 @@
+//! The legacy era: a handshake, then a session (Streamable HTTP, 2024-11-05 to 2025-11-25).
+
+use std::sync::Arc;
+
+use serde_json::value::RawValue;
+
+use super::bridge;
+use super::call::{Said, Task, respond};
+use super::response::{Framing, Incoming, Response};
+use super::session::Session;
+use super::stream::EventStream;
+use super::{Downstream, envelope, version};
+use crate::mcp::envelope::Message;
+use crate::mcp::version::Era;
+use crate::mcp::{error, splice};
+use crate::upstream::{Reply, Sink, Upstream};
+
+impl Downstream {
+    pub(super) async fn legacy(&self, upstream: Arc<Upstream>, incoming: Incoming) -> Response {
+        if let Some(asked) = &incoming.headers.protocol_version
+            && !version::SPOKEN.contains(&asked.as_str())
+        {
+            let what = format!("MCP-Protocol-Version {asked:?} is not spoken here; {} are", version::SPOKEN.join(", "));
+            return Response::error(400, None, error::INVALID_REQUEST, &what);
+        }
+        if let Some(batch) = envelope::batch(&incoming.body) {
+            return self.batch(upstream, &incoming, &batch).await;
+        }
+        let message = match envelope::parse(&incoming.body) {
+            Ok(message) => message,
+            Err(refused) => {
+                let id = envelope::salvage_id(&incoming.body).map(RawValue::get);
+                return Response::error(400, id, error::INVALID_REQUEST, &refused.to_string());
+            }
+        };
+        match message {
+            Message::Request { id, method, params } if method == "initialize" => {
+                self.initialize(upstream, &incoming, id.get(), params.map(RawValue::get)).await
+            }
+            message => match self.session(&incoming) {
+                Ok(session) => self.in_session(upstream, &incoming, &session, message).await,
+                Err(response) => response,
+            },
+        }
+    }
+
+    pub(super) fn session(&self, incoming: &Incoming) -> Result<Arc<Session>, Response> {
+        let Some(id) = &incoming.headers.session else {
+            let id = envelope::salvage_id(&incoming.body).map(RawValue::get);
+            let what = "the header Mcp-Session-Id is missing; begin with initialize";
+            return Err(Response::error(400, id, error::INVALID_REQUEST, what));
+        };
+        let session =
+            self.sessions.find(id, &incoming.agent.id, &incoming.server).ok_or(Response::NoSession)?;
+        session.touch();
+        Ok(session)
+    }
+
+    async fn initialize(
+        &self,
+        upstream: Arc<Upstream>,
+        incoming: &Incoming,
+        id: &str,
+        params: Option<&str>,
+    ) -> Response {
+        let Some(asked) = params.and_then(|params| splice::find_string(params, &["protocolVersion"])) else {
+            let what = "initialize needs params with a protocolVersion";
+            return Response::error(400, Some(id), error::INVALID_PARAMS, what);
+        };
+        if self.sessions.is_full() {
+            let what = format!(
+                "all {} sessions are in use; end one, or raise http.sessions_max",
+                self.sessions.count_max()
+            );
+            return Response::error(503, Some(id), error::UPSTREAM, &what);
+        }
+        let agreed = version::negotiate(&asked).to_owned();
+        let params = splice::set(params.unwrap_or("{}"), &["protocolVersion"], &envelope::quoted(&agreed));
+        let session = Arc::new(Session::new(
+            new_session_id(),
+            incoming.agent.id.clone(),
+            upstream.spec.name.clone(),
+            agreed,
+            params.clone(),
+        ));
+        let stream = EventStream::of_request();
+        let task = self.task(&upstream, incoming, Some(&session), id, "initialize", Some(params), stream.clone());
+        let session_id = session.id.to_string();
+        let framing = Framing::of_session(&session.version);
+        let this = self.clone();
+        self.clone().start(stream.clone(), async move { Some(this.open_session(&task, session).await) });
+        respond(&stream, &incoming.headers, framing, Some(session_id)).await
+    }
+
+    /// The session is known before the agent learns of it, and only when its connection stands.
+    async fn open_session(&self, task: &Task, session: Arc<Session>) -> Said {
+        match session.connection(&task.upstream).await {
+            Ok(connection) => {
+                let result = bridge::initialize_result(&connection.handshake, &session.version);
+                self.sessions.insert(session);
+                task.says(result)
+            }
+            Err(failed) => task.says_error(&super::call::failure(task, &failed)),
+        }
+    }
+
+    async fn in_session(
+        &self,
+        upstream: Arc<Upstream>,
+        incoming: &Incoming,
+        session: &Arc<Session>,
+        message: Message<'_>,
+    ) -> Response {
+        match message {
+            Message::Request { id, method, params } => {
+                let stream = EventStream::of_request();
+                let params = params.map(|params| params.get().to_owned());
+                let task = self.task(&upstream, incoming, Some(session), id.get(), &method, params, stream.clone());
+                self.request(task, session.clone(), stream.clone());
+                respond(&stream, &incoming.headers, Framing::of_session(&session.version), None).await
+            }
+            Message::Notification { method, params } => {
+                match self.notification(session, &method, params.map(RawValue::get)) {
+                    Ok(()) => Response::Accepted,
+                    Err(what) => Response::error(400, None, error::INVALID_REQUEST, &what),
+                }
+            }
+            Message::Response { id, outcome } => {
+                answer(session, id, outcome);
+                Response::Accepted
+            }
+        }
+    }
+
+    fn request(&self, task: Task, session: Arc<Session>, sink: Arc<EventStream>) {
+        let this = self.clone();
+        let stream = task.stream.clone();
+        self.clone().start(stream, async move { this.request_in(&task, &session, sink).await });
+    }
+
+    async fn request_in(&self, task: &Task, session: &Arc<Session>, sink: Arc<dyn Sink>) -> Option<Said> {
+        if task.method == "ping" {
+            return Some(task.says("{}".into()));
+        }
+        let Some(begun) = session.begin(&task.id, &task.stream) else {
+            let what = format!("a request with the id {} is still in flight in this session", task.id);
+            return Some(task.says_error(&error::object(error::INVALID_REQUEST, &what)));
+        };
+        let is_bridged = session.present().is_some_and(|connection| connection.handshake.era == Era::Modern);
+        if is_bridged && let Some(said) = local(task, session) {
+            return Some(said);
+        }
+        let open = async || session.connection(&task.upstream).await;
+        let said = self.run(task, sink, &session.bridged(), open, begun.cancelled()).await?;
+        if said.is_result() {
+            session.remember(&task.method, task.params.as_deref());
+        }
+        Some(said)
+    }
+
+    fn notification(&self, session: &Session, method: &str, params: Option<&str>) -> Result<(), String> {
+        if !method.starts_with("notifications/") {
+            return Err(format!("{method:?} without an id is no notification; nothing was done"));
+        }
+        if method == "notifications/cancelled" {
+            if let Some(id) = params.and_then(|params| splice::find(params, &["requestId"])) {
+                session.cancel(id);
+            }
+            return Ok(());
+        }
+        let is_own = method == "notifications/initialized";
+        if is_own {
+            session.initialized();
+        }
+        let Some(connection) = session.present() else { return Ok(()) };
+        let is_of_session = is_own || method == "notifications/roots/list_changed";
+        let is_kept_here = is_of_session && (connection.is_pooled || connection.handshake.era == Era::Modern);
+        if !is_kept_here && let Err(error) = connection.notify(method, params) {
+            // A notification has no answer; a lost connection shows with the next request.
+            tracing::debug!(method, error = %error, "a notification could not be passed on");
+        }
+        Ok(())
+    }
+
+    /// 2025-03-26 knows batches. Each element is a message of its own and is gated as such.
+    async fn batch(&self, upstream: Arc<Upstream>, incoming: &Incoming, batch: &[&RawValue]) -> Response {
+        let session = match self.session(incoming) {
+            Ok(session) => session,
+            Err(response) => return response,
+        };
+        if session.version != version::BATCHED {
+            let what = format!("a batch is not a message in {}; send one message at a time", session.version);
+            return Response::error(400, None, error::INVALID_REQUEST, &what);
+        }
+        if batch.is_empty() {
+            return Response::error(400, None, error::INVALID_REQUEST, "the batch is empty");
+        }
+        let mut streams = Vec::new();
+        let mut answers = Vec::new();
+        for element in batch {
+            match envelope::parse(element.get()) {
+                Ok(Message::Request { id, method, .. }) if method == "initialize" => {
+                    let object = error::object(error::INVALID_REQUEST, "initialize can't be part of a batch");
+                    answers.push(envelope::error(Some(id.get()), &object));
+                }
+                Ok(Message::Request { id, method, params }) => {
+                    let stream = EventStream::of_request();
+                    let params = params.map(|params| params.get().to_owned());
+                    let task = self.task(&upstream, incoming, Some(&session), id.get(), &method, params, stream.clone());
+                    self.request(task, session.clone(), session.standing());
+                    streams.push(stream);
+                }
+                Ok(Message::Notification { method, params }) => {
+                    let _ = self.notification(&session, &method, params.map(RawValue::get));
+                }
+                Ok(Message::Response { id, outcome }) => answer(&session, id, outcome),
+                Err(refused) => {
+                    let id = envelope::salvage_id(element.get()).map(RawValue::get);
+                    answers.push(envelope::error(id, &error::object(error::INVALID_REQUEST, &refused.to_string())));
+                }
+            }
+        }
+        for stream in streams {
+            let answer = stream.last_message().await;
+            if !answer.is_empty() {
+                answers.push(answer.to_string());
+            }
+        }
+        if answers.is_empty() {
+            return Response::Accepted;
+        }
+        Response::Message { status: 200, body: format!("[{}]", answers.join(",")), session: None }
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the parts of a task, each from another hand")]
+    pub(super) fn task(
+        &self,
+        upstream: &Arc<Upstream>,
+        incoming: &Incoming,
+        session: Option<&Arc<Session>>,
+        id: &str,
+        method: &str,
+        params: Option<String>,
+        stream: Arc<EventStream>,
+    ) -> Task {
+        Task {
+            agent: incoming.agent.name.as_str().into(),
+            upstream: upstream.clone(),
+            request_id: incoming.request_id.clone(),
+            client: session.and_then(|session| session.client()),
+            session: session.map(|session| session.id.clone()),
+            era: if session.is_some() { Era::Legacy } else { Era::Modern },
+            id: id.to_owned(),
+            method: method.to_owned(),
+            params,
+            stream,
+        }
+    }
+}
+
+/// What a session with a modern server keeps here, because that server keeps nothing.
+fn local(task: &Task, session: &Session) -> Option<Said> {
+    match task.method.as_str() {
+        "logging/setLevel" => {
+            session.remember(&task.method, task.params.as_deref());
+            Some(task.says("{}".into()))
+        }
+        "resources/subscribe" | "resources/unsubscribe" => {
+            let what = "this server speaks 2026-07-28, and subscriptions of earlier revisions are not carried over to it";
+            Some(task.says_error(&error::object(error::METHOD_NOT_FOUND, what)))
+        }
+        _ => None,
+    }
+}
+
+/// An agent's answer to something that its server asked it.
+fn answer(session: &Session, id: &RawValue, outcome: envelope::Reply<'_>) {
+    let (Some(connection), Ok(id)) = (session.present(), id.get().parse()) else { return };
+    let reply = match outcome {
+        envelope::Reply::Result(result) => Reply::Result(result.get().to_owned()),
+        envelope::Reply::Error(error) => Reply::Error(error.get().to_owned()),
+    };
+    connection.answer(id, &reply);
+}
+
+/// 128 bits of chance.
+fn new_session_id() -> Arc<str> {
+    uuid::Uuid::new_v4().simple().to_string().into()
+}

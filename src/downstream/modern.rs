@@ -1,0 +1,179 @@
+//! The modern era: each request stands alone (2026-07-28).
+//!
+//! Headers repeat parts of the body so that what stands between can route by them. The gateway decides by the body; so a
+//! header that says something else is refused, or whoever trusts headers would be told one thing and the gateway another.
+
+use std::sync::Arc;
+
+use base64::Engine as _;
+use serde_json::json;
+use serde_json::value::RawValue;
+
+use super::call::{Said, Task, respond};
+use super::response::{Framing, Headers, Incoming, Response};
+use super::stream::EventStream;
+use super::{Downstream, bridge, envelope, listen, meta, mirrored, version};
+use crate::mcp::envelope::Message;
+use crate::mcp::version::Era;
+use crate::mcp::{error, method, splice};
+use crate::upstream::{Connection, NoSink, Opening, Owner, Sink, Upstream, UpstreamError};
+
+/// A request that is not acceptable as it is: HTTP status and error object.
+struct Unacceptable(u16, String);
+
+impl Downstream {
+    pub(super) async fn modern(&self, upstream: Arc<Upstream>, incoming: Incoming) -> Response {
+        let (id, method, params) = match envelope::parse(&incoming.body) {
+            Ok(Message::Request { id, method, params }) => (id.get(), method, params.map(RawValue::get)),
+            // There is nothing that a notification could reach: the connection of a request is its cancellation.
+            Ok(Message::Notification { .. }) => return Response::Accepted,
+            Ok(Message::Response { .. }) => {
+                return Response::error(400, None, error::INVALID_REQUEST, "nothing was asked of this client");
+            }
+            Err(refused) => {
+                let id = envelope::salvage_id(&incoming.body).map(RawValue::get);
+                return Response::error(400, id, error::INVALID_REQUEST, &refused.to_string());
+            }
+        };
+        if let Err(Unacceptable(status, object)) = check(&incoming.headers, &method, params) {
+            return Response::error_object(status, Some(id), &object);
+        }
+        let stream = EventStream::of_request();
+        let mut task =
+            self.task(&upstream, &incoming, None, id, &method, params.map(Into::into), stream.clone());
+        task.client = client(params);
+        let this = self.clone();
+        let headers = incoming.headers.clone();
+        let agent_id: Arc<str> = incoming.agent.id.as_str().into();
+        self.clone().start(stream.clone(), async move { this.stand_alone(&task, agent_id, &incoming.headers).await });
+        respond(&stream, &headers, Framing::Plain, None).await
+    }
+
+    async fn stand_alone(&self, task: &Task, agent_id: Arc<str>, headers: &Headers) -> Option<Said> {
+        let open = async || -> Result<Arc<Connection>, UpstreamError> {
+            let owner = Owner::Agent(agent_id.clone());
+            task.upstream.open(owner, Opening::Stateless, Arc::new(NoSink)).await
+        };
+        if task.method == "server/discover" {
+            return Some(match open().await {
+                Ok(connection) => task.says(bridge::discover_result(&connection.handshake)),
+                Err(failed) => task.says_error(&super::call::failure(task, &failed)),
+            });
+        }
+        if task.method == "tools/call"
+            && let Err(object) = mirrored::check(task, headers, &open).await
+        {
+            return Some(task.says_error(&object));
+        }
+        if task.method == "subscriptions/listen" {
+            let opened = open().await;
+            if let Ok(connection) = &opened
+                && connection.handshake.era == Era::Legacy
+            {
+                return listen::on_legacy(self, task, agent_id).await;
+            }
+        }
+        let sink = Arc::new(Quiet { stream: task.stream.clone(), wants_log: wants_log(task) });
+        self.run(task, sink, &bridge::Client::default(), open, task.stream.left()).await
+    }
+}
+
+/// What an agent hears during its own request: progress, and log messages if it asked for them. It is never asked
+/// anything: in this era a server asks by its answer.
+struct Quiet {
+    stream: Arc<EventStream>,
+    wants_log: bool,
+}
+
+impl Sink for Quiet {
+    fn notify(&self, message: String) {
+        if self.wants_log || !message.contains("\"notifications/message\"") {
+            Sink::notify(&*self.stream, message);
+        }
+    }
+
+    fn ask(&self, _: String) -> bool {
+        false
+    }
+}
+
+fn wants_log(task: &Task) -> bool {
+    meta::get(task.params.as_deref(), meta::LOG_LEVEL).is_some()
+}
+
+fn client(params: Option<&str>) -> Option<(String, String)> {
+    let info = meta::get(params, meta::CLIENT_INFO)?;
+    let version = splice::find_string(info, &["version"]).unwrap_or_default();
+    Some((splice::find_string(info, &["name"])?, version))
+}
+
+fn check(headers: &Headers, method: &str, params: Option<&str>) -> Result<(), Unacceptable> {
+    let mismatch = |what: String| Unacceptable(400, error::object(error::HEADER_MISMATCH, &what));
+    if let Some(name) = headers.repeated {
+        return Err(mismatch(format!("the header {name} came more than once")));
+    }
+    let invalid = |what: &str| Unacceptable(400, error::object(error::INVALID_PARAMS, what));
+    let asked = meta::get_string(params, meta::PROTOCOL_VERSION);
+    check_version(headers, asked.as_deref())?;
+    if asked.is_none() {
+        return Err(invalid(&format!("params._meta must name {}", meta::PROTOCOL_VERSION)));
+    }
+    if !meta::get(params, meta::CLIENT_CAPABILITIES).is_some_and(|capabilities| capabilities.starts_with('{')) {
+        return Err(invalid(&format!("params._meta must hold {}, an object", meta::CLIENT_CAPABILITIES)));
+    }
+    match &headers.method {
+        None => return Err(mismatch("the header Mcp-Method is missing".into())),
+        Some(said) if decoded(said).as_deref() != Some(method) => {
+            return Err(mismatch(format!("the header Mcp-Method says {said:?}, the body {method:?}")));
+        }
+        Some(_) => {}
+    }
+    if let Some(name) = method::header_name(method, params) {
+        match &headers.name {
+            None => return Err(mismatch("the header Mcp-Name is missing".into())),
+            Some(said) if decoded(said).as_deref() != Some(&name) => {
+                return Err(mismatch(format!("the header Mcp-Name says {said:?}, the body {name:?}")));
+            }
+            Some(_) => {}
+        }
+    }
+    if method::is_removed_in_modern(method) {
+        let what = format!("{method} is not a method of {}", version::MODERN);
+        return Err(Unacceptable(404, error::object(error::METHOD_NOT_FOUND, &what)));
+    }
+    Ok(())
+}
+
+fn check_version(headers: &Headers, asked: Option<&str>) -> Result<(), Unacceptable> {
+    let said = headers.protocol_version.as_deref();
+    if let (Some(said), Some(asked)) = (said, asked)
+        && said != asked
+    {
+        let what = format!("the header MCP-Protocol-Version says {said:?}, the body {asked:?}");
+        return Err(Unacceptable(400, error::object(error::HEADER_MISMATCH, &what)));
+    }
+    match said.or(asked) {
+        Some(version::MODERN) if said.is_none() => {
+            Err(Unacceptable(400, error::object(error::HEADER_MISMATCH, "the header MCP-Protocol-Version is missing")))
+        }
+        Some(version::MODERN) | None => Ok(()),
+        Some(other) => {
+            let data = json!({ "supported": [version::MODERN], "requested": other });
+            let object = error::object_with(error::UNSUPPORTED_VERSION, "unsupported protocol version", &data);
+            Err(Unacceptable(400, object))
+        }
+    }
+}
+
+/// A header's value as it is meant: plain, or base64 between the marks (2026-07-28, standard headers). `None` when the
+/// marks are there but what is between them can't be read.
+pub(super) fn decoded(value: &str) -> Option<String> {
+    let value = value.trim_matches([' ', '\t']);
+    match value.strip_prefix("=?base64?").and_then(|rest| rest.strip_suffix("?=")) {
+        None => Some(value.to_owned()),
+        Some(encoded) => {
+            let bytes = base64::engine::general_purpose::STANDARD.decode(encoded).ok()?;
+            String::from_utf8(bytes).ok()
+        }
+    }
+}

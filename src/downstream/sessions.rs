@@ -1,0 +1,92 @@
+//! All sessions of this process: found by id, ended by their agent, by idleness, or by the bound on their number.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use dashmap::DashMap;
+
+use super::session::Session;
+use crate::clock;
+
+/// How often idle sessions are looked for.
+const SWEEP_EVERY: Duration = Duration::from_secs(15);
+
+/// What bounds the sessions.
+#[derive(Debug, Clone)]
+pub struct Bounds {
+    /// A session in which nothing happened for this long is ended: clients often never say that they are done.
+    pub idle: Duration,
+    /// Most sessions; a new one beyond it is refused.
+    pub count_max: usize,
+}
+
+pub(super) struct Sessions {
+    by_id: DashMap<Arc<str>, Arc<Session>>,
+    bounds: Bounds,
+}
+
+impl Sessions {
+    /// Starts the sweep on this thread.
+    pub(super) fn start(bounds: Bounds) -> Arc<Self> {
+        let sessions = Arc::new(Self { by_id: DashMap::new(), bounds });
+        let swept = Arc::downgrade(&sessions);
+        actix_rt::spawn(async move {
+            loop {
+                tokio::time::sleep(SWEEP_EVERY).await;
+                match swept.upgrade() {
+                    Some(sessions) => sessions.sweep(),
+                    None => return,
+                }
+            }
+        });
+        sessions
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.by_id.len() >= self.bounds.count_max
+    }
+
+    pub(super) fn count_max(&self) -> usize {
+        self.bounds.count_max
+    }
+
+    pub(super) fn insert(&self, session: Arc<Session>) {
+        self.by_id.insert(session.id.clone(), session);
+    }
+
+    /// The session of that id, if it is this agent's with this server.
+    pub(super) fn find(&self, id: &str, agent_id: &str, server: &str) -> Option<Arc<Session>> {
+        let session = self.by_id.get(id)?.clone();
+        (session.agent_id == agent_id && *session.server == *server).then_some(session)
+    }
+
+    pub(super) fn end(&self, session: &Session) {
+        self.by_id.remove(&session.id);
+        session.end();
+    }
+
+    pub(super) fn end_all(&self) {
+        let all: Vec<_> = self.by_id.iter().map(|entry| entry.value().clone()).collect();
+        for session in all {
+            self.end(&session);
+        }
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.by_id.len()
+    }
+
+    fn sweep(&self) {
+        let idle_ms = i64::try_from(self.bounds.idle.as_millis()).unwrap_or(i64::MAX);
+        let now = clock::now_ms();
+        let idle: Vec<_> = self
+            .by_id
+            .iter()
+            .filter(|session| session.idle_since().is_some_and(|since| now - since > idle_ms))
+            .map(|session| session.value().clone())
+            .collect();
+        for session in idle {
+            self.end(&session);
+        }
+    }
+}

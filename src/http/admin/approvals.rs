@@ -1,0 +1,235 @@
+//! Questions to people about single calls: list, read, approve, deny, extend.
+//!
+//! An answer names the digest of what was shown. If that is not what would run, nothing is decided.
+
+use actix_web::web;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::clock;
+use crate::gate::GateError;
+use crate::http::answer::Listing;
+use crate::http::body::Body;
+use crate::http::extract::Operator;
+use crate::http::gateway::Gateway;
+use crate::http::problem::{Code, Problem, ProblemBody};
+use crate::http::query::{self, Query};
+use crate::http::time::Time;
+use crate::store::approval::{Answer, Row};
+use crate::store::{self, StoreError};
+
+const WHAT: &str = "approval";
+/// What an approval may be.
+const STATUSES: [&str; 5] = ["pending", "approved", "denied", "expired", "cancelled"];
+/// How far an end may be moved at once, and how far ahead it may lie.
+const EXTEND_SECONDS_MAX: u32 = 86_400;
+/// How long a person's reason may be, in characters.
+const REASON_CHARS_MAX: usize = 2_000;
+
+/// A question to a person about one call.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Approval)]
+pub struct ApprovalBody {
+    id: String,
+    /// The call that waits.
+    invocation_id: String,
+    /// Who asks.
+    agent: String,
+    server: String,
+    #[schema(example = "tools/call")]
+    method: String,
+    tool: Option<String>,
+    /// The text of the call's arguments, to the letter: show this, and never what a parser makes of it.
+    arguments_text: Option<String>,
+    /// Over agent, server and its revision, method, tool and arguments. An approval holds for this alone.
+    digest: String,
+    /// `pending`, `approved`, `denied`, `expired` or `cancelled`.
+    status: String,
+    /// The words of whoever answered.
+    reason: Option<String>,
+    created_at: Time,
+    expires_at: Time,
+    decided_at: Option<Time>,
+    decided_by: Option<String>,
+}
+
+impl ApprovalBody {
+    async fn of(gateway: &Gateway, row: Row) -> Result<Self, Problem> {
+        let invocation = store::invocation::find(&gateway.store, &row.invocation_id).await?;
+        Ok(Self {
+            id: row.id,
+            invocation_id: row.invocation_id,
+            agent: row.agent,
+            server: row.server,
+            method: row.method,
+            tool: row.tool,
+            arguments_text: invocation.and_then(|invocation| invocation.arguments),
+            digest: row.digest,
+            status: row.status,
+            reason: row.reason,
+            created_at: Time(row.created_at),
+            expires_at: Time(row.expires_at),
+            decided_at: row.decided_at.map(Time),
+            decided_by: row.decided_by,
+        })
+    }
+}
+
+/// Which questions are wanted.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct ApprovalQuery {
+    /// Only those that are `pending`, `approved`, `denied`, `expired` or `cancelled`.
+    status: Option<String>,
+    /// How many, 1 to 200; 50 when absent.
+    limit: Option<u32>,
+    /// Where the page begins: `next_cursor` of the page before.
+    cursor: Option<String>,
+}
+
+/// Lists questions, newest first.
+#[utoipa::path(get, path = "/api/v1/approvals", operation_id = "list_approvals", tag = "Approvals", params(ApprovalQuery),
+    responses((status = 200, description = "A page of questions.", body = Listing<ApprovalBody>),
+              (status = "4XX", description = "Refused.", body = ProblemBody, content_type = "application/problem+json")))]
+pub async fn list(
+    gateway: web::Data<Gateway>,
+    Query(query): Query<ApprovalQuery>,
+) -> Result<web::Json<Listing<ApprovalBody>>, Problem> {
+    let page = query::page(query.limit, query.cursor)?;
+    if query.status.as_deref().is_some_and(|status| !STATUSES.contains(&status)) {
+        let detail = format!("the query parameter \"status\" can't be used: one of {} is expected", STATUSES.join(", "));
+        return Err(Problem::new(Code::InvalidParameter, detail));
+    }
+    let listed = store::approval::list(&gateway.store, query.status.as_deref(), &page).await?;
+    let mut items = Vec::with_capacity(listed.items.len());
+    for row in listed.items {
+        items.push(ApprovalBody::of(&gateway, row).await?);
+    }
+    Ok(web::Json(Listing { items, next_cursor: listed.next_cursor }))
+}
+
+/// Reads a question.
+#[utoipa::path(get, path = "/api/v1/approvals/{id}", operation_id = "read_approval", tag = "Approvals",
+    params(("id" = String, Path, description = "The question's id.")),
+    responses((status = 200, description = "The question.", body = ApprovalBody),
+              (status = 404, description = "There is none with that id.", body = ProblemBody, content_type = "application/problem+json")))]
+pub async fn read(gateway: web::Data<Gateway>, id: web::Path<String>) -> Result<web::Json<ApprovalBody>, Problem> {
+    Ok(web::Json(ApprovalBody::of(&gateway, find(&gateway, &id).await?).await?))
+}
+
+/// A person's yes.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Approve {
+    /// The digest that was shown.
+    digest: String,
+}
+
+/// Approves a call: this one, once.
+#[utoipa::path(post, path = "/api/v1/approvals/{id}/approve", operation_id = "approve", tag = "Approvals",
+    params(("id" = String, Path, description = "The question's id.")), request_body = Approve,
+    responses((status = 200, description = "The call goes on.", body = ApprovalBody),
+              (status = 409, description = "It is decided already, or the digest is another one.", body = ProblemBody, content_type = "application/problem+json")))]
+pub async fn approve(
+    gateway: web::Data<Gateway>,
+    operator: Operator,
+    id: web::Path<String>,
+    Body(yes): Body<Approve>,
+) -> Result<web::Json<ApprovalBody>, Problem> {
+    let answer = Answer {
+        digest: yes.digest,
+        status: "approved".into(),
+        reason: None,
+        by: operator.name().to_owned(),
+        now: clock::now_ms(),
+    };
+    settle(&gateway, &id, answer).await
+}
+
+/// A person's no.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Deny {
+    /// The digest that was shown; may be left out, as a no is safe for whatever is asked.
+    digest: Option<String>,
+    /// Told to the model.
+    #[schema(example = "use the staging account instead")]
+    reason: Option<String>,
+}
+
+/// Denies a call.
+#[utoipa::path(post, path = "/api/v1/approvals/{id}/deny", operation_id = "deny", tag = "Approvals",
+    params(("id" = String, Path, description = "The question's id.")), request_body = Deny,
+    responses((status = 200, description = "The call ends here.", body = ApprovalBody),
+              (status = 409, description = "It is decided already, or the digest is another one.", body = ProblemBody, content_type = "application/problem+json")))]
+pub async fn deny(
+    gateway: web::Data<Gateway>,
+    operator: Operator,
+    id: web::Path<String>,
+    Body(no): Body<Deny>,
+) -> Result<web::Json<ApprovalBody>, Problem> {
+    if no.reason.as_ref().is_some_and(|reason| reason.chars().count() > REASON_CHARS_MAX) {
+        return Err(Problem::field("/reason", format!("at most {REASON_CHARS_MAX} characters are expected")));
+    }
+    let digest = match no.digest {
+        Some(digest) => digest,
+        None => find(&gateway, &id).await?.digest,
+    };
+    let answer = Answer {
+        digest,
+        status: "denied".into(),
+        reason: no.reason,
+        by: operator.name().to_owned(),
+        now: clock::now_ms(),
+    };
+    settle(&gateway, &id, answer).await
+}
+
+/// A later end.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Extend {
+    /// How much later, 1 to 86400.
+    #[schema(minimum = 1, maximum = 86_400)]
+    seconds: u32,
+}
+
+/// Gives a question more time.
+#[utoipa::path(post, path = "/api/v1/approvals/{id}/extend", operation_id = "extend_approval", tag = "Approvals",
+    params(("id" = String, Path, description = "The question's id.")), request_body = Extend,
+    responses((status = 200, description = "It ends later.", body = ApprovalBody),
+              (status = 409, description = "It is decided already.", body = ProblemBody, content_type = "application/problem+json")))]
+pub async fn extend(
+    gateway: web::Data<Gateway>,
+    id: web::Path<String>,
+    Body(wanted): Body<Extend>,
+) -> Result<web::Json<ApprovalBody>, Problem> {
+    if !(1..=EXTEND_SECONDS_MAX).contains(&wanted.seconds) {
+        return Err(Problem::field("/seconds", format!("1 to {EXTEND_SECONDS_MAX} is expected")));
+    }
+    let now = clock::now_ms();
+    let latest = now + i64::from(EXTEND_SECONDS_MAX) * 1000;
+    let expires_at = (find(&gateway, &id).await?.expires_at + i64::from(wanted.seconds) * 1000).min(latest);
+    let extended = store::approval::extend(&gateway.store, &id, expires_at, now).await;
+    let row = extended.map_err(|error| Problem::from(error).named(WHAT, &id).recoded(Code::Conflict, Code::AlreadyDecided))?;
+    Ok(web::Json(ApprovalBody::of(&gateway, row).await?))
+}
+
+async fn settle(gateway: &Gateway, id: &str, answer: Answer) -> Result<web::Json<ApprovalBody>, Problem> {
+    let digest = answer.digest.clone();
+    match gateway.approvals.settle(id, answer).await {
+        Ok(row) => Ok(web::Json(ApprovalBody::of(gateway, row).await?)),
+        Err(GateError::Store(error @ StoreError::Conflict { .. })) => {
+            let row = find(gateway, id).await?;
+            let is_other = row.status == "pending" && row.digest != digest;
+            let code = if is_other { Code::DigestMismatch } else { Code::AlreadyDecided };
+            Err(Problem::from(error).recoded(Code::Conflict, code))
+        }
+        Err(error) => Err(Problem::from(error).named(WHAT, id)),
+    }
+}
+
+async fn find(gateway: &Gateway, id: &str) -> Result<Row, Problem> {
+    store::approval::find(&gateway.store, id).await?.ok_or_else(|| Problem::no_such(WHAT, id))
+}

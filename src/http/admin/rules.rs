@@ -1,0 +1,143 @@
+//! Rules: list, create, read, update, delete; their order, the default action and the trial stand beside.
+
+pub mod draft;
+pub mod order;
+pub mod trial;
+
+use actix_web::{HttpResponse, web};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use self::draft::{RuleDraft, RulePatch};
+use crate::gate::Action;
+use crate::http::answer::{self, Listing};
+use crate::http::body::Body;
+use crate::http::gateway::Gateway;
+use crate::http::if_match::IfMatch;
+use crate::http::problem::{Problem, ProblemBody};
+use crate::http::time::Time;
+use crate::store::{self, StoreError};
+
+const WHAT: &str = "rule";
+
+/// One rule: the first that matches a call decides.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Rule)]
+pub struct RuleBody {
+    id: String,
+    /// Its place, from 1.
+    position: i32,
+    /// A disabled rule never matches.
+    enabled: bool,
+    action: Action,
+    /// Globs over agents' names.
+    agents: Vec<String>,
+    /// Globs over servers' names.
+    servers: Vec<String>,
+    /// Globs over the names of tools and prompts, and over URIs of resources.
+    tools: Vec<String>,
+    /// Globs over MCP methods.
+    methods: Vec<String>,
+    /// For operators.
+    description: String,
+    /// Told to the model when the rule denies.
+    guidance: String,
+    /// Counts edits, from 1; the same as in `ETag`.
+    revision: i64,
+    created_at: Time,
+    updated_at: Time,
+}
+
+impl RuleBody {
+    /// Builds the representation of a row.
+    ///
+    /// # Errors
+    /// The row can't be read.
+    pub fn of(row: store::rule::Row) -> Result<Self, Problem> {
+        let list = |text: &str| serde_json::from_str(text).map_err(|error| Problem::internal(&error));
+        Ok(Self {
+            action: Action::parse(&row.action).ok_or_else(|| Problem::internal(&UnknownAction(row.action.clone())))?,
+            agents: list(&row.agents)?,
+            servers: list(&row.servers)?,
+            tools: list(&row.tools)?,
+            methods: list(&row.methods)?,
+            id: row.id,
+            position: row.position,
+            enabled: row.enabled,
+            description: row.description,
+            guidance: row.guidance,
+            revision: row.revision,
+            created_at: Time(row.created_at),
+            updated_at: Time(row.updated_at),
+        })
+    }
+}
+
+/// A stored rule has an action that this release does not know.
+#[derive(Debug, thiserror::Error)]
+#[error("a stored rule has the unknown action {0:?}")]
+struct UnknownAction(String);
+
+/// Lists the rules, in the order in which they are tried.
+#[utoipa::path(get, path = "/api/v1/rules", operation_id = "list_rules", tag = "Rules",
+    responses((status = 200, description = "All rules.", body = Listing<RuleBody>)))]
+pub async fn list(gateway: web::Data<Gateway>) -> Result<web::Json<Listing<RuleBody>>, Problem> {
+    let rows = store::rule::list(&gateway.store).await?;
+    Ok(web::Json(Listing::whole(rows.into_iter().map(RuleBody::of).collect::<Result<_, _>>()?)))
+}
+
+/// Adds a rule, before the rule `before` or at the end.
+#[utoipa::path(post, path = "/api/v1/rules", operation_id = "create_rule", tag = "Rules", request_body = RuleDraft,
+    responses((status = 201, description = "It decides from now on.", body = RuleBody),
+              (status = 422, description = "A field can't be used.", body = ProblemBody, content_type = "application/problem+json")))]
+pub async fn create(gateway: web::Data<Gateway>, Body(draft): Body<RuleDraft>) -> Result<HttpResponse, Problem> {
+    let (new, before) = draft.into_new()?;
+    let row = store::rule::insert(&gateway.store, new, before.as_deref()).await.map_err(|error| match error {
+        StoreError::NotFound { .. } => Problem::field("/before", "there is no rule with that id"),
+        other => other.into(),
+    })?;
+    gateway.gate.reload().await?;
+    let (location, revision) = (format!("/api/v1/rules/{}", row.id), row.revision);
+    Ok(answer::created_revised(location, revision, &RuleBody::of(row)?))
+}
+
+/// Reads a rule.
+#[utoipa::path(get, path = "/api/v1/rules/{id}", operation_id = "read_rule", tag = "Rules",
+    params(("id" = String, Path, description = "The rule's id.")),
+    responses((status = 200, description = "The rule; `ETag` holds its revision.", body = RuleBody),
+              (status = 404, description = "There is none with that id.", body = ProblemBody, content_type = "application/problem+json")))]
+pub async fn read(gateway: web::Data<Gateway>, id: web::Path<String>) -> Result<HttpResponse, Problem> {
+    let row = store::rule::find(&gateway.store, &id).await?.ok_or_else(|| Problem::no_such(WHAT, &id))?;
+    Ok(answer::revised(row.revision, &RuleBody::of(row)?))
+}
+
+/// Edits a rule; its place is changed through the order.
+#[utoipa::path(patch, path = "/api/v1/rules/{id}", operation_id = "update_rule", tag = "Rules",
+    params(("id" = String, Path, description = "The rule's id."),
+           ("If-Match" = Option<String>, Header, description = "The `ETag` of what the edit was made from.")),
+    request_body = RulePatch,
+    responses((status = 200, description = "The rule as it decides from now on.", body = RuleBody),
+              (status = 412, description = "It was edited since it was read.", body = ProblemBody, content_type = "application/problem+json"),
+              (status = 422, description = "A field can't be used.", body = ProblemBody, content_type = "application/problem+json")))]
+pub async fn update(
+    gateway: web::Data<Gateway>,
+    id: web::Path<String>,
+    IfMatch(expected): IfMatch,
+    Body(patch): Body<RulePatch>,
+) -> Result<HttpResponse, Problem> {
+    let row = store::rule::update(&gateway.store, &id, expected, |row| patch.apply(row)).await;
+    let row = row.map_err(|problem: Problem| problem.named(WHAT, &id))?;
+    gateway.gate.reload().await?;
+    Ok(answer::revised(row.revision, &RuleBody::of(row)?))
+}
+
+/// Deletes a rule; the rules after it move up.
+#[utoipa::path(delete, path = "/api/v1/rules/{id}", operation_id = "delete_rule", tag = "Rules",
+    params(("id" = String, Path, description = "The rule's id.")),
+    responses((status = 204, description = "It decides nothing any more."),
+              (status = 404, description = "There is none with that id.", body = ProblemBody, content_type = "application/problem+json")))]
+pub async fn delete(gateway: web::Data<Gateway>, id: web::Path<String>) -> Result<HttpResponse, Problem> {
+    store::rule::delete(&gateway.store, &id).await.map_err(|error| Problem::from(error).named(WHAT, &id))?;
+    gateway.gate.reload().await?;
+    Ok(answer::done())
+}

@@ -1,0 +1,59 @@
+//! Registering a server, and trying one that is not registered.
+
+use actix_web::{HttpResponse, web};
+
+use super::draft::ServerDraft;
+use super::json::{self, ServerBody};
+use super::live::TestBody;
+use crate::http::answer;
+use crate::http::body::Body;
+use crate::http::gateway::Gateway;
+use crate::http::problem::{Code, Problem, ProblemBody};
+use crate::store::{self, secret, server::NewServer};
+use crate::upstream::ENV_FIELD;
+
+/// Registers a server.
+#[utoipa::path(post, path = "/api/v1/servers", operation_id = "create_server", tag = "Servers", request_body = ServerDraft,
+    responses((status = 201, description = "It is registered; `Location` says where.", body = ServerBody),
+              (status = 409, description = "The name is taken.", body = ProblemBody, content_type = "application/problem+json"),
+              (status = 422, description = "A field can't be used.", body = ProblemBody, content_type = "application/problem+json")))]
+pub async fn create(gateway: web::Data<Gateway>, Body(draft): Body<ServerDraft>) -> Result<HttpResponse, Problem> {
+    let enabled = draft.enabled.unwrap_or(true);
+    let definition = draft.into_definition()?;
+    let id = store::new_id();
+    let mut secrets = Vec::new();
+    for (name, value) in &definition.env {
+        let field = format!("{ENV_FIELD}{name}");
+        let sealed = gateway.vault.seal(&id, &field, value)?;
+        secrets.push(secret::Change { field, sealed: Some(sealed) });
+    }
+    let new = NewServer {
+        id,
+        name: definition.name,
+        mode: "stdio".into(),
+        enabled,
+        command: Some(definition.command),
+        args: serde_json::to_string(&definition.args).map_err(|error| Problem::internal(&error))?,
+        cwd: definition.cwd,
+        shared: definition.shared,
+    };
+    let row = store::server::insert(&gateway.store, new, secrets)
+        .await
+        .map_err(|error| Problem::from(error).recoded(Code::Conflict, Code::NameTaken))?;
+    gateway.registry.nudge().await;
+    let (location, revision) = (format!("/api/v1/servers/{}", row.name), row.revision);
+    Ok(answer::created_revised(location, revision, &json::body(&gateway, row).await?))
+}
+
+/// Tries a server that is not registered. Nothing is kept.
+#[utoipa::path(post, path = "/api/v1/servers/test", operation_id = "test_server_draft", tag = "Servers",
+    request_body = ServerDraft,
+    responses((status = 200, description = "What was seen; `ok` says whether it can be used.", body = TestBody),
+              (status = 422, description = "A field can't be used.", body = ProblemBody, content_type = "application/problem+json")))]
+pub async fn try_draft(
+    gateway: web::Data<Gateway>,
+    Body(draft): Body<ServerDraft>,
+) -> Result<web::Json<TestBody>, Problem> {
+    let definition = draft.into_definition()?;
+    Ok(web::Json(gateway.registry.try_definition(definition).await.into()))
+}

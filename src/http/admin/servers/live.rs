@@ -1,0 +1,190 @@
+//! What is asked of a server that runs: test, tools, logs, restart.
+
+use actix_web::{HttpResponse, web};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use utoipa::{IntoParams, ToSchema};
+
+use super::find;
+use super::json::{ConnectionBody, CredentialsBody};
+use crate::gate::{Action, Call};
+use crate::http::answer::{self, Listing};
+use crate::http::gateway::Gateway;
+use crate::http::problem::{Code, Problem, ProblemBody};
+use crate::http::query::Query;
+use crate::mcp::splice;
+use crate::upstream::{TestReport, Upstream};
+
+/// Lines of a log when the caller names no number.
+const TAIL_DEFAULT: usize = 200;
+/// Most lines of a log.
+const TAIL_MAX: usize = 10_000;
+
+/// What a test saw.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ServerTest)]
+pub struct TestBody {
+    /// Whether the server can be used.
+    ok: bool,
+    connection: ConnectionBody,
+    credentials: CredentialsBody,
+    duration_ms: u64,
+    /// How many tools it lists; `null` when it offers none.
+    tools: Option<u64>,
+    /// How many prompts it lists; `null` when it offers none.
+    prompts: Option<u64>,
+    /// How many resources it lists; `null` when it offers none.
+    resources: Option<u64>,
+    /// One after the other, up to the first that failed.
+    steps: Vec<StepBody>,
+}
+
+/// One step of a test.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ServerTestStep)]
+pub struct StepBody {
+    name: &'static str,
+    ok: bool,
+    /// What was seen.
+    detail: String,
+    duration_ms: u64,
+}
+
+impl From<TestReport> for TestBody {
+    fn from(report: TestReport) -> Self {
+        let steps = report.steps.into_iter().map(|step| StepBody {
+            name: step.name,
+            ok: step.ok,
+            detail: step.detail,
+            duration_ms: step.duration_ms,
+        });
+        Self {
+            ok: report.ok,
+            connection: ConnectionBody::from(&report.status),
+            credentials: CredentialsBody::READY,
+            duration_ms: report.duration_ms,
+            tools: report.tools,
+            prompts: report.prompts,
+            resources: report.resources,
+            steps: steps.collect(),
+        }
+    }
+}
+
+/// Tests a server: always a real handshake, on a connection of its own.
+#[utoipa::path(post, path = "/api/v1/servers/{name}/test", operation_id = "test_server", tag = "Servers",
+    params(("name" = String, Path, description = "The server's name.")),
+    responses((status = 200, description = "What was seen; `ok` says whether it can be used.", body = TestBody),
+              (status = 404, description = "There is none of that name.", body = ProblemBody, content_type = "application/problem+json")))]
+pub async fn test(gateway: web::Data<Gateway>, name: web::Path<String>) -> Result<web::Json<TestBody>, Problem> {
+    Ok(web::Json(running(&gateway, &name).await?.test().await.into()))
+}
+
+/// For whom decisions are wanted.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct ToolsQuery {
+    /// The agent whose calls the decisions are about.
+    agent: Option<String>,
+}
+
+/// One tool of a server.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Tool)]
+pub struct ToolBody {
+    /// Its name.
+    name: String,
+    /// What the rules say to a call of it by `?agent=`; `null` without one.
+    decision: Option<Action>,
+    /// The rule that says so; `null` when it is the default.
+    rule_id: Option<String>,
+    /// The tool as the server sent it.
+    #[schema(value_type = Object)]
+    tool: Box<RawValue>,
+}
+
+/// Lists the tools of a server, as the server sent them.
+#[utoipa::path(get, path = "/api/v1/servers/{name}/tools", operation_id = "list_server_tools", tag = "Servers",
+    params(("name" = String, Path, description = "The server's name."), ToolsQuery),
+    responses((status = 200, description = "All of its tools.", body = Listing<ToolBody>),
+              (status = 404, description = "There is none of that name.", body = ProblemBody, content_type = "application/problem+json"),
+              (status = 502, description = "The server gave no list.", body = ProblemBody, content_type = "application/problem+json")))]
+pub async fn tools(
+    gateway: web::Data<Gateway>,
+    name: web::Path<String>,
+    Query(query): Query<ToolsQuery>,
+) -> Result<web::Json<Listing<ToolBody>>, Problem> {
+    let catalog = running(&gateway, &name).await?.catalog().await?;
+    let items = catalog.iter().map(|tool| {
+        let tool_name = splice::find_string(tool.get(), &["name"]).unwrap_or_default();
+        let decision = query.agent.as_deref().map(|agent| {
+            gateway.gate.decide(&Call {
+                agent: agent.into(),
+                server: name.as_str().into(),
+                method: "tools/call".into(),
+                tool: Some(tool_name.clone()),
+            })
+        });
+        ToolBody {
+            name: tool_name,
+            decision: decision.as_ref().map(|decision| decision.action),
+            rule_id: decision.and_then(|decision| decision.rule_id).map(|id| id.to_string()),
+            tool: tool.clone(),
+        }
+    });
+    Ok(web::Json(Listing::whole(items.collect())))
+}
+
+/// How much of a log is wanted.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct LogsQuery {
+    /// How many lines, 1 to 10000; 200 when absent.
+    tail: Option<usize>,
+}
+
+/// The last lines of a server's log.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ServerLogs)]
+pub struct LogsBody {
+    /// Oldest first; the server's own secrets are masked.
+    lines: Vec<String>,
+}
+
+/// Reads the last lines that a server's process wrote to stderr.
+#[utoipa::path(get, path = "/api/v1/servers/{name}/logs", operation_id = "read_server_logs", tag = "Servers",
+    params(("name" = String, Path, description = "The server's name."), LogsQuery),
+    responses((status = 200, description = "The last lines.", body = LogsBody),
+              (status = 404, description = "There is none of that name.", body = ProblemBody, content_type = "application/problem+json")))]
+pub async fn logs(
+    gateway: web::Data<Gateway>,
+    name: web::Path<String>,
+    Query(query): Query<LogsQuery>,
+) -> Result<web::Json<LogsBody>, Problem> {
+    let tail = query.tail.unwrap_or(TAIL_DEFAULT);
+    if !(1..=TAIL_MAX).contains(&tail) {
+        let detail = format!("the query parameter \"tail\" can't be used: 1 to {TAIL_MAX} is expected");
+        return Err(Problem::new(Code::InvalidParameter, detail));
+    }
+    Ok(web::Json(LogsBody { lines: running(&gateway, &name).await?.logs(tail) }))
+}
+
+/// Drains a server and starts it anew.
+#[utoipa::path(post, path = "/api/v1/servers/{name}/restart", operation_id = "restart_server", tag = "Servers",
+    params(("name" = String, Path, description = "The server's name.")),
+    responses((status = 204, description = "Its processes were ended; the next call starts one."),
+              (status = 404, description = "There is none of that name.", body = ProblemBody, content_type = "application/problem+json")))]
+pub async fn restart(gateway: web::Data<Gateway>, name: web::Path<String>) -> Result<HttpResponse, Problem> {
+    running(&gateway, &name).await?.restart().await;
+    Ok(answer::done())
+}
+
+async fn running(gateway: &Gateway, name: &str) -> Result<std::sync::Arc<Upstream>, Problem> {
+    let row = find(gateway, name).await?;
+    gateway.directory.find(&row.name).ok_or_else(|| {
+        let detail = format!("the server {name:?} is registered but not running yet; try again in a moment");
+        Problem::new(Code::Unavailable, detail)
+    })
+}

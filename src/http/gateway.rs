@@ -1,0 +1,47 @@
+//! Everything the doors may ask, in one value.
+
+use std::sync::Arc;
+
+use crate::config::Config;
+use crate::downstream::Downstream;
+use crate::gate::{Approvals, Gate};
+use crate::http::extract::Attempts;
+use crate::identity::{Keyring, Operators};
+use crate::journal::Journal;
+use crate::metrics::Metrics;
+use crate::store::Store;
+use crate::upstream::{Directory, Registry};
+use crate::vault::Vault;
+
+/// The rooms behind the doors, by their handles. Cloning gives another handle to the same.
+#[derive(Clone)]
+pub struct Gateway {
+    /// How the gateway was told to run.
+    pub config: Arc<Config>,
+    /// What is kept.
+    pub store: Store,
+    /// Seals what must not be read back.
+    pub vault: Vault,
+    /// Who may call as an agent.
+    pub keyring: Keyring,
+    /// Who may operate the gateway.
+    pub operators: Operators,
+    /// What the rules say.
+    pub gate: Gate,
+    /// The calls that wait for a person.
+    pub approvals: Approvals,
+    /// Makes the running servers match the stored ones.
+    pub registry: Registry,
+    /// The running servers by name.
+    pub directory: Directory,
+    /// The record of calls.
+    pub journal: Journal,
+    /// What agents talk to.
+    pub downstream: Downstream,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// Failed logins, by address.
+    pub attempts: Arc<Attempts>,
+    /// The base URL that browsers and agents use, without a slash at its end.
+    pub public_url: Arc<str>,
+}

@@ -1,0 +1,103 @@
+//! The OpenAPI document, made from the handlers.
+
+use std::sync::OnceLock;
+
+use actix_web::HttpResponse;
+use actix_web::http::header;
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{Modify, OpenApi};
+
+use super::admin::{agents, approvals, invocations, login, rules, servers, settings};
+use super::extract::SESSION_COOKIE;
+use super::ops;
+use super::problem::{Code, ProblemBody};
+
+/// The document of the REST surface. The MCP endpoint speaks its own protocol and is not in it.
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Atryum",
+        description = "Operating a permissions gateway for the Model Context Protocol.\n\nTimes are RFC 3339, UTC, with \
+                       milliseconds. Edits are JSON Merge Patches; `If-Match` with the `ETag` of what was read keeps two \
+                       people from overwriting each other. Unknown fields are refused. Errors are RFC 9457 problem \
+                       documents with a stable `code`.",
+        license(name = "Apache-2.0", identifier = "Apache-2.0")
+    ),
+    servers((url = "/")),
+    tags(
+        (name = "Servers", description = "The MCP servers behind the gateway."),
+        (name = "Rules", description = "What happens to a call. The first rule that matches decides."),
+        (name = "Approvals", description = "Calls that wait for a person."),
+        (name = "Invocations", description = "The record of calls."),
+        (name = "Agents", description = "The programs that call, and their keys."),
+        (name = "Operators", description = "The people who operate the gateway, and their logins."),
+        (name = "Settings", description = "What holds for the whole gateway."),
+        (name = "Operations", description = "For those who run the gateway."),
+    ),
+    security(("bearer" = []), ("session" = [], "csrf" = [])),
+    modifiers(&Credentials, &Codes),
+    components(schemas(ProblemBody)),
+    paths(
+        servers::list, servers::create::create, servers::create::try_draft, servers::read, servers::update::update,
+        servers::delete, servers::live::test, servers::live::tools, servers::live::logs, servers::live::restart,
+        rules::list, rules::create, rules::read, rules::update, rules::delete, rules::order::put,
+        rules::order::read_default, rules::order::put_default, rules::trial::test,
+        approvals::list, approvals::read, approvals::approve, approvals::deny, approvals::extend,
+        invocations::list, invocations::read, invocations::export::export,
+        agents::list, agents::create, agents::read, agents::update, agents::delete, agents::keys::create,
+        agents::keys::revoke,
+        login::login, login::logout, login::me,
+        settings::read,
+        ops::healthz, ops::readyz, ops::metrics,
+    )
+)]
+struct Document;
+
+/// The ways in which an operator may show who it is.
+struct Credentials;
+
+impl Modify for Credentials {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let components = document.components.get_or_insert_default();
+        let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer);
+        let bearer = bearer.description(Some("An operator's token.")).build();
+        components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
+        let session = ApiKeyValue::with_description(SESSION_COOKIE, "One half of a session; set by the login.");
+        components.add_security_scheme("session", SecurityScheme::ApiKey(ApiKey::Cookie(session)));
+        let csrf = ApiKeyValue::with_description("x-csrf-token", "The other half; in the login's answer.");
+        components.add_security_scheme("csrf", SecurityScheme::ApiKey(ApiKey::Header(csrf)));
+    }
+}
+
+/// What each code of a problem means.
+struct Codes;
+
+impl Modify for Codes {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let components = document.components.get_or_insert_default();
+        if let Some(RefOr::T(Schema::Object(codes))) = components.schemas.get_mut("Code") {
+            let lines = Code::ALL.map(|code| {
+                let (status, title) = code.facts();
+                format!("{} ({}): {title}", code.word(), status.as_u16())
+            });
+            codes.description = Some(lines.join("\n"));
+        }
+    }
+}
+
+/// Returns the document's text, the same for every build of one source.
+#[must_use]
+pub fn text() -> &'static str {
+    static TEXT: OnceLock<String> = OnceLock::new();
+    TEXT.get_or_init(|| {
+        let mut text = Document::openapi().to_pretty_json().unwrap_or_default();
+        text.push('\n');
+        text
+    })
+}
+
+/// Gives out the document.
+pub async fn document() -> HttpResponse {
+    HttpResponse::Ok().insert_header((header::CONTENT_TYPE, "application/json")).body(text())
+}

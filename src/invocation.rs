@@ -1,0 +1,16 @@
+//! The durable life of one call: decide, record, wait for a person if one is asked, dispatch, record, answer.
+//!
+//! [`Invocations::run`] is the heart of the house and reads top to bottom. Its promises: a call that goes out was decided
+//! and its row was committed first; a call that was handed over is never sent again; and whatever happens, the row ends
+//! in exactly one terminal state. Where the outcome can't be known, the row says `unknown`.
+//!
+//! Never done here: choosing the words or codes that an agent sees, and anything about HTTP or SSE.
+
+mod answer;
+mod measure;
+mod pipeline;
+mod record;
+
+pub use answer::{Answer, Refusal};
+pub use pipeline::{Invocations, Outgoing, Watch};
+pub use record::Request;

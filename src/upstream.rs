@@ -1,0 +1,45 @@
+//! A registered server, alive.
+//!
+//! An [`Upstream`] is one registered server in this process: an actor that owns its connections, and what that actor
+//! publishes for others to read. The [`Registry`] makes the running upstreams match the stored servers and publishes them
+//! as the [`Directory`].
+//!
+//! A legacy server keeps things per connection (capabilities, log level, subscriptions, roots), so each agent session
+//! has a connection, and for stdio a process, of its own. Requests of the modern era stand alone; an agent's share one.
+//!
+//! A call goes out over a [`Connection`] that its session or its agent already holds, from the worker that took the
+//! request: the actor's mailbox is only for opening, closing and looking. What goes out needs a
+//! [`Permit`](crate::gate::Permit).
+//!
+//! Never done here: deciding, recording, and sending anything a second time.
+
+mod actor;
+mod catalog;
+mod connection;
+mod core;
+mod directory;
+mod error;
+mod fanout;
+mod handshake;
+mod registry;
+mod sink;
+mod spec;
+mod status;
+mod stdio;
+mod tail;
+mod test;
+mod wire;
+
+pub use actor::Upstream;
+pub use catalog::Items;
+pub use connection::{Connection, Setting};
+pub use core::{Opening, Owner};
+pub use directory::Directory;
+pub use error::UpstreamError;
+pub use handshake::Handshake;
+pub use registry::{ENV_FIELD, Registry};
+pub use sink::{NoSink, Sink};
+pub use spec::{Definition, Fault, Limits, ServerSpec, is_name};
+pub use status::{Status, Word};
+pub use test::{TestReport, TestStep};
+pub use wire::{Reply, Ticket};

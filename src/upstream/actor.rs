@@ -1,0 +1,209 @@
+//! One registered server, alive: the actor that opens and closes its connections, and the handle that others hold.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::prelude::*;
+use tokio::sync::Semaphore;
+
+use super::catalog::{self, Items};
+use super::connection::Connection;
+use super::core::{Core, Opening, Owner};
+use super::error::UpstreamError;
+use super::sink::Sink;
+use super::spec::{Limits, ServerSpec};
+use super::status::Status;
+use super::test::{self, TestReport};
+use crate::supervision::{Sentinel, Slot, supervise};
+
+/// How often idle connections are looked for.
+const SWEEP_EVERY: Duration = Duration::from_secs(15);
+/// Waiting opens, tests and looks.
+const MAILBOX_MAX: usize = 1024;
+
+/// Open a connection, or give the pooled one.
+#[derive(Message)]
+#[rtype(result = "Result<Arc<Connection>, UpstreamError>")]
+struct Open {
+    owner: Owner,
+    opening: Opening,
+    listener: Arc<dyn Sink>,
+}
+
+/// Make a real handshake on a process of its own and say what was seen, step by step.
+#[derive(Message)]
+#[rtype(result = "TestReport")]
+struct Test;
+
+/// List the tools anew.
+#[derive(Message)]
+#[rtype(result = "Result<Items, UpstreamError>")]
+struct ListTools;
+
+/// Let all connections go, draining them; `is_final`: and take nothing new.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Close {
+    is_final: bool,
+}
+
+struct UpstreamActor {
+    core: Arc<Core>,
+    _sentinel: Sentinel,
+}
+
+impl Actor for UpstreamActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.set_mailbox_capacity(MAILBOX_MAX);
+        ctx.run_interval(SWEEP_EVERY, |actor, _| actor.core.close_idle());
+    }
+}
+
+impl Handler<Open> for UpstreamActor {
+    type Result = ResponseFuture<Result<Arc<Connection>, UpstreamError>>;
+
+    fn handle(&mut self, open: Open, _: &mut Self::Context) -> Self::Result {
+        Box::pin(self.core.clone().open(open.owner, open.opening, open.listener))
+    }
+}
+
+impl Handler<Test> for UpstreamActor {
+    type Result = ResponseFuture<TestReport>;
+
+    fn handle(&mut self, _: Test, _: &mut Self::Context) -> Self::Result {
+        let core = self.core.clone();
+        Box::pin(async move { test::run(&core).await })
+    }
+}
+
+impl Handler<ListTools> for UpstreamActor {
+    type Result = ResponseFuture<Result<Items, UpstreamError>>;
+
+    fn handle(&mut self, _: ListTools, _: &mut Self::Context) -> Self::Result {
+        let core = self.core.clone();
+        Box::pin(async move {
+            let connection = core.open_own().await?;
+            catalog::list_all(&connection, "tools/list", "tools").await
+        })
+    }
+}
+
+impl Handler<Close> for UpstreamActor {
+    type Result = ();
+
+    fn handle(&mut self, close: Close, ctx: &mut Self::Context) {
+        if close.is_final {
+            self.core.retire();
+            ctx.stop();
+        } else {
+            self.core.close_all();
+        }
+    }
+}
+
+/// The handle of one upstream.
+#[derive(Clone)]
+pub struct Upstream {
+    /// What it runs by.
+    pub spec: Arc<ServerSpec>,
+    core: Arc<Core>,
+    actor: Arc<Slot<UpstreamActor>>,
+}
+
+impl Upstream {
+    pub(super) async fn start(
+        spec: ServerSpec,
+        limits: Arc<Limits>,
+        starts: Arc<Semaphore>,
+        arbiter: ArbiterHandle,
+    ) -> Arc<Self> {
+        let spec = Arc::new(spec);
+        let core = Core::new(spec.clone(), limits, starts);
+        let actor = supervise("upstream", arbiter, {
+            let core = core.clone();
+            move |sentinel| UpstreamActor { core: core.clone(), _sentinel: sentinel }
+        })
+        .await;
+        Arc::new(Self { spec, core, actor })
+    }
+
+    /// A connection for `owner`. Messages that belong to no request go to `listener` while somebody else holds it.
+    ///
+    /// # Errors
+    /// There is none to be had; nothing was sent.
+    pub async fn open(
+        &self,
+        owner: Owner,
+        opening: Opening,
+        listener: Arc<dyn Sink>,
+    ) -> Result<Arc<Connection>, UpstreamError> {
+        self.address()?.send(Open { owner, opening, listener }).await.unwrap_or(Err(UpstreamError::ActorDown))
+    }
+
+    /// How it is.
+    #[must_use]
+    pub fn status(&self) -> Arc<Status> {
+        self.core.status.load_full()
+    }
+
+    /// The last lines that its processes wrote to stderr, oldest first, without its secrets.
+    #[must_use]
+    pub fn logs(&self, tail: usize) -> Vec<String> {
+        self.core.tail.last(tail)
+    }
+
+    /// The text with dots for the server's secrets.
+    #[must_use]
+    pub fn scrub(&self, text: &str) -> String {
+        self.core.tail.scrub(text)
+    }
+
+    /// A real handshake on a process of its own; nothing else is touched.
+    pub async fn test(&self) -> TestReport {
+        match self.address() {
+            Ok(address) => match address.send(Test).await {
+                Ok(report) => report,
+                Err(_) => TestReport::failed(self.status(), &UpstreamError::ActorDown),
+            },
+            Err(error) => TestReport::failed(self.status(), &error),
+        }
+    }
+
+    /// The tools as the server lists them now, each as the text it sent.
+    ///
+    /// # Errors
+    /// No connection, or no list.
+    pub async fn catalog(&self) -> Result<Items, UpstreamError> {
+        self.address()?.send(ListTools).await.unwrap_or(Err(UpstreamError::ActorDown))
+    }
+
+    /// Drains all connections; the next requests open new ones.
+    pub async fn restart(&self) {
+        self.close(false).await;
+    }
+
+    pub(super) async fn retire(&self) {
+        self.close(true).await;
+    }
+
+    /// Returns when none of its processes is left.
+    pub(super) async fn gone(&self) {
+        self.core.gone().await;
+    }
+
+    async fn close(&self, is_final: bool) {
+        if let Ok(address) = self.address() {
+            // An actor that is gone has nothing to close.
+            let _ = address.send(Close { is_final }).await;
+        }
+    }
+
+    fn address(&self) -> Result<Addr<UpstreamActor>, UpstreamError> {
+        if !self.spec.enabled {
+            return Err(UpstreamError::Disabled);
+        }
+        self.actor.address().ok_or(UpstreamError::ActorDown)
+    }
+}

@@ -1,0 +1,112 @@
+//! The things a server last listed, each as the text it sent.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use serde_json::value::RawValue;
+
+use super::connection::Connection;
+use super::error::UpstreamError;
+use super::handshake::own_meta;
+use super::wire::Reply;
+use crate::mcp::splice;
+use crate::mcp::version::Era;
+
+/// Most pages that are followed; a server that gives a next cursor for ever is not followed for ever.
+const PAGES_MAX: usize = 100;
+
+/// Items of a listing, in the server's order.
+pub type Items = Vec<Box<RawValue>>;
+
+/// Reads all pages of a listing.
+///
+/// # Errors
+/// No answer; or the server answered with an error, which is [`UpstreamError::Unusable`] with its text.
+pub(super) async fn list_all(
+    connection: &Connection,
+    method: &'static str,
+    member: &'static str,
+) -> Result<Items, UpstreamError> {
+    let mut items = Items::new();
+    let mut cursor: Option<String> = None;
+    for _ in 0..PAGES_MAX {
+        let params = params(connection.handshake.era, cursor.as_deref());
+        let result = match connection.list(method, &params).await? {
+            Reply::Result(result) => result,
+            Reply::Error(error) => return Err(UpstreamError::Unusable { reason: format!("{method}: {error}") }),
+        };
+        let page: Items = splice::find(&result, &[member])
+            .and_then(|list| serde_json::from_str(list).ok())
+            .ok_or_else(|| UpstreamError::Unusable { reason: format!("{method}: there is no list {member:?} in it") })?;
+        items.extend(page);
+        match splice::find_string(&result, &["nextCursor"]) {
+            Some(next) => cursor = Some(next),
+            None => break,
+        }
+    }
+    Ok(items)
+}
+
+fn params(era: Era, cursor: Option<&str>) -> String {
+    let mut params = json!({});
+    if let Some(cursor) = cursor {
+        params["cursor"] = json!(cursor);
+    }
+    if era == Era::Modern {
+        params["_meta"] = own_meta();
+    }
+    params.to_string()
+}
+
+/// By tool, what it wants mirrored in headers (`x-mcp-header` in its input schema, reached through `properties` alone).
+/// Tools without are left out.
+pub(super) fn mirrored_arguments(tools: &Items) -> HashMap<String, Arc<Vec<(String, Vec<String>)>>> {
+    let of_tool = |tool: &RawValue| {
+        // Nearly no tool has one, and looking for the word is far cheaper than reading the schema.
+        tool.get().contains("x-mcp-header").then_some(())?;
+        let tool: Value = serde_json::from_str(tool.get()).ok()?;
+        let mut found = Vec::new();
+        collect(tool.get("inputSchema")?, &mut Vec::new(), &mut found);
+        Some((tool.get("name")?.as_str()?.to_owned(), Arc::new(found)))
+    };
+    tools.iter().filter_map(|tool| of_tool(tool)).collect()
+}
+
+fn collect(schema: &Value, path: &mut Vec<String>, found: &mut Vec<(String, Vec<String>)>) {
+    let Some(properties) = schema.get("properties").and_then(Value::as_object) else { return };
+    for (name, property) in properties {
+        path.push(name.clone());
+        if let Some(header) = property.get("x-mcp-header").and_then(Value::as_str) {
+            found.push((header.to_ascii_lowercase(), path.clone()));
+        }
+        collect(property, path, found);
+        path.pop();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mirrored_arguments_are_found_through_properties_only() {
+        let tools: Items = serde_json::from_value(json!([
+            {"name": "plain", "inputSchema": {"type": "object"}},
+            {"name": "routed", "inputSchema": {"properties": {
+                "region": {"type": "string", "x-mcp-header": "Region"},
+                "deep": {"properties": {"shard": {"type": "integer", "x-mcp-header": "Shard"}}},
+                "list": {"items": {"properties": {"no": {"x-mcp-header": "No"}}}},
+            }}},
+        ]))
+        .unwrap();
+        let mirrored = mirrored_arguments(&tools);
+        assert_eq!(mirrored.len(), 1);
+        let mut routed = mirrored["routed"].to_vec();
+        routed.sort();
+        assert_eq!(
+            routed,
+            [("region".into(), vec!["region".to_owned()]), ("shard".into(), vec!["deep".to_owned(), "shard".into()])]
+        );
+    }
+}

@@ -1,0 +1,158 @@
+//! An open connection to a server: what a session, or an agent's requests, go out over.
+//!
+//! It lives as long as somebody holds it. When the last holder lets go, its process is stopped.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::catalog;
+use super::error::UpstreamError;
+use super::handshake::Handshake;
+use super::spec::Limits;
+use super::wire::{Reply, Ticket, Wire};
+use crate::gate::Permit;
+
+/// One process behind its handshake.
+pub struct Connection {
+    /// What was agreed at its start.
+    pub handshake: Handshake,
+    /// The revision of the server that it was opened for.
+    pub revision: i64,
+    /// Whether others use it, too.
+    pub is_pooled: bool,
+    wire: Arc<Wire>,
+    limits: Arc<Limits>,
+    mirrored: tokio::sync::Mutex<Option<(u64, Arc<MirroredArguments>)>>,
+}
+
+/// By tool: the header's name after `Mcp-Param-`, in lower case, and the path of the argument that it mirrors.
+type MirroredArguments = HashMap<String, Arc<Vec<(String, Vec<String>)>>>;
+
+impl Connection {
+    pub(super) fn new(
+        handshake: Handshake,
+        revision: i64,
+        is_pooled: bool,
+        wire: Arc<Wire>,
+        limits: Arc<Limits>,
+    ) -> Self {
+        Self { handshake, revision, is_pooled, wire, limits, mirrored: tokio::sync::Mutex::default() }
+    }
+
+    /// The arguments that `tool` wants mirrored in headers; listed when they were not yet, or when the list has changed.
+    ///
+    /// # Errors
+    /// The tools can't be listed.
+    pub async fn mirrored_arguments(&self, tool: &str) -> Result<Arc<Vec<(String, Vec<String>)>>, UpstreamError> {
+        let mut known = self.mirrored.lock().await;
+        let generation = self.wire.tools_changed.load(Ordering::Acquire);
+        let fresh = known.as_ref().filter(|(seen, _)| *seen == generation).map(|(_, mirrored)| mirrored.clone());
+        let mirrored = match fresh {
+            Some(mirrored) => mirrored,
+            None => {
+                let tools = catalog::list_all(self, "tools/list", "tools").await?;
+                let mirrored = Arc::new(catalog::mirrored_arguments(&tools));
+                *known = Some((generation, mirrored.clone()));
+                mirrored
+            }
+        };
+        Ok(mirrored.get(tool).cloned().unwrap_or_default())
+    }
+
+    /// Sends the permitted request and waits for its answer. Dropping the future cancels the request.
+    ///
+    /// # Errors
+    /// No answer; the error says whether the request may have been read.
+    pub async fn call(
+        &self,
+        permit: Permit,
+        method: &str,
+        params: Option<&str>,
+        ticket: Ticket,
+    ) -> Result<Reply, UpstreamError> {
+        // Spent here: the permit opens the way for this one request.
+        let _spent = permit;
+        let in_flight = self.wire.request(method, params, Some(ticket))?;
+        // A subscription is meant to stay; its end is the agent's or the server's.
+        let (quiet, longest) = if method == "subscriptions/listen" {
+            (Duration::from_secs(u64::from(u32::MAX)), Duration::from_secs(u64::from(u32::MAX)))
+        } else {
+            (self.limits.request_timeout, self.limits.request_timeout_max)
+        };
+        in_flight.reply(quiet, longest).await
+    }
+
+    /// Passes an agent's notification on. Notifications do nothing by themselves; what isn't one by name is refused.
+    ///
+    /// # Errors
+    /// It could not be handed over.
+    pub fn notify(&self, method: &str, params: Option<&str>) -> Result<(), UpstreamError> {
+        if method.starts_with("notifications/") { self.wire.notify(method, params) } else { Ok(()) }
+    }
+
+    /// Passes an agent's answer on to the server's request `id`. Unknown ones are dropped.
+    pub fn answer(&self, id: u64, reply: &Reply) {
+        self.wire.answer(id, reply);
+    }
+
+    /// Sets again what a session had set on a connection that was lost. Each was permitted when the agent set it.
+    ///
+    /// # Errors
+    /// No answer.
+    pub async fn restore(&self, setting: Setting, params: &str) -> Result<Reply, UpstreamError> {
+        self.list(setting.method(), params).await
+    }
+
+    /// A listing for the gateway's own use.
+    pub(super) async fn list(&self, method: &'static str, params: &str) -> Result<Reply, UpstreamError> {
+        let limit = self.limits.request_timeout;
+        self.wire.request(method, Some(params), None)?.reply(limit, limit).await
+    }
+
+    /// Whether requests can still be sent.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.wire.is_open()
+    }
+
+    /// How many requests wait for their answer.
+    #[must_use]
+    pub fn in_flight(&self) -> usize {
+        self.wire.in_flight()
+    }
+
+    /// When it was last used, in ms.
+    pub(super) fn last_used(&self) -> i64 {
+        self.wire.last_used.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn stop(&self) {
+        self.wire.stop.notify_one();
+    }
+}
+
+/// What a session keeps on its connection.
+#[derive(Debug, Clone, Copy)]
+pub enum Setting {
+    /// The least severe log message.
+    LogLevel,
+    /// A resource whose changes are told.
+    Subscription,
+}
+
+impl Setting {
+    fn method(self) -> &'static str {
+        match self {
+            Self::LogLevel => "logging/setLevel",
+            Self::Subscription => "resources/subscribe",
+        }
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}

@@ -1,0 +1,153 @@
+//! Why an upstream gave no answer.
+
+use crate::child::LaunchError;
+
+/// Each says what happened, to which server's process, and whether the request may have reached it.
+#[derive(Debug, thiserror::Error)]
+pub enum UpstreamError {
+    /// The process could not be started.
+    #[error("{0}")]
+    Launch(#[from] LaunchError),
+    /// The process ended by itself.
+    #[error("the server {exit}{}", last_words(.stderr))]
+    Exited {
+        /// How it ended, such as "exited with code 3".
+        exit: String,
+        /// Its last lines on stderr.
+        stderr: Vec<String>,
+        /// Whether the request had been handed to it.
+        was_sent: bool,
+    },
+    /// The handshake took too long.
+    #[error("the server did not finish its start within {seconds} s{}", last_words(.stderr))]
+    StartTimedOut {
+        /// The bound.
+        seconds: u64,
+        /// Its last lines on stderr.
+        stderr: Vec<String>,
+    },
+    /// The server answered the handshake with an error.
+    #[error("the server refused the handshake: {error}")]
+    Refused {
+        /// The JSON-RPC error object's text.
+        error: String,
+    },
+    /// The handshake's answer can't be used.
+    #[error("the server's answer to the handshake can't be used: {reason}")]
+    Unusable {
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// It failed before, and the next try is not due yet.
+    #[error("the server failed {failures} times and is tried again in {} s; last: {reason}", .wait_ms.div_ceil(1000))]
+    Backoff {
+        /// How often in a row.
+        failures: u32,
+        /// Until the next try.
+        wait_ms: u64,
+        /// The last failure.
+        reason: String,
+    },
+    /// As many processes as allowed are running.
+    #[error("all {max} processes of this server are in use; end an agent session, or raise upstream.max_processes")]
+    TooMany {
+        /// The bound.
+        max: usize,
+    },
+    /// The process does not read what is sent to it.
+    #[error("the server does not read its input; {queued} messages already wait")]
+    Busy {
+        /// The bound of the queue.
+        queued: usize,
+    },
+    /// No answer in time.
+    #[error("the server did not answer within {seconds} s; whether the call ran is unknown")]
+    TimedOut {
+        /// How long was waited.
+        seconds: u64,
+    },
+    /// The answer is longer than allowed.
+    #[error("the server's answer is longer than {bytes_max} bytes and was dropped")]
+    TooLarge {
+        /// The bound.
+        bytes_max: usize,
+    },
+    /// The connection was ended by the gateway: the server was edited, disabled, removed or restarted.
+    #[error("the connection to the server was closed by the gateway")]
+    Stopped {
+        /// Whether the request had been handed to it.
+        was_sent: bool,
+    },
+    /// The server is disabled.
+    #[error("the server is disabled; an operator can enable it")]
+    Disabled,
+    /// The upstream's actor is being made again.
+    #[error("the gateway's part for this server is being restarted; try again in a moment")]
+    ActorDown,
+    /// What the server was told is sealed and can't be opened.
+    #[error("the server's secrets can't be opened: {reason}")]
+    Secrets {
+        /// Why.
+        reason: String,
+    },
+}
+
+impl UpstreamError {
+    /// Whether the request may have reached the server: then nobody may assume that it did not run.
+    #[must_use]
+    pub fn was_sent(&self) -> bool {
+        match self {
+            Self::Exited { was_sent, .. } | Self::Stopped { was_sent } => *was_sent,
+            Self::TimedOut { .. } | Self::TooLarge { .. } => true,
+            Self::Launch(_)
+            | Self::StartTimedOut { .. }
+            | Self::Refused { .. }
+            | Self::Unusable { .. }
+            | Self::Backoff { .. }
+            | Self::TooMany { .. }
+            | Self::Busy { .. }
+            | Self::Disabled
+            | Self::ActorDown
+            | Self::Secrets { .. } => false,
+        }
+    }
+
+    /// A stable word for metrics, logs and `data.code`.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Launch(_) => "launch_failed",
+            Self::Exited { .. } => "upstream_exited",
+            Self::StartTimedOut { .. } => "start_timed_out",
+            Self::Refused { .. } => "handshake_refused",
+            Self::Unusable { .. } => "handshake_unusable",
+            Self::Backoff { .. } => "backoff",
+            Self::TooMany { .. } => "too_many_processes",
+            Self::Busy { .. } => "busy",
+            Self::TimedOut { .. } => "timed_out",
+            Self::TooLarge { .. } => "answer_too_large",
+            Self::Stopped { .. } => "stopped",
+            Self::Disabled => "server_disabled",
+            Self::ActorDown => "restarting",
+            Self::Secrets { .. } => "secrets_sealed",
+        }
+    }
+
+    /// Whether this says that the server itself is unwell, so that the next try should wait.
+    #[must_use]
+    pub(super) fn is_failure(&self) -> bool {
+        matches!(
+            self,
+            Self::Launch(_)
+                | Self::Exited { .. }
+                | Self::StartTimedOut { .. }
+                | Self::Refused { .. }
+                | Self::Unusable { .. }
+                | Self::Secrets { .. }
+        )
+    }
+}
+
+fn last_words(stderr: &[String]) -> String {
+    if stderr.is_empty() { String::new() } else { format!("; it last said: {}", stderr.join(" / ")) }
+}

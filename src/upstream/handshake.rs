@@ -1,0 +1,102 @@
+//! How a connection is opened, in either era.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::error::UpstreamError;
+use super::wire::{Reply, Wire};
+use crate::mcp::version::{self, Era};
+use crate::mcp::{error, splice};
+
+/// What was agreed when a connection was opened.
+#[derive(Debug, Clone)]
+pub struct Handshake {
+    /// The era that the process is bound to from its first message on.
+    pub era: Era,
+    /// The revision.
+    pub version: String,
+    /// The text of the server's `InitializeResult` or `DiscoverResult`.
+    pub result: String,
+}
+
+impl Handshake {
+    /// What the server says of itself; JSON text.
+    #[must_use]
+    pub fn server_info(&self) -> Option<&str> {
+        match self.era {
+            Era::Legacy => splice::find(&self.result, &["serverInfo"]),
+            Era::Modern => splice::find(&self.result, &["_meta", crate::mcp::meta::SERVER_INFO]),
+        }
+    }
+
+    /// The server's capabilities; JSON text.
+    #[must_use]
+    pub fn capabilities(&self) -> &str {
+        splice::find(&self.result, &["capabilities"]).unwrap_or("{}")
+    }
+
+    /// The server's instructions for the model; JSON text.
+    #[must_use]
+    pub fn instructions(&self) -> Option<&str> {
+        splice::find(&self.result, &["instructions"])
+    }
+}
+
+/// The parameters with which the gateway opens a connection of its own: no capabilities, because no agent is behind it.
+#[must_use]
+pub(super) fn own_initialize_params() -> String {
+    json!({
+        "protocolVersion": version::LATEST_HANDSHAKE,
+        "capabilities": {},
+        "clientInfo": own_client_info(),
+    })
+    .to_string()
+}
+
+fn own_client_info() -> serde_json::Value {
+    json!({ "name": "atryum", "version": env!("CARGO_PKG_VERSION") })
+}
+
+/// The `_meta` of a modern request that the gateway makes itself, or makes for a legacy agent.
+#[must_use]
+pub(super) fn own_meta() -> serde_json::Value {
+    json!({
+        crate::mcp::meta::PROTOCOL_VERSION: version::MODERN,
+        crate::mcp::meta::CLIENT_CAPABILITIES: {},
+        crate::mcp::meta::CLIENT_INFO: own_client_info(),
+    })
+}
+
+/// Opens a legacy connection with `params`. The `initialized` notification is left to the caller.
+pub(super) async fn initialize(wire: &std::sync::Arc<Wire>, params: &str, limit: Duration) -> Result<Handshake, UpstreamError> {
+    match wire.request("initialize", Some(params), None)?.reply(limit, limit).await? {
+        Reply::Error(error) => Err(UpstreamError::Refused { error }),
+        Reply::Result(result) => {
+            let version = splice::find_string(&result, &["protocolVersion"])
+                .ok_or_else(|| UpstreamError::Unusable { reason: "it names no protocolVersion".into() })?;
+            Ok(Handshake { era: Era::Legacy, version, result })
+        }
+    }
+}
+
+/// Asks a fresh process whether it speaks the modern revision. `None`: it answered, but does not.
+pub(super) async fn discover(wire: &std::sync::Arc<Wire>, limit: Duration) -> Result<Option<Handshake>, UpstreamError> {
+    let params = json!({ "_meta": own_meta() }).to_string();
+    let reply = wire.request("server/discover", Some(&params), None)?.reply(limit, limit).await?;
+    let Reply::Result(result) = reply else { return Ok(None) };
+    let versions: Vec<String> = splice::find(&result, &["supportedVersions"])
+        .and_then(|list| serde_json::from_str(list).ok())
+        .unwrap_or_default();
+    Ok(versions.iter().any(|version| version == version::MODERN).then(|| Handshake {
+        era: Era::Modern,
+        version: version::MODERN.into(),
+        result,
+    }))
+}
+
+/// Whether a refused `initialize` may come from a server that knows only the modern revision.
+pub(super) fn may_be_modern_only(refused: &UpstreamError) -> bool {
+    let UpstreamError::Refused { error } = refused else { return false };
+    matches!(error::code_of(error), Some(error::UNSUPPORTED_VERSION | error::METHOD_NOT_FOUND | error::INVALID_PARAMS))
+}

@@ -1,0 +1,208 @@
+//! Makes the running upstreams match the stored servers.
+//!
+//! The registry takes no input: start, an edit, a deletion and the periodic look are all the same reading of the whole
+//! table. So there is no path that is only run when something rare happens.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::prelude::*;
+use tokio::sync::Semaphore;
+
+use super::actor::Upstream;
+use super::directory::{Directory, Upstreams};
+use super::spec::{Definition, Limits, ServerSpec};
+use super::test::TestReport;
+use crate::store::{self, Store};
+use crate::supervision::{Sentinel, Slot, supervise};
+use crate::vault::{Slot as Sealed, Vault};
+
+/// How often it looks without being nudged.
+const LOOK_EVERY: Duration = Duration::from_secs(30);
+/// Processes that may be in their start at once, of all servers together.
+const STARTS_MAX: usize = 4;
+/// The slot of a variable in the vault.
+pub const ENV_FIELD: &str = "env:";
+
+/// Read the servers and make what runs match. Answers when it does.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Reconcile;
+
+#[derive(Clone)]
+struct Parts {
+    store: Store,
+    vault: Vault,
+    limits: Arc<Limits>,
+    starts: Arc<Semaphore>,
+    directory: Directory,
+    arbiter: ArbiterHandle,
+    /// One reconciliation at a time.
+    turn: Arc<tokio::sync::Mutex<()>>,
+}
+
+struct RegistryActor {
+    parts: Parts,
+    _sentinel: Sentinel,
+}
+
+impl Actor for RegistryActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.run_interval(LOOK_EVERY, |actor, ctx| {
+            let parts = actor.parts.clone();
+            ctx.spawn(async move { reconcile(&parts).await }.into_actor(actor));
+        });
+    }
+}
+
+impl Handler<Reconcile> for RegistryActor {
+    type Result = ResponseFuture<()>;
+
+    fn handle(&mut self, _: Reconcile, _: &mut Self::Context) -> Self::Result {
+        let parts = self.parts.clone();
+        Box::pin(async move { reconcile(&parts).await })
+    }
+}
+
+async fn reconcile(parts: &Parts) {
+    let _turn = parts.turn.lock().await;
+    let rows = match store::server::load_all(&parts.store).await {
+        Ok(rows) => rows,
+        Err(error) => {
+            // What runs, runs on; the next look tries again.
+            tracing::error!(error = %crate::chain(&error), "the servers can't be read; the running ones are kept");
+            return;
+        }
+    };
+    let running = parts.directory.snapshot();
+    let mut wanted = Upstreams::new();
+    for row in &rows {
+        let kept = running.get(row.name.as_str()).filter(|upstream| is_same(upstream, row));
+        let upstream = match kept {
+            Some(upstream) => Some(upstream.clone()),
+            None => start(parts, row).await,
+        };
+        if let Some(upstream) = upstream {
+            wanted.insert(upstream.spec.name.clone(), upstream);
+        }
+    }
+    let retired: Vec<_> = running
+        .iter()
+        .filter(|(name, upstream)| !wanted.get(*name).is_some_and(|kept| Arc::ptr_eq(kept, upstream)))
+        .map(|(_, upstream)| upstream.clone())
+        .collect();
+    // The new ones are found before the old ones close: the next call goes to the new one.
+    parts.directory.publish(wanted);
+    for upstream in retired {
+        upstream.retire().await;
+    }
+}
+
+fn is_same(upstream: &Upstream, row: &store::server::Row) -> bool {
+    *upstream.spec.id == *row.id && upstream.spec.revision == row.revision
+}
+
+async fn start(parts: &Parts, row: &store::server::Row) -> Option<Arc<Upstream>> {
+    let spec = match load_spec(parts, row).await {
+        Ok(spec) => spec,
+        Err(reason) => {
+            tracing::error!(server.name = %row.name, reason, "a server can't be run as it is stored");
+            return None;
+        }
+    };
+    let (limits, starts) = (parts.limits.clone(), parts.starts.clone());
+    Some(Upstream::start(spec, limits, starts, parts.arbiter.clone()).await)
+}
+
+async fn load_spec(parts: &Parts, row: &store::server::Row) -> Result<ServerSpec, String> {
+    let sealed = store::secret::load_all(&parts.store, &row.id).await.map_err(|error| crate::chain(&error))?;
+    let mut env = Vec::new();
+    for secret in sealed {
+        if let Some(name) = secret.field.strip_prefix(ENV_FIELD) {
+            let value = parts
+                .vault
+                .open(Sealed::of_server(&row.id, &secret.field), &secret.sealed)
+                .map_err(|error| format!("{name} can't be opened: {error}"))?;
+            env.push((name.to_owned(), value));
+        }
+    }
+    ServerSpec::parse(row, env)
+}
+
+/// The face of the registry.
+#[derive(Clone)]
+pub struct Registry {
+    parts: Parts,
+    actor: Arc<Slot<RegistryActor>>,
+}
+
+impl Registry {
+    /// Starts the registry on `control` and the upstreams on `arbiter`, and returns when they match the store.
+    pub async fn start(
+        store: Store,
+        vault: Vault,
+        limits: Limits,
+        control: ArbiterHandle,
+        arbiter: ArbiterHandle,
+    ) -> Self {
+        let parts = Parts {
+            store,
+            vault,
+            limits: Arc::new(limits),
+            starts: Arc::new(Semaphore::new(STARTS_MAX)),
+            directory: Directory::default(),
+            arbiter,
+            turn: Arc::default(),
+        };
+        let actor = supervise("registry", control, {
+            let parts = parts.clone();
+            move |sentinel| RegistryActor { parts: parts.clone(), _sentinel: sentinel }
+        })
+        .await;
+        let registry = Self { parts, actor };
+        registry.nudge().await;
+        registry
+    }
+
+    /// What the registry publishes.
+    #[must_use]
+    pub fn directory(&self) -> Directory {
+        self.parts.directory.clone()
+    }
+
+    /// Asks for a look; returns when what runs matches what was stored before this was called.
+    pub async fn nudge(&self) {
+        let is_done = match self.actor.address() {
+            Some(address) => address.send(Reconcile).await.is_ok(),
+            None => false,
+        };
+        if !is_done {
+            tracing::error!("the registry is being restarted; the edit takes effect at its next look");
+        }
+    }
+
+    /// Tries a definition that is not stored; nothing of it is kept.
+    pub async fn try_definition(&self, definition: Definition) -> TestReport {
+        let (limits, starts) = (self.parts.limits.clone(), self.parts.starts.clone());
+        let upstream = Upstream::start(definition.into_spec(), limits, starts, self.parts.arbiter.clone()).await;
+        let report = upstream.test().await;
+        upstream.retire().await;
+        report
+    }
+
+    /// Stops every upstream: nothing new is taken, what is in flight may finish, the processes end.
+    pub async fn stop(&self) {
+        let _turn = self.parts.turn.lock().await;
+        let running = self.parts.directory.snapshot();
+        self.parts.directory.publish(Upstreams::new());
+        for upstream in running.values() {
+            upstream.retire().await;
+        }
+        // Each process holds a place until it and all it left behind are gone.
+        for upstream in running.values() {
+            upstream.gone().await;
+        }
+    }
+}

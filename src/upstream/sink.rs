@@ -1,0 +1,22 @@
+//! Where an upstream's messages go on their way to an agent.
+
+/// Takes messages that were made for one agent, ids and tokens already its own.
+pub trait Sink: Send + Sync {
+    /// A notification. It is dropped when the agent reads too slowly.
+    fn notify(&self, message: String);
+
+    /// A request that wants the agent's answer. `false` when there is no way to ask the agent: then the upstream is told.
+    fn ask(&self, message: String) -> bool;
+}
+
+/// For connections and requests that no agent listens to.
+#[derive(Debug)]
+pub struct NoSink;
+
+impl Sink for NoSink {
+    fn notify(&self, _: String) {}
+
+    fn ask(&self, _: String) -> bool {
+        false
+    }
+}

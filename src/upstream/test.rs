@@ -1,0 +1,106 @@
+//! Trying a server: a real handshake and real listings, told step by step.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use tokio::time::Instant;
+
+use super::catalog;
+use super::connection::Connection;
+use super::core::Core;
+use super::error::UpstreamError;
+use super::status::Status;
+use crate::mcp::splice;
+
+/// What a test saw.
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
+pub struct TestReport {
+    /// Whether the server can be used.
+    pub ok: bool,
+    /// The status after it.
+    pub status: Status,
+    /// In all.
+    pub duration_ms: u64,
+    /// How many tools are listed; absent when the server does not offer any.
+    pub tools: Option<u64>,
+    /// How many prompts are listed.
+    pub prompts: Option<u64>,
+    /// How many resources are listed.
+    pub resources: Option<u64>,
+    /// One after the other, up to the first that failed.
+    pub steps: Vec<TestStep>,
+}
+
+/// One step of a test.
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
+pub struct TestStep {
+    /// What was tried.
+    pub name: &'static str,
+    /// Whether it worked.
+    pub ok: bool,
+    /// What was seen.
+    pub detail: String,
+    /// How long it took.
+    pub duration_ms: u64,
+}
+
+impl TestReport {
+    pub(super) fn failed(status: Arc<Status>, error: &UpstreamError) -> Self {
+        Self {
+            ok: false,
+            status: Status::clone(&status),
+            duration_ms: 0,
+            tools: None,
+            prompts: None,
+            resources: None,
+            steps: vec![TestStep { name: "start", ok: false, detail: error.to_string(), duration_ms: 0 }],
+        }
+    }
+}
+
+/// Runs the test on a process of its own and stops that process.
+pub(super) async fn run(core: &Arc<Core>) -> TestReport {
+    let started = Instant::now();
+    let mut steps = Vec::new();
+    let mut counts = [None, None, None];
+    let opened = core.open_own().await;
+    steps.push(step("handshake", started, opened.as_ref().map(|connection| greeting(connection)).map_err(|error| core.tail.scrub(&error.to_string()))));
+    if let Ok(connection) = &opened {
+        let listings = [("tools/list", "tools"), ("prompts/list", "prompts"), ("resources/list", "resources")];
+        for ((method, member), count) in listings.into_iter().zip(&mut counts) {
+            if splice::find(connection.handshake.capabilities(), &[member]).is_none() {
+                continue;
+            }
+            let asked = Instant::now();
+            let listed = catalog::list_all(connection, method, member).await;
+            *count = listed.as_ref().ok().map(|items| items.len() as u64);
+            let outcome = listed.map(|items| format!("{} {member}", items.len()));
+            steps.push(step(method, asked, outcome.map_err(|error| core.tail.scrub(&error.to_string()))));
+        }
+    }
+    let [tools, prompts, resources] = counts;
+    TestReport {
+        ok: steps.iter().all(|step| step.ok),
+        status: Status::clone(&core.status.load()),
+        duration_ms: elapsed_ms(started),
+        tools,
+        prompts,
+        resources,
+        steps,
+    }
+}
+
+fn greeting(connection: &Connection) -> String {
+    let info = connection.handshake.server_info().unwrap_or("{}");
+    let part = |member| splice::find_string(info, &[member]).unwrap_or_else(|| "unnamed".into());
+    format!("{} {} speaks {}", part("name"), part("version"), connection.handshake.version)
+}
+
+fn step(name: &'static str, since: Instant, outcome: Result<String, String>) -> TestStep {
+    let ok = outcome.is_ok();
+    TestStep { name, ok, detail: outcome.unwrap_or_else(|error| error), duration_ms: elapsed_ms(since) }
+}
+
+fn elapsed_ms(since: Instant) -> u64 {
+    u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
+}

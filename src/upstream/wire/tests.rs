@@ -1,0 +1,176 @@
+//! The wire, driven line by line without a process.
+
+use super::*;
+use crate::upstream::sink::NoSink;
+
+#[derive(Default)]
+struct Heard(Mutex<Vec<String>>);
+
+impl Heard {
+    fn all(&self) -> Vec<String> {
+        self.0.lock().unwrap().clone()
+    }
+}
+
+impl Sink for Heard {
+    fn notify(&self, message: String) {
+        self.0.lock().unwrap().push(message);
+    }
+
+    fn ask(&self, message: String) -> bool {
+        self.0.lock().unwrap().push(message);
+        true
+    }
+}
+
+fn ticket(sink: &Arc<Heard>, id: &str, token: Option<&str>) -> Option<Ticket> {
+    Some(Ticket { sink: sink.clone(), progress_token: token.map(Into::into), id: id.into() })
+}
+
+const LONG: Duration = Duration::from_secs(60);
+
+#[tokio::test]
+async fn answers_find_their_requests_in_any_order() {
+    let (wire, mut lines) = Wire::new(Arc::new(NoSink));
+    let first = wire.request("tools/call", Some("{}"), None).unwrap();
+    let second = wire.request("tools/call", Some("{}"), None).unwrap();
+    assert_eq!(lines.recv().await.unwrap(), r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{}}"#);
+    assert!(wire.line(r#"{"jsonrpc":"2.0","id":2,"result":{"n":1.50}}"#));
+    assert!(wire.line(r#"{"jsonrpc":"2.0","id":"1","result":{"wrong":"type of id"}}"#));
+    assert!(wire.line(r#"{"jsonrpc":"2.0","id":1,"error":{"code":-1,"message":"no"}}"#));
+    assert!(wire.line(r#"{"jsonrpc":"2.0","id":1,"result":{"again":true}}"#));
+    assert_eq!(second.reply(LONG, LONG).await.unwrap(), Reply::Result(r#"{"n":1.50}"#.into()));
+    assert_eq!(first.reply(LONG, LONG).await.unwrap(), Reply::Error(r#"{"code":-1,"message":"no"}"#.into()));
+    assert_eq!(wire.in_flight(), 0);
+}
+
+#[tokio::test]
+async fn two_agents_with_the_same_token_each_hear_their_own_progress() {
+    let (wire, mut lines) = Wire::new(Arc::new(NoSink));
+    let (ann, bob) = (Arc::new(Heard::default()), Arc::new(Heard::default()));
+    let params = r#"{"name":"t","_meta":{"progressToken":"p"}}"#;
+    let _a = wire.request("tools/call", Some(params), ticket(&ann, "0", Some("\"p\""))).unwrap();
+    let _b = wire.request("tools/call", Some(params), ticket(&bob, "0", Some("\"p\""))).unwrap();
+    assert!(lines.recv().await.unwrap().contains(r#""progressToken":1"#));
+    assert!(lines.recv().await.unwrap().contains(r#""progressToken":2"#));
+    wire.line(r#"{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":2,"progress":1}}"#);
+    assert!(ann.all().is_empty());
+    assert_eq!(
+        bob.all(),
+        [r#"{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":"p","progress":1}}"#]
+    );
+}
+
+#[tokio::test]
+async fn a_question_of_the_server_is_answered_under_the_servers_own_id() {
+    let (wire, mut lines) = Wire::new(Arc::new(NoSink));
+    let agent = Arc::new(Heard::default());
+    let _call = wire.request("tools/call", None, ticket(&agent, "7", None)).unwrap();
+    let _sent = lines.recv().await;
+    // The server counts from 1 too: its id collides with ours and must not be taken for an answer.
+    wire.line(r#"{"jsonrpc":"2.0","id":1,"method":"roots/list"}"#);
+    assert_eq!(agent.all(), [r#"{"jsonrpc":"2.0","id":2,"method":"roots/list"}"#]);
+    wire.answer(2, &Reply::Result(r#"{"roots":[]}"#.into()));
+    assert_eq!(lines.recv().await.unwrap(), r#"{"jsonrpc":"2.0","id":1,"result":{"roots":[]}}"#);
+    assert_eq!(wire.in_flight(), 1);
+}
+
+#[tokio::test]
+async fn a_question_that_nobody_can_hear_is_refused_and_a_ping_is_answered() {
+    let (wire, mut lines) = Wire::new(Arc::new(NoSink));
+    wire.line(r#"{"jsonrpc":"2.0","id":"x","method":"sampling/createMessage","params":{}}"#);
+    let refusal = lines.recv().await.unwrap();
+    assert!(refusal.contains(r#""id":"x""#) && refusal.contains("-32601"), "{refusal}");
+    wire.line(r#"{"jsonrpc":"2.0","id":"y","method":"ping"}"#);
+    assert_eq!(lines.recv().await.unwrap(), r#"{"jsonrpc":"2.0","id":"y","result":{}}"#);
+}
+
+#[tokio::test]
+async fn whoever_stops_waiting_cancels() {
+    let (wire, mut lines) = Wire::new(Arc::new(NoSink));
+    let call = wire.request("tools/call", None, None).unwrap();
+    let _sent = lines.recv().await;
+    drop(call);
+    let cancelled = lines.recv().await.unwrap();
+    assert!(cancelled.contains("notifications/cancelled") && cancelled.contains(r#""requestId":1"#), "{cancelled}");
+    wire.line(r#"{"jsonrpc":"2.0","id":1,"result":{}}"#);
+    assert_eq!(wire.in_flight(), 0);
+}
+
+#[tokio::test]
+async fn the_end_is_told_to_everyone_who_waits() {
+    let (wire, _lines) = Wire::new(Arc::new(NoSink));
+    let call = wire.request("tools/call", None, None).unwrap();
+    wire.end(Ended::Exited { exit: "exited with code 3".into(), stderr: vec!["boom".into()] });
+    let error = call.reply(LONG, LONG).await.unwrap_err();
+    assert!(error.was_sent() && error.to_string().contains("exited with code 3") && error.to_string().contains("boom"));
+    let refused = wire.request("tools/call", None, None).err().unwrap();
+    assert!(!refused.was_sent());
+}
+
+#[tokio::test(start_paused = true)]
+async fn progress_keeps_a_request_alive_up_to_the_longest_time() {
+    let (wire, _lines) = Wire::new(Arc::new(NoSink));
+    let call = wire.request("tools/call", None, None).unwrap();
+    let beat = tokio::spawn({
+        let wire = wire.clone();
+        async move {
+            for _ in 0..20 {
+                tokio::time::sleep(Duration::from_secs(40)).await;
+                wire.line(r#"{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":1,"progress":1}}"#);
+            }
+        }
+    });
+    let started = Instant::now();
+    let error = call.reply(Duration::from_secs(60), Duration::from_secs(600)).await.unwrap_err();
+    assert!(matches!(error, UpstreamError::TimedOut { .. }));
+    assert_eq!(started.elapsed().as_secs(), 600);
+    beat.abort();
+    let silent = wire.request("tools/call", None, None).unwrap();
+    let started = Instant::now();
+    assert!(silent.reply(Duration::from_secs(60), Duration::from_secs(600)).await.is_err());
+    assert_eq!(started.elapsed().as_secs(), 60);
+}
+
+#[tokio::test]
+async fn noise_is_skipped_until_there_is_nothing_else() {
+    let (wire, _lines) = Wire::new(Arc::new(NoSink));
+    for _ in 0..50 {
+        assert!(wire.line("Starting server…"));
+    }
+    assert!(wire.line(r#"{"jsonrpc":"2.0","method":"notifications/x"}"#));
+    for _ in 0..99 {
+        assert!(wire.line("{not json"));
+    }
+    assert!(!wire.line("still not"));
+}
+
+#[tokio::test]
+async fn an_answer_that_is_too_long_fails_its_own_request_only() {
+    let (wire, _lines) = Wire::new(Arc::new(NoSink));
+    let first = wire.request("tools/call", None, None).unwrap();
+    let second = wire.request("tools/call", None, None).unwrap();
+    wire.line_too_long(r#"{"jsonrpc":"2.0", "id": 2,"result":{"#, 100);
+    assert!(matches!(second.reply(LONG, LONG).await, Err(UpstreamError::TooLarge { bytes_max: 100 })));
+    wire.line(r#"{"jsonrpc":"2.0","id":1,"result":{}}"#);
+    assert!(first.reply(LONG, LONG).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_listener_hears_its_own_subscription_under_its_own_id() {
+    let (wire, _lines) = Wire::new(Arc::new(NoSink));
+    let agent = Arc::new(Heard::default());
+    let listen = wire.request("subscriptions/listen", Some("{}"), ticket(&agent, "\"listen:0\"", None)).unwrap();
+    wire.line(
+        r#"{"jsonrpc":"2.0","method":"notifications/tools/list_changed","params":{"_meta":{"io.modelcontextprotocol/subscriptionId":1}}}"#,
+    );
+    assert_eq!(
+        agent.all(),
+        [r#"{"jsonrpc":"2.0","method":"notifications/tools/list_changed","params":{"_meta":{"io.modelcontextprotocol/subscriptionId":"listen:0"}}}"#]
+    );
+    wire.line(r#"{"jsonrpc":"2.0","id":1,"result":{"_meta":{"io.modelcontextprotocol/subscriptionId":1}}}"#);
+    assert_eq!(
+        listen.reply(LONG, LONG).await.unwrap(),
+        Reply::Result(r#"{"_meta":{"io.modelcontextprotocol/subscriptionId":"listen:0"}}"#.into())
+    );
+}

@@ -1,0 +1,4 @@
+//! Rules and approvals, from the agent's side and the operator's.
+
+mod approvals;
+mod rules;

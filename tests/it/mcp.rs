@@ -1,0 +1,10 @@
+//! `/mcp/{name}`, seen by agents.
+
+mod bad_input;
+mod bridge;
+mod clients;
+mod conformance;
+mod modern;
+mod questions;
+mod relay;
+mod session;

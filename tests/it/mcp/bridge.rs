@@ -1,0 +1,44 @@
+//! Agent and server of different eras.
+
+use serde_json::json;
+
+use crate::support::app::App;
+use crate::support::http::{Session, modern};
+
+#[actix_rt::test]
+async fn a_modern_agent_works_with_a_legacy_server() {
+    for flags in [&[][..], &["exit-on-probe"], &["mute"]] {
+        let app = App::start().await;
+        app.allow_all().await;
+        app.nasty("n", flags).await;
+        let agent = app.agent("ann").await;
+        let discovered = modern(&agent, "n", "server/discover", json!({})).await.reply();
+        assert_eq!(discovered["result"]["supportedVersions"], json!(["2026-07-28"]), "{flags:?}: {discovered}");
+        let list = modern(&agent, "n", "tools/list", json!({})).await.reply();
+        assert_eq!(list["result"]["resultType"], "complete");
+        assert_eq!(list["result"]["cacheScope"], "private");
+        assert!(list["result"]["ttlMs"].is_u64());
+        let called = modern(&agent, "n", "tools/call", json!({"name": "echo", "arguments": {"text": "hi"}})).await.reply();
+        assert_eq!(called["result"]["resultType"], "complete", "{called}");
+        assert_eq!(called["result"]["content"][0]["text"], "hi");
+        let status = app.operator().get("/api/v1/servers/n").await;
+        assert_eq!(status.json["connection"]["status"], "ready", "{status:?}");
+    }
+}
+
+#[actix_rt::test]
+async fn a_legacy_agent_works_with_a_modern_server() {
+    let app = App::start().await;
+    app.allow_all().await;
+    app.nasty("n", &["modern"]).await;
+    let session = Session::open(&app.agent("ann").await, "n", "2025-06-18", json!({})).await;
+    assert_eq!(session.initialized["result"]["protocolVersion"], "2025-06-18");
+    assert!(session.initialized["result"]["serverInfo"]["name"].is_string(), "{}", session.initialized);
+    let list = session.request("tools/list", json!({})).await.reply();
+    assert!(list["result"]["tools"].is_array(), "{list}");
+    assert!(list["result"].get("resultType").is_none() && list["result"].get("ttlMs").is_none());
+    let called = session.call("echo", json!({"text": "hi"})).await;
+    assert_eq!(called["result"]["content"][0]["text"], "hi", "{called}");
+    let level = session.request("logging/setLevel", json!({"level": "debug"})).await.reply();
+    assert_eq!(level["result"], json!({}));
+}
