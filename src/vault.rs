@@ -50,14 +50,16 @@ impl fmt::Display for KeySource {
 
 /// Where a secret belongs. A secret that is sealed for one slot opens in no other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Slot<'a> {
+pub struct Slot<'a> {
     table: &'static str,
     row: &'a str,
     field: &'a str,
 }
 
 impl<'a> Slot<'a> {
-    fn of_server(server_id: &'a str, field: &'a str) -> Self {
+    /// Names a secret of a server, such as `env:API_KEY` of the server with that id.
+    #[must_use]
+    pub fn of_server(server_id: &'a str, field: &'a str) -> Self {
         Self { table: "secret", row: server_id, field }
     }
 }
@@ -91,14 +93,14 @@ impl Vault {
         Ok(Self { key: Arc::new(key) })
     }
 
-    /// Seals a secret of a server for its slot, such as `env:API_KEY` of the server with that id.
-    pub fn seal(&self, server_id: &str, field: &str, text: &SecretText) -> Result<Vec<u8>, VaultError> {
-        Sealer::new(&self.key).seal(Slot::of_server(server_id, field), text)
+    /// Seals a text for its slot.
+    pub fn seal(&self, slot: Slot<'_>, text: &SecretText) -> Result<Vec<u8>, VaultError> {
+        Sealer::new(&self.key).seal(slot, text)
     }
 
     /// Opens what was sealed for that slot.
-    pub fn open(&self, server_id: &str, field: &str, sealed: &[u8]) -> Result<SecretText, VaultError> {
-        Sealer::new(&self.key).open(Slot::of_server(server_id, field), sealed)
+    pub fn open(&self, slot: Slot<'_>, sealed: &[u8]) -> Result<SecretText, VaultError> {
+        Sealer::new(&self.key).open(slot, sealed)
     }
 
     /// Returns a key for another purpose, from which the master key cannot be found.

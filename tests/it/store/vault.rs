@@ -5,7 +5,7 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 
 use atryum::store::{Store, secret, server, setting};
-use atryum::vault::{KeySource, SecretText, Vault, VaultError};
+use atryum::vault::{KeySource, SecretText, Slot, Vault, VaultError};
 
 use super::sample;
 use crate::support::database::{Database, on_both_databases};
@@ -47,13 +47,13 @@ async fn a_new_database_gets_a_key_file_and_opens_with_it_again(database: Databa
     let vault = Vault::unlock(file(&path), &store).await.unwrap();
     assert_eq!((mode(&path), mode(path.parent().unwrap())), (0o600, 0o700));
     assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
-    let sealed = vault.seal("1", "env:A", &SecretText::new("a secret")).unwrap();
+    let sealed = vault.seal(Slot::of_server("1", "env:A"), &SecretText::new("a secret")).unwrap();
     let key = fs::read_to_string(&path).unwrap();
     let again = Vault::unlock(file(&path), &store).await.unwrap();
-    assert_eq!(again.open("1", "env:A", &sealed).unwrap().expose(), "a secret");
+    assert_eq!(again.open(Slot::of_server("1", "env:A"), &sealed).unwrap().expose(), "a secret");
     // the same key may come from the configuration
     let again = Vault::unlock(value(&key), &store).await.unwrap();
-    assert_eq!(again.open("1", "env:A", &sealed).unwrap().expose(), "a secret");
+    assert_eq!(again.open(Slot::of_server("1", "env:A"), &sealed).unwrap().expose(), "a secret");
     // and is not in the database
     let check = setting::find(&store, setting::MASTER_KEY_CHECK).await.unwrap().unwrap();
     assert!(!check.contains(key.trim()));
@@ -93,13 +93,13 @@ async fn a_secret_opens_with_the_key_it_was_sealed_with_and_in_its_slot_only(dat
     let store = database.open().await;
     let vault = Vault::unlock(value(KEY), &store).await.unwrap();
     let new = sample::server("calc");
-    let sealed = vault.seal(&new.id, "env:A", &SecretText::new("hunter2")).unwrap();
+    let sealed = vault.seal(Slot::of_server(&new.id, "env:A"), &SecretText::new("hunter2")).unwrap();
     let change = secret::Change { field: "env:A".to_owned(), sealed: Some(sealed) };
     let row = server::insert(&store, new, vec![change]).await.unwrap();
     let stored = secret::load_all(&store, &row.id).await.unwrap().remove(0);
-    assert_eq!(vault.open(&row.id, "env:A", &stored.sealed).unwrap().expose(), "hunter2");
-    assert!(vault.open(&row.id, "env:B", &stored.sealed).is_err());
-    assert!(vault.open("another server", "env:A", &stored.sealed).is_err());
+    assert_eq!(vault.open(Slot::of_server(&row.id, "env:A"), &stored.sealed).unwrap().expose(), "hunter2");
+    assert!(vault.open(Slot::of_server(&row.id, "env:B"), &stored.sealed).is_err());
+    assert!(vault.open(Slot::of_server("another server", "env:A"), &stored.sealed).is_err());
     assert_eq!(format!("{vault:?}"), "Vault");
 }
 
