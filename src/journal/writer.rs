@@ -6,7 +6,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -32,6 +32,8 @@ pub(super) struct Counts {
     pub(super) kept: AtomicUsize,
     /// what was given up
     pub(super) dropped: AtomicU64,
+    /// the database is taken to be away: whoever can be refused need not even queue
+    pub(super) is_away: AtomicBool,
 }
 
 /// See the module.
@@ -83,6 +85,7 @@ impl Writer {
                 Next::End => return self.close().await,
             }
             self.counts.kept.store(self.backlog.len(), Ordering::Relaxed);
+            self.counts.is_away.store(self.outage.is_some(), Ordering::Relaxed);
         }
     }
 

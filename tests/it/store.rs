@@ -2,6 +2,7 @@
 
 mod agent;
 mod approval;
+mod crash;
 mod journal;
 mod opening;
 mod operator;
