@@ -3,12 +3,18 @@
 pub mod backoff;
 pub mod child;
 pub mod clock;
+pub mod downstream;
+pub mod gate;
 pub mod guard;
+pub mod identity;
+pub mod invocation;
 pub mod journal;
 pub mod mcp;
 pub mod metrics;
 pub mod store;
 pub mod supervision;
+pub mod upstream;
+pub mod vault;
 
 /// An error and its causes on one line, for a log or an operator.
 #[must_use]

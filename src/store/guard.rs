@@ -9,6 +9,7 @@ use std::io::{Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
@@ -22,6 +23,14 @@ use super::connection::{Address, connect_postgres};
 const TAKE_POSTGRES_LOCK: &str = "SELECT CASE WHEN EXISTS (SELECT 1 FROM pg_locks WHERE locktype = 'advisory' \
      AND pid = pg_backend_pid() AND classid = 1635021433 AND objid = 1) \
      THEN true ELSE pg_try_advisory_lock(1635021433, 1) END AS is_held";
+
+/// Gives it back.
+const RELEASE_POSTGRES_LOCK: &str = "SELECT pg_advisory_unlock(1635021433, 1)";
+
+/// How long a new process waits for the lock of one that was killed: its server notices that a little later.
+const HANDOVER_TIMEOUT: Duration = Duration::from_secs(2);
+/// How often it looks meanwhile.
+const HANDOVER_PAUSE: Duration = Duration::from_millis(50);
 
 /// Keeps other processes out for as long as it lives.
 #[derive(Debug)]
@@ -74,7 +83,9 @@ impl Guard {
             }
             Self::Postgres { connection, is_held } => {
                 is_held.store(false, Ordering::Release);
-                Ok(connection.close_by_ref().await?)
+                // said aloud, as the server notices a closed connection only a little later
+                let released = connection.execute_unprepared(RELEASE_POSTGRES_LOCK).await;
+                Ok(connection.close_by_ref().await.and(released.map(drop))?)
             }
         }
     }
@@ -113,12 +124,15 @@ fn describe_holder(path: &Path, file: &mut File) -> String {
 
 async fn take_postgres(options: PgConnectOptions) -> Result<Guard, StoreError> {
     let connection = connect_postgres(1, options).await?;
-    if take_advisory_lock(&connection).await? {
-        Ok(Guard::Postgres { connection, is_held: AtomicBool::new(true) })
-    } else {
-        let _ = connection.close_by_ref().await;
-        Err(postgres_is_taken())
+    let give_up_at = Instant::now() + HANDOVER_TIMEOUT;
+    while !take_advisory_lock(&connection).await? {
+        if Instant::now() >= give_up_at {
+            let _ = connection.close_by_ref().await;
+            return Err(postgres_is_taken());
+        }
+        tokio::time::sleep(HANDOVER_PAUSE).await;
     }
+    Ok(Guard::Postgres { connection, is_held: AtomicBool::new(true) })
 }
 
 async fn take_advisory_lock(connection: &DatabaseConnection) -> Result<bool, StoreError> {

@@ -15,7 +15,7 @@ use super::spec::{Definition, Limits, ServerSpec};
 use super::test::TestReport;
 use crate::store::{self, Store};
 use crate::supervision::{Sentinel, Slot, supervise};
-use crate::vault::Vault;
+use crate::vault::{Slot as Sealed, Vault};
 
 /// How often it looks without being nudged.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
@@ -123,7 +123,7 @@ async fn load_spec(parts: &Parts, row: &store::server::Row) -> Result<ServerSpec
         if let Some(name) = secret.field.strip_prefix(ENV_FIELD) {
             let value = parts
                 .vault
-                .open(&row.id, &secret.field, &secret.sealed)
+                .open(Sealed::of_server(&row.id, &secret.field), &secret.sealed)
                 .map_err(|error| format!("{name} can't be opened: {error}"))?;
             env.push((name.to_owned(), value));
         }

@@ -12,7 +12,7 @@ const SECRET_CHARS_MIN: usize = 6;
 
 /// A ring of lines, free of the server's own secrets.
 #[derive(Default)]
-pub struct Tail {
+pub(super) struct Tail {
     lines: Mutex<Lines>,
     secrets: Vec<String>,
 }
@@ -26,13 +26,13 @@ struct Lines {
 impl Tail {
     /// Lines that hold one of `secrets` are kept with dots in its place.
     #[must_use]
-    pub fn new(secrets: impl IntoIterator<Item = String>) -> Self {
+    pub(super) fn new(secrets: impl IntoIterator<Item = String>) -> Self {
         let secrets = secrets.into_iter().filter(|secret| secret.chars().count() >= SECRET_CHARS_MIN).collect();
         Self { lines: Mutex::default(), secrets }
     }
 
     /// Keeps a line, and forgets the oldest ones for it.
-    pub fn push(&self, line: &str) {
+    pub(super) fn push(&self, line: &str) {
         let line = self.scrub(line);
         let line = cut(&line, LINE_BYTES_MAX);
         let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
@@ -46,14 +46,14 @@ impl Tail {
 
     /// The last `count` lines, oldest first.
     #[must_use]
-    pub fn last(&self, count: usize) -> Vec<String> {
+    pub(super) fn last(&self, count: usize) -> Vec<String> {
         let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         lines.kept.iter().skip(lines.kept.len().saturating_sub(count)).cloned().collect()
     }
 
     /// The text with dots for the server's secrets.
     #[must_use]
-    pub fn scrub(&self, text: &str) -> String {
+    pub(super) fn scrub(&self, text: &str) -> String {
         self.secrets.iter().fold(text.to_owned(), |text, secret| text.replace(secret, "•••"))
     }
 }

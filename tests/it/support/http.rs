@@ -125,7 +125,7 @@ impl Client {
     }
 }
 
-type Body = std::pin::Pin<Box<dyn futures_util::Stream<Item = Result<awc::Bytes, awc::error::PayloadError>>>>;
+type Body = std::pin::Pin<Box<dyn futures_util::Stream<Item = Result<actix_web::web::Bytes, awc::error::PayloadError>>>>;
 
 /// An answer whose body is still coming.
 pub struct Open {
