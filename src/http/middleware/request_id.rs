@@ -23,7 +23,7 @@ tokio::task_local! {
     static CURRENT: RequestId;
 }
 
-/// The name of one request: a UUIDv7, so that names sort by age.
+/// The name of one request: a `UUIDv7`, so that names sort by age.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RequestId(Uuid);
 
