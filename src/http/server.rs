@@ -57,9 +57,12 @@ impl Listening {
     /// # Errors
     /// The address can't be had.
     pub fn on(address: SocketAddr) -> Result<Self, ListenError> {
-        let refused = |source: io::Error| match source.kind() {
-            io::ErrorKind::AddrInUse => ListenError::InUse { address },
-            _ => ListenError::Refused { address, source },
+        let refused = |source: io::Error| {
+            if source.kind() == io::ErrorKind::AddrInUse {
+                ListenError::InUse { address }
+            } else {
+                ListenError::Refused { address, source }
+            }
         };
         let listener = TcpListener::bind(address).map_err(refused)?;
         let address = listener.local_addr().map_err(refused)?;

@@ -195,11 +195,7 @@ fn apply(patch: AgentPatch, row: &mut Row) -> Result<(), Problem> {
         let detail = "the name of an agent can't be changed; add a new agent and delete this one";
         return Err(Problem::new(Code::Immutable, detail).about("/name", "can't be changed"));
     }
-    let servers = match patch.servers {
-        Edit::Keep => None,
-        Edit::Clear => Some(vec!["*".to_owned()]),
-        Edit::Set(servers) => Some(servers),
-    };
+    let servers = patch.servers.or_default(|| vec!["*".to_owned()]);
     let mut errors: Vec<FieldError> = servers.iter().filter_map(|servers| servers_error(servers)).collect();
     if let Edit::Set(time) = patch.expires_at {
         errors.extend(expiry_error(Some(time)));

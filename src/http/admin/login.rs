@@ -43,12 +43,10 @@ pub async fn login(
     request: HttpRequest,
     Body(wanted): Body<LoginRequest>,
 ) -> Result<HttpResponse, Problem> {
-    let login = gateway.operators.log_in(&wanted.code, clock::now_ms()).await.map_err(|error| match error {
-        IdentityError::Refused(refusal) => {
-            let address = request.peer_addr().map(|peer| peer.ip());
-            extract::refused(&gateway, address, refusal, "a link holds once and for 10 minutes; ask for a new one")
-        }
-        other => other.into(),
+    let login = gateway.operators.log_in(&wanted.code, clock::now_ms()).await.map_err(|error| {
+        let IdentityError::Refused(refusal) = error else { return error.into() };
+        let address = request.peer_addr().map(|peer| peer.ip());
+        extract::refused(&gateway, address, refusal, "a link holds once and for 10 minutes; ask for a new one")
     })?;
     let cookie = Cookie::build(SESSION_COOKIE, login.token.expose().to_owned())
         .path("/")

@@ -92,9 +92,11 @@ pub async fn list(gateway: web::Data<Gateway>) -> Result<web::Json<Listing<RuleB
               (status = 422, description = "A field can't be used.", body = ProblemBody, content_type = "application/problem+json")))]
 pub async fn create(gateway: web::Data<Gateway>, Body(draft): Body<RuleDraft>) -> Result<HttpResponse, Problem> {
     let (new, before) = draft.into_new()?;
-    let row = store::rule::insert(&gateway.store, new, before.as_deref()).await.map_err(|error| match error {
-        StoreError::NotFound { .. } => Problem::field("/before", "there is no rule with that id"),
-        other => other.into(),
+    let row = store::rule::insert(&gateway.store, new, before.as_deref()).await.map_err(|error| {
+        if matches!(error, StoreError::NotFound { .. }) {
+            return Problem::field("/before", "there is no rule with that id");
+        }
+        error.into()
     })?;
     gateway.gate.reload().await?;
     let (location, revision) = (format!("/api/v1/rules/{}", row.id), row.revision);

@@ -24,6 +24,15 @@ impl<T> Edit<T> {
         }
     }
 
+    /// Returns what the field is to be; none when it is to stay. Cleared, it is what it is when nothing is said.
+    pub fn or_default(self, default: impl FnOnce() -> T) -> Option<T> {
+        match self {
+            Self::Keep => None,
+            Self::Clear => Some(default()),
+            Self::Set(value) => Some(value),
+        }
+    }
+
     /// Applies the edit to a field that is never empty: clearing it puts back what it is when nothing is said.
     pub fn apply_or_default(self, field: &mut T, default: T) {
         match self {

@@ -2,6 +2,7 @@
 //!
 //! A JSON value, or the parameters of a query, comes in; a typed value goes out, or a [`Fault`] that knows its place. A
 //! fault says what kind of thing was found, never its text: the field may be a secret.
+#![expect(clippy::wildcard_enum_match_arm, reason = "whatever is not the one kind that is read is the same mismatch")]
 
 use std::borrow::Cow;
 use std::fmt;
@@ -130,7 +131,7 @@ enum Reader<'v> {
     Text(&'v str),
 }
 
-impl<'v> Reader<'v> {
+impl Reader<'_> {
     fn mismatch(self, expected: &str) -> Fault {
         let found = match self {
             Self::Json(Value::Null) => "null",

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 /// Failures of one address that are answered at once.
 const FAILURES_MAX: u32 = 20;
 /// After this long without a failure an address starts anew.
-const WINDOW: Duration = Duration::from_secs(60);
+const WINDOW: Duration = Duration::from_mins(1);
 /// Most addresses that are remembered.
 const ADDRESSES_MAX: usize = 4096;
 

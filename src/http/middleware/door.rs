@@ -11,7 +11,7 @@ use std::net::{IpAddr, SocketAddr};
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{RequestHead, ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
-use actix_web::http::header::{self, HeaderName};
+use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::{Error, ResponseError as _, web};
 
@@ -89,9 +89,8 @@ impl Door {
 
     fn check_host(&self, head: &RequestHead) -> Result<(), Problem> {
         let mut named = head.headers.get_all(header::HOST);
-        let host = match (named.next().map(|host| host.to_str()), named.next()) {
-            (Some(Ok(host)), None) => host,
-            _ => return Err(host_not_allowed("one Host header is needed")),
+        let (Some(Ok(host)), None) = (named.next().map(|host| host.to_str()), named.next()) else {
+            return Err(host_not_allowed("one Host header is needed"));
         };
         if !self.hosts.contains(&host.to_ascii_lowercase()) {
             return Err(host_not_allowed(&format!("this gateway does not answer to the host {host:?}")));
@@ -107,22 +106,18 @@ impl Door {
 
     fn check_origin(&self, head: &RequestHead) -> Result<(), Problem> {
         let mut origins = head.headers.get_all(header::ORIGIN);
-        let site = head.headers.get(SEC_FETCH_SITE).map(|site| site.as_bytes());
-        let is_foreign_site = matches!(site, Some(b"cross-site" | b"same-site"));
+        let site = head.headers.get(SEC_FETCH_SITE).map(HeaderValue::as_bytes);
+        // The login page may be opened from anywhere: from a link in a mail as well as from a terminal.
+        let is_foreign_site = matches!(site, Some(b"cross-site" | b"same-site")) && !opens_page(head);
         let Some(origin) = origins.next() else {
-            return if is_foreign_site && !is_page(head) {
-                Err(origin_not_allowed("a page of another site sent this request"))
-            } else {
-                Ok(())
-            };
+            let words = "a page of another site sent this request";
+            return if is_foreign_site { Err(origin_not_allowed(words)) } else { Ok(()) };
         };
-        let origin = match (origin.to_str(), origins.next()) {
-            (Ok(origin), None) => origin.to_ascii_lowercase(),
-            _ => {
-                return Err(origin_not_allowed("more than one Origin, or one that is no text, came with this request"));
-            }
+        let (Ok(origin), None) = (origin.to_str(), origins.next()) else {
+            return Err(origin_not_allowed("more than one Origin, or one that is no text, came with this request"));
         };
-        let is_ours = self.own_origins.contains(&origin) && !(is_foreign_site && !is_page(head));
+        let origin = origin.to_ascii_lowercase();
+        let is_ours = self.own_origins.contains(&origin) && !is_foreign_site;
         if is_ours || self.other_origins.contains(&origin) {
             return Ok(());
         }
@@ -180,8 +175,7 @@ fn check_content_type(head: &RequestHead) -> Result<(), Problem> {
     Err(Problem::new(Code::UnsupportedMediaType, detail).with_header(header::ACCEPT, "application/json"))
 }
 
-/// The login page may be opened from anywhere: from a link in a mail as well as from a terminal.
-fn is_page(head: &RequestHead) -> bool {
+fn opens_page(head: &RequestHead) -> bool {
     matches!(head.method, Method::GET | Method::HEAD) && matches!(head.uri.path(), "/" | "/ui" | "/ui/")
 }
 

@@ -23,7 +23,7 @@ tokio::task_local! {
     static CURRENT: RequestId;
 }
 
-/// The name of one request: a UUIDv7, so that names sort by age.
+/// The name of one request: a `UUIDv7`, so that names sort by age.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RequestId(Uuid);
 
@@ -63,12 +63,9 @@ async fn answer(
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let started = Instant::now();
     let method = request.method().clone();
-    let bare = request.request().clone();
-    let answer = match next.call(request).await {
-        Ok(answer) => answer.map_into_boxed_body(),
-        // An error that no handler turned into an answer.
-        Err(error) => ServiceResponse::from_err(error, bare),
-    };
+    // No handle of the request may be kept over this: the router wants it alone. What fails behind it comes back as an
+    // answer; an error is left only if a middleware of our own gives one, and none does.
+    let answer = next.call(request).await?.map_into_boxed_body();
     let mut answer = as_problem(answer);
     headers::finish(answer.response_mut());
     if let Ok(value) = HeaderValue::from_str(&id.to_string()) {

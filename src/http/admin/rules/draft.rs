@@ -97,10 +97,10 @@ impl RulePatch {
     pub fn apply(self, row: &mut Row) -> Result<(), Problem> {
         let any = || vec!["*".to_owned()];
         let mut lists = Lists::default();
-        lists.edit("/agents", self.agents, any, &mut row.agents);
-        lists.edit("/servers", self.servers, any, &mut row.servers);
-        lists.edit("/tools", self.tools, any, &mut row.tools);
-        lists.edit("/methods", self.methods, default_methods, &mut row.methods);
+        lists.edit("/agents", self.agents.or_default(any), &mut row.agents);
+        lists.edit("/servers", self.servers.or_default(any), &mut row.servers);
+        lists.edit("/tools", self.tools.or_default(any), &mut row.tools);
+        lists.edit("/methods", self.methods.or_default(default_methods), &mut row.methods);
         match self.action {
             Edit::Keep => {}
             Edit::Set(action) => action.as_str().clone_into(&mut row.action),
@@ -132,11 +132,9 @@ impl Lists {
         serde_json::to_string(globs).unwrap_or_default()
     }
 
-    fn edit(&mut self, pointer: &str, edit: Edit<Vec<String>>, default: fn() -> Vec<String>, column: &mut String) {
-        match edit {
-            Edit::Keep => {}
-            Edit::Clear => *column = self.text(pointer, &default()),
-            Edit::Set(globs) => *column = self.text(pointer, &globs),
+    fn edit(&mut self, pointer: &str, wanted: Option<Vec<String>>, column: &mut String) {
+        if let Some(globs) = wanted {
+            *column = self.text(pointer, &globs);
         }
     }
 

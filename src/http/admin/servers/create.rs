@@ -10,6 +10,7 @@ use crate::http::body::Body;
 use crate::http::gateway::Gateway;
 use crate::http::problem::{Code, Problem, ProblemBody};
 use crate::store::{self, secret, server::NewServer};
+use crate::vault::Slot;
 use crate::upstream::ENV_FIELD;
 
 /// Registers a server.
@@ -24,7 +25,7 @@ pub async fn create(gateway: web::Data<Gateway>, Body(draft): Body<ServerDraft>)
     let mut secrets = Vec::new();
     for (name, value) in &definition.env {
         let field = format!("{ENV_FIELD}{name}");
-        let sealed = gateway.vault.seal(&id, &field, value)?;
+        let sealed = gateway.vault.seal(Slot::of_server(&id, &field), value)?;
         secrets.push(secret::Change { field, sealed: Some(sealed) });
     }
     let new = NewServer {

@@ -16,6 +16,7 @@ use crate::http::gateway::Gateway;
 use crate::http::if_match::IfMatch;
 use crate::http::problem::{Code, FieldError, Problem, ProblemBody};
 use crate::store::{self, secret};
+use crate::vault::Slot;
 use crate::upstream::{Definition, ENV_FIELD};
 
 /// What is to change, as a JSON Merge Patch: what is absent stays, what is `null` is cleared.
@@ -130,7 +131,7 @@ fn apply(
         removed.into_iter().map(|field| secret::Change { field, sealed: None }).collect();
     for (name, value) in &definition.env {
         let field = format!("{ENV_FIELD}{name}");
-        let sealed = gateway.vault.seal(&row.id, &field, value)?;
+        let sealed = gateway.vault.seal(Slot::of_server(&row.id, &field), value)?;
         changes.push(secret::Change { field, sealed: Some(sealed) });
     }
     Ok(changes)
