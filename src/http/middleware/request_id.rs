@@ -63,12 +63,8 @@ async fn answer(
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let started = Instant::now();
     let method = request.method().clone();
-    let bare = request.request().clone();
-    let answer = match next.call(request).await {
-        Ok(answer) => answer.map_into_boxed_body(),
-        // An error that no handler turned into an answer.
-        Err(error) => ServiceResponse::from_err(error, bare),
-    };
+    // Handlers and the door answer for themselves; an error here would be one that nobody can name.
+    let answer = next.call(request).await?.map_into_boxed_body();
     let mut answer = as_problem(answer);
     headers::finish(answer.response_mut());
     if let Ok(value) = HeaderValue::from_str(&id.to_string()) {

@@ -11,6 +11,7 @@ use crate::http::gateway::Gateway;
 use crate::http::problem::{Code, Problem, ProblemBody};
 use crate::store::{self, secret, server::NewServer};
 use crate::upstream::ENV_FIELD;
+use crate::vault::Slot;
 
 /// Registers a server.
 #[utoipa::path(post, path = "/api/v1/servers", operation_id = "create_server", tag = "Servers", request_body = ServerDraft,
@@ -24,7 +25,7 @@ pub async fn create(gateway: web::Data<Gateway>, Body(draft): Body<ServerDraft>)
     let mut secrets = Vec::new();
     for (name, value) in &definition.env {
         let field = format!("{ENV_FIELD}{name}");
-        let sealed = gateway.vault.seal(&id, &field, value)?;
+        let sealed = gateway.vault.seal(Slot::of_server(&id, &field), value)?;
         secrets.push(secret::Change { field, sealed: Some(sealed) });
     }
     let new = NewServer {
