@@ -29,6 +29,8 @@ pub use response::{Framing, Headers, Incoming, Response};
 pub use sessions::Bounds;
 pub use stream::{Event, EventStream, Reader};
 
+use tokio::sync::watch;
+
 use crate::invocation::Invocations;
 use crate::mcp::version::{self, Era};
 use crate::mcp::{envelope, meta};
@@ -43,13 +45,21 @@ pub struct Downstream {
     sessions: Arc<Sessions>,
     /// The base URL that people use, for the words of a waiting call.
     public_url: Arc<str>,
+    /// True when streams that would stay open are to end.
+    is_quiet: Arc<watch::Sender<bool>>,
 }
 
 impl Downstream {
     /// Joins the rooms below.
     #[must_use]
     pub fn new(invocations: Invocations, directory: Directory, bounds: Bounds, public_url: &str) -> Self {
-        Self { invocations, directory, sessions: Sessions::start(bounds), public_url: public_url.into() }
+        Self {
+            invocations,
+            directory,
+            sessions: Sessions::start(bounds),
+            public_url: public_url.into(),
+            is_quiet: Arc::new(watch::Sender::new(false)),
+        }
     }
 
     /// Answers a POST.
@@ -99,6 +109,21 @@ impl Downstream {
     #[must_use]
     pub fn sessions(&self) -> usize {
         self.sessions.count()
+    }
+
+    /// Ends the streams that would otherwise stay open; calls in flight go on.
+    pub fn quiet(&self) {
+        self.is_quiet.send_replace(true);
+        self.sessions.quiet();
+    }
+
+    /// Resolves when the reader of a request that stays open has left, or is asked to.
+    async fn over(&self, stream: &EventStream) {
+        let mut is_quiet = self.is_quiet.subscribe();
+        tokio::select! {
+            () = stream.left() => {}
+            _ = is_quiet.wait_for(|is_quiet| *is_quiet) => {}
+        }
     }
 
     /// Ends all sessions, so that their processes can stop.

@@ -57,6 +57,8 @@ pub struct Load {
     pub kept: usize,
     /// ends of calls that were given up because too many were kept
     pub dropped: u64,
+    /// the database is taken to be away, and calls are refused
+    pub is_away: bool,
 }
 
 impl Journal {
@@ -109,10 +111,14 @@ impl Journal {
             waiting: WAITING_MAX.saturating_sub(self.places.available_permits()),
             kept: self.counts.kept.load(Ordering::Relaxed),
             dropped: self.counts.dropped.load(Ordering::Relaxed),
+            is_away: self.counts.is_away.load(Ordering::Relaxed),
         }
     }
 
     async fn wait_for(&self, work: Work) -> Result<Receipt, JournalError> {
+        if self.counts.is_away.load(Ordering::Relaxed) {
+            return Err(JournalError::Away);
+        }
         let place = Arc::clone(&self.places).acquire_owned().await.map_err(|_| JournalError::Closed)?;
         let (answer, receipt) = oneshot::channel();
         let answer = Some(answer);
@@ -132,7 +138,8 @@ impl Journal {
     }
 }
 
-/// The end of a call on its way into the journal. Awaiting it tells when it is committed; dropping it changes nothing.
+/// The end of a call on its way into the journal. Awaiting it tells when it is committed, or that it is kept until the
+/// database is back ([`JournalError::Kept`]); dropping it changes nothing.
 #[derive(Debug)]
 pub struct Writing {
     refused: Option<JournalError>,

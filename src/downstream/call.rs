@@ -187,6 +187,10 @@ pub(super) async fn respond(
 ) -> Response {
     // Held while waiting: an agent that goes away is noticed by its drop.
     let reader = stream.read_after(0);
+    if framing == Framing::Primed && headers.accepts_stream {
+        // Opened at once, so that whatever happens to the connection, the answer can still be fetched.
+        return Response::Stream { reader, framing, session };
+    }
     let only = if headers.accepts_json {
         let only = stream.only_message();
         if headers.accepts_stream { tokio::time::timeout(PATIENCE, only).await.ok().flatten() } else { Some(stream.last_message().await) }

@@ -86,10 +86,9 @@ impl Downstream {
         let stream = EventStream::of_request();
         let task = self.task(&upstream, incoming, Some(&session), id, "initialize", Some(params), stream.clone());
         let session_id = session.id.to_string();
-        let framing = Framing::of_session(&session.version);
         let this = self.clone();
         self.clone().start(stream.clone(), async move { Some(this.open_session(&task, session).await) });
-        respond(&stream, &incoming.headers, framing, Some(session_id)).await
+        respond(&stream, &incoming.headers, Framing::Resumable, Some(session_id)).await
     }
 
     /// The session is known before the agent learns of it, and only when its connection stands.

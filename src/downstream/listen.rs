@@ -65,7 +65,7 @@ pub(super) async fn on_legacy(downstream: &Downstream, task: &Task, agent_id: Ar
     let params = json!({ "notifications": granted }).to_string();
     let params = splice::set(&params, &["_meta", meta::SUBSCRIPTION_ID], &task.id);
     task.stream.push(envelope::notification("notifications/subscriptions/acknowledged", Some(&params)));
-    task.stream.left().await;
+    downstream.over(&task.stream).await;
     // Held until here: the connection stays open while somebody listens.
     drop((listener, connection));
     None

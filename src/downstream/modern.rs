@@ -74,7 +74,12 @@ impl Downstream {
             }
         }
         let sink = Arc::new(Quiet { stream: task.stream.clone(), wants_log: wants_log(task) });
-        self.run(task, sink, &bridge::Client::default(), open, task.stream.left()).await
+        let client = bridge::Client::default();
+        if task.method == "subscriptions/listen" {
+            self.run(task, sink, &client, open, self.over(&task.stream)).await
+        } else {
+            self.run(task, sink, &client, open, task.stream.left()).await
+        }
     }
 }
 

@@ -65,6 +65,13 @@ impl Sessions {
         session.end();
     }
 
+    /// Ends the standing streams and leaves the sessions.
+    pub(super) fn quiet(&self) {
+        for session in &self.by_id {
+            session.standing().finish(None);
+        }
+    }
+
     pub(super) fn end_all(&self) {
         let all: Vec<_> = self.by_id.iter().map(|entry| entry.value().clone()).collect();
         for session in all {

@@ -5,6 +5,7 @@
 //! the waiting call is woken. Whoever is woken by nobody wakes by the deadline and asks the row.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use dashmap::DashMap;
@@ -54,13 +55,14 @@ impl Approved {
 pub struct Approvals {
     store: Store,
     waiting: Arc<DashMap<String, oneshot::Sender<store::approval::Row>>>,
+    is_closed: Arc<AtomicBool>,
 }
 
 impl Approvals {
     /// Nothing waits yet.
     #[must_use]
     pub fn new(store: Store) -> Self {
-        Self { store, waiting: Arc::default() }
+        Self { store, waiting: Arc::default(), is_closed: Arc::default() }
     }
 
     /// How many calls wait.
@@ -77,7 +79,9 @@ impl Approvals {
     /// The store could not say what became of it; the call must not go on.
     pub async fn wait(&self, id: &str, expires_at: i64) -> Result<Answer, GateError> {
         let (wake, woken) = oneshot::channel();
-        self.waiting.insert(id.to_owned(), wake);
+        if !self.is_closed.load(Ordering::Acquire) {
+            self.waiting.insert(id.to_owned(), wake);
+        }
         let _withdraw = Withdraw { waiting: &self.waiting, id };
         // An answer may have come between the row's commit and the line above.
         if let Some(row) = store::approval::find(&self.store, id).await?
@@ -88,7 +92,10 @@ impl Approvals {
         let left = Duration::from_millis(u64::try_from(expires_at - clock::now_ms()).unwrap_or(0));
         match tokio::time::timeout(left, woken).await {
             Ok(Ok(row)) => Ok(read(&row).unwrap_or(Answer::Cancelled)),
-            Ok(Err(_)) => Ok(Answer::Cancelled),
+            Ok(Err(_)) => {
+                self.cancel(id).await?;
+                Ok(Answer::Cancelled)
+            }
             Err(_) => self.expire(id).await,
         }
     }
@@ -116,6 +123,13 @@ impl Approvals {
             Ok(_) | Err(StoreError::Conflict { .. }) => Ok(()),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Withdraws every question: the gateway stops, and nobody will be there to be answered.
+    pub fn close(&self) {
+        self.is_closed.store(true, Ordering::Release);
+        // Dropping what would wake them wakes them, without an answer.
+        self.waiting.clear();
     }
 
     async fn expire(&self, id: &str) -> Result<Answer, GateError> {

@@ -19,7 +19,7 @@ use crate::vault::{Subkey, Vault};
 /// The purpose of the subkey under which keys are digested.
 const PURPOSE: &str = "agent-key";
 /// How often the times of last use are written.
-const FLUSH_INTERVAL: Duration = Duration::from_secs(60);
+const FLUSH_INTERVAL: Duration = Duration::from_mins(1);
 
 /// A caller that speaks MCP to the gateway, known by one of its keys.
 #[derive(Debug)]
@@ -159,10 +159,70 @@ fn parse(agent: &agent::Row, key: keys::Row) -> Agent {
     Agent { id: agent.id.clone(), name: agent.name.clone(), key_id: key.id, expires_at, servers, reachable }
 }
 
+/// Compiles globs of the contract: `*`, `?` and `{a,b}`. It knows no classes and no escapes: those characters are meant.
 fn compile(servers: &[String]) -> Result<GlobSet, globset::Error> {
     let mut set = GlobSetBuilder::new();
     for server in servers {
-        set.add(GlobBuilder::new(server).build()?);
+        let literal = server.replace('\\', "\\\\").replace('[', "\\[").replace(']', "\\]");
+        set.add(GlobBuilder::new(&literal).backslash_escape(true).build()?);
     }
     set.build()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn agent(servers: &str) -> Agent {
+        let row = agent::Row {
+            id: "1".to_owned(),
+            name: "ada".to_owned(),
+            servers: servers.to_owned(),
+            expires_at: Some(5),
+            revision: 1,
+            created_at: 0,
+            updated_at: 0,
+        };
+        let key = keys::Row {
+            id: "2".to_owned(),
+            agent_id: "1".to_owned(),
+            prefix: String::new(),
+            digest: String::new(),
+            created_at: 0,
+            expires_at: Some(4),
+            last_used_at: None,
+            revoked_at: None,
+        };
+        parse(&row, key)
+    }
+
+    #[test]
+    fn an_agent_reaches_the_servers_that_its_globs_name() {
+        let ada = agent(r#"["git*", "calc", "{a,b}-?"]"#);
+        for (server, may_reach) in [
+            ("github", true),
+            ("git", true),
+            ("calc", true),
+            ("a-1", true),
+            ("calc2", false),
+            ("Calc", false),
+            ("a-", false),
+        ] {
+            assert_eq!(ada.may_reach(server), may_reach, "{server}");
+        }
+        assert!(agent(r#"["*"]"#).may_reach("anything"));
+        assert!(!agent(r#"["[a-z]*"]"#).may_reach("abc"));
+    }
+
+    #[test]
+    fn an_agent_whose_list_cannot_be_read_reaches_nothing() {
+        for servers in ["", "[]", "{}", r#"["{a"]"#, r#"["*", 1]"#] {
+            assert!(!agent(servers).may_reach("a"), "{servers}");
+        }
+    }
+
+    #[test]
+    fn the_earlier_end_counts() {
+        assert_eq!(agent("[]").expires_at, Some(4));
+    }
 }

@@ -14,6 +14,9 @@ pub enum JournalError {
     /// The database has been away for a while; it was not even tried.
     #[error("the journal cannot be written: the database is away")]
     Away,
+    /// It tells what has happened, and is kept in memory until the database is back. Nothing is left to do.
+    #[error("the journal cannot be written: this is kept until the database is back")]
+    Kept,
     /// The gateway is stopping.
     #[error("the journal is closed")]
     Closed,
@@ -51,9 +54,12 @@ impl JournalError {
         match self {
             Self::Store(error) => error.is_retryable(),
             Self::Away => true,
-            Self::Closed | Self::Full | Self::IllegalMove { .. } | Self::Elsewhere { .. } | Self::BadEntry { .. } => {
-                false
-            }
+            Self::Kept
+            | Self::Closed
+            | Self::Full
+            | Self::IllegalMove { .. }
+            | Self::Elsewhere { .. }
+            | Self::BadEntry { .. } => false,
         }
     }
 
@@ -63,6 +69,7 @@ impl JournalError {
         match self {
             Self::Store(error) => error.kind(),
             Self::Away => "away",
+            Self::Kept => "kept",
             Self::Closed => "closed",
             Self::Full => "full",
             Self::IllegalMove { .. } => "illegal_move",

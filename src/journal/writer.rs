@@ -6,7 +6,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -32,6 +32,8 @@ pub(super) struct Counts {
     pub(super) kept: AtomicUsize,
     /// what was given up
     pub(super) dropped: AtomicU64,
+    /// the database is taken to be away: whoever can be refused need not even queue
+    pub(super) is_away: AtomicBool,
 }
 
 /// See the module.
@@ -83,6 +85,7 @@ impl Writer {
                 Next::End => return self.close().await,
             }
             self.counts.kept.store(self.backlog.len(), Ordering::Relaxed);
+            self.counts.is_away.store(self.outage.is_some(), Ordering::Relaxed);
         }
     }
 
@@ -209,13 +212,16 @@ impl Writer {
         }
     }
 
-    /// Keeps what must be kept, and refuses the rest with `error`.
-    fn put_off(&mut self, pending: Pending, error: JournalError) {
+    /// Keeps what must be kept, and refuses the rest with `error`. Nobody is made to wait for the database to come back.
+    fn put_off(&mut self, mut pending: Pending, error: JournalError) {
         if !pending.is_kept {
             return pending.tell(Err(error));
         }
-        if let Err(pending) = self.backlog.push(pending) {
-            self.drop_one(pending, JournalError::Full);
+        let waiter = pending.answer.take();
+        let kept = self.backlog.push(pending).map_err(|pending| self.drop_one(pending, JournalError::Full));
+        if let Some(waiter) = waiter {
+            // one that no longer waits does not mind
+            let _ = waiter.send(Err(if kept.is_ok() { JournalError::Kept } else { JournalError::Full }));
         }
     }
 

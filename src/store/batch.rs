@@ -11,7 +11,7 @@ use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::sync::LazyLock;
 
-use sea_orm::{ConnectionTrait, DbBackend, IdenStatic as _, Iterable as _, Statement};
+use sea_orm::{ConnectionTrait, DbBackend, IdenStatic, Iterable as _, Statement};
 use serde::Serialize;
 
 use super::{Store, StoreError, approval, invocation};
@@ -145,12 +145,12 @@ fn text(texts: &'static Texts, backend: DbBackend) -> &'static str {
 
 static INSERT_INVOCATIONS: Texts = LazyLock::new(|| {
     let columns: Vec<_> = entity::invocation::Column::iter().collect();
-    insert("invocation", columns.iter().map(|column| column.as_str()))
+    insert("invocation", columns.iter().map(IdenStatic::as_str))
 });
 
 static INSERT_APPROVALS: Texts = LazyLock::new(|| {
     let columns: Vec<_> = entity::approval::Column::iter().collect();
-    insert("approval", columns.iter().map(|column| column.as_str()))
+    insert("approval", columns.iter().map(IdenStatic::as_str))
 });
 
 static CHANGE_INVOCATIONS: Texts = LazyLock::new(|| {

@@ -31,7 +31,8 @@ const READS_MAX: u32 = 4;
 const POSTGRES_EDITS_MAX: u32 = 4;
 
 /// Where the database is.
-#[derive(Clone, Debug)]
+// not `Debug`: the options hold a password
+#[derive(Clone)]
 pub(super) enum Address {
     Sqlite { path: PathBuf, options: Box<SqliteConnectOptions>, may_create: bool },
     Postgres { options: Box<PgConnectOptions> },

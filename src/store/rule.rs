@@ -65,7 +65,7 @@ pub async fn find(store: &Store, id: &str) -> Result<Option<Row>, StoreError> {
 /// Returns revision, default action and rules as they were at one moment.
 pub async fn load_rule_set(store: &Store) -> Result<Snapshot, StoreError> {
     let moment = store.begin_snapshot().await?;
-    let revision = parse_revision(setting::find_in(&moment, setting::RULE_SET_REVISION).await?)?;
+    let revision = parse_revision(setting::find_in(&moment, setting::RULE_SET_REVISION).await?.as_deref())?;
     let default_action = demand_default(setting::find_in(&moment, setting::DEFAULT_ACTION).await?)?;
     let rules = ordered(&moment).await?;
     moment.commit().await?;
@@ -176,7 +176,8 @@ pub async fn put_default_action(store: &Store, action: &str) -> Result<(), Store
 /// Begins an edit of the rule set and gives the set its next revision, which also makes other edits of it wait.
 async fn begin(store: &Store) -> Result<Edit, StoreError> {
     let edit = store.begin_edit().await?;
-    let revision = parse_revision(setting::find_locked(edit.connection(), setting::RULE_SET_REVISION).await?)?;
+    let revision =
+        parse_revision(setting::find_locked(edit.connection(), setting::RULE_SET_REVISION).await?.as_deref())?;
     setting::put_in(edit.connection(), setting::RULE_SET_REVISION, &(revision + 1).to_string()).await?;
     Ok(edit)
 }
@@ -204,8 +205,8 @@ async fn put_position(connection: &impl ConnectionTrait, id: &str, position: i32
     Ok(())
 }
 
-fn parse_revision(value: Option<String>) -> Result<i64, StoreError> {
-    let revision = value.as_deref().and_then(|value| value.parse().ok());
+fn parse_revision(value: Option<&str>) -> Result<i64, StoreError> {
+    let revision = value.and_then(|value| value.parse().ok());
     revision.ok_or_else(|| StoreError::Corrupt { detail: "the setting rule_set_revision is not a number".to_owned() })
 }
 

@@ -51,7 +51,7 @@ pub(super) async fn apply(
     for Change { field, sealed } in changes {
         match sealed {
             Some(sealed) => {
-                put(connection, Row { server_id: server_id.to_owned(), field, sealed, updated_at: now }).await?
+                put(connection, Row { server_id: server_id.to_owned(), field, sealed, updated_at: now }).await?;
             }
             None => {
                 Entity::delete_by_id((server_id.to_owned(), field)).exec(connection).await?;

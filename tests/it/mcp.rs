@@ -2,8 +2,6 @@
 
 mod bad_input;
 mod bridge;
-mod clients;
-mod conformance;
 mod modern;
 mod questions;
 mod relay;

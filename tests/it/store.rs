@@ -1,8 +1,12 @@
 //! The store, the journal, the vault and who is calling: what they promise, on both databases.
 
+mod agent;
 mod approval;
+mod crash;
 mod journal;
 mod opening;
+mod operator;
 mod rule;
 mod sample;
 mod server;
+mod vault;

@@ -63,7 +63,8 @@ async fn answer(
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let started = Instant::now();
     let method = request.method().clone();
-    // Handlers and the door answer for themselves; an error here would be one that nobody can name.
+    // No handle of the request may be kept over this: the router wants it alone. What fails behind it comes back as an
+    // answer; an error is left only if a middleware of our own gives one, and none does.
     let answer = next.call(request).await?.map_into_boxed_body();
     let mut answer = as_problem(answer);
     headers::finish(answer.response_mut());

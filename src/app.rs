@@ -1,0 +1,171 @@
+//! The gateway as a whole: every part built in the order in which they need each other, run, and taken down in reverse.
+
+mod demo;
+mod error;
+mod serving;
+
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_rt::Arbiter;
+
+pub use error::AppError;
+
+use crate::config::Config;
+use crate::downstream::{Bounds, Downstream};
+use crate::gate::{Approvals, Gate};
+use crate::http::gateway::Gateway;
+use crate::http::server::Listening;
+use crate::identity::{Keyring, Operators};
+use crate::invocation::Invocations;
+use crate::journal::Journal;
+use crate::metrics::Metrics;
+use crate::store::{self, Store};
+use crate::upstream::{Limits, Registry};
+use crate::vault::Vault;
+use crate::clock;
+
+/// How long upstreams may take to be gone when the gateway stops.
+const UPSTREAMS_GONE_WITHIN: Duration = Duration::from_secs(10);
+
+/// A gateway that is built and listens, but does not serve yet.
+pub struct App {
+    gateway: Gateway,
+    server: actix_web::dev::Server,
+    address: SocketAddr,
+    /// Runs the upstreams; ends with the app.
+    upstreams: Arbiter,
+    /// Printed when it listens.
+    greeting: Vec<String>,
+}
+
+impl App {
+    /// Builds every part. Whatever is wrong is found here, before anything is served.
+    ///
+    /// # Errors
+    /// The configuration, the key, the database or the address can't be used; the error says which and why.
+    pub async fn build(config: Config) -> Result<Self, AppError> {
+        let config = Arc::new(config);
+        let store = Store::open_with(&config.database_url(), config.journal.durability).await?;
+        let vault = Vault::unlock(config.key_source(), &store).await?;
+        recover(&store).await?;
+        let keyring = Keyring::load(store.clone(), &vault).await?;
+        let operators = Operators::new(store.clone(), config.admin_token.as_ref())?;
+        let journal = Journal::start(store.clone());
+        let metrics = Metrics::new()?;
+        let gate = Gate::start(store.clone(), Arbiter::current()).await?;
+        let approvals = Approvals::new(store.clone());
+        let upstreams = Arbiter::new();
+        let registry =
+            Registry::start(store.clone(), vault.clone(), limits(&config), Arbiter::current(), upstreams.handle()).await;
+        let invocations = Invocations::new(
+            gate.clone(),
+            approvals.clone(),
+            journal.clone(),
+            metrics.clone(),
+            Duration::from_secs(config.gate.approval_timeout_seconds),
+        );
+        let listening = Listening::on(config.listen)?;
+        let address = listening.address();
+        let public_url = listening.public_url(&config);
+        let downstream = Downstream::new(invocations, registry.directory(), bounds(&config), &public_url);
+        let gateway = Gateway {
+            directory: registry.directory(),
+            public_url: public_url.clone().into(),
+            config,
+            store,
+            vault,
+            keyring,
+            operators,
+            gate,
+            approvals,
+            registry,
+            journal,
+            metrics,
+            downstream,
+            attempts: Arc::default(),
+        };
+        let greeting = greeting(&gateway).await?;
+        let server = listening.serve(gateway.clone()).map_err(AppError::Broken)?;
+        Ok(Self { gateway, server, address, upstreams, greeting })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until SIGTERM or SIGINT, then finishes what is in flight and takes everything down.
+    ///
+    /// # Errors
+    /// The server broke off, or the store could not be closed.
+    pub async fn run_until_stopped(self) -> Result<(), AppError> {
+        announce(self.address, &self.greeting);
+        serving::serve_until_stopped(self.server, &self.gateway).await?;
+        if tokio::time::timeout(UPSTREAMS_GONE_WITHIN, self.gateway.registry.stop()).await.is_err() {
+            tracing::warn!("a server's processes were not gone in time; their guards end them");
+        }
+        self.upstreams.stop();
+        self.gateway.keyring.flush().await?;
+        self.gateway.journal.close().await;
+        self.gateway.store.close().await?;
+        tracing::info!("stopped");
+        Ok(())
+    }
+}
+
+/// Every call that an earlier process left unfinished gets its end before anybody can ask.
+async fn recover(store: &Store) -> Result<(), AppError> {
+    let recovered = store::invocation::recover(store, clock::now_ms()).await?;
+    if recovered != store::invocation::Recovered::default() {
+        tracing::warn!(?recovered, "an earlier process left calls unfinished; they are ended as what is known of them");
+    }
+    Ok(())
+}
+
+fn limits(config: &Config) -> Limits {
+    let upstream = &config.upstream;
+    Limits {
+        start_timeout: Duration::from_secs(upstream.spawn_timeout_seconds),
+        request_timeout: Duration::from_secs(upstream.request_timeout_seconds),
+        request_timeout_max: Duration::from_secs(upstream.request_timeout_max_seconds),
+        processes_max: upstream.max_processes,
+        idle: Duration::from_secs(upstream.idle_seconds),
+        line_bytes_max: upstream.line_bytes_max,
+    }
+}
+
+fn bounds(config: &Config) -> Bounds {
+    Bounds { idle: Duration::from_secs(config.http.session_idle_seconds), count_max: config.http.sessions_max }
+}
+
+async fn greeting(gateway: &Gateway) -> Result<Vec<String>, AppError> {
+    let mut lines = Vec::new();
+    if gateway.config.admin_token.is_none() {
+        let code = gateway.operators.begin_link(clock::now_ms()).await?;
+        lines.push(format!(
+            "operator: {}/ui/#code={} (works once, within 10 minutes)",
+            gateway.public_url,
+            code.expose()
+        ));
+    }
+    if gateway.config.demo {
+        lines.extend(demo::prepare(gateway).await?);
+    }
+    Ok(lines)
+}
+
+fn announce(address: SocketAddr, greeting: &[String]) {
+    let mut out = std::io::stdout().lock();
+    let mut text = format!("listening on http://{address}\n");
+    for line in greeting {
+        text.push_str(line);
+        text.push('\n');
+    }
+    // Nobody may be reading; the gateway serves all the same.
+    let _ = out.write_all(text.as_bytes());
+    let _ = out.flush();
+}
