@@ -6,6 +6,8 @@ mod serving;
 
 use std::io::Write as _;
 use std::net::SocketAddr;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +15,7 @@ use actix_rt::Arbiter;
 
 pub use error::AppError;
 
+use crate::clock;
 use crate::config::Config;
 use crate::downstream::{Bounds, Downstream};
 use crate::gate::{Approvals, Gate};
@@ -25,7 +28,6 @@ use crate::metrics::Metrics;
 use crate::store::{self, Store};
 use crate::upstream::{Limits, Registry};
 use crate::vault::Vault;
-use crate::clock;
 
 /// How long upstreams may take to be gone when the gateway stops.
 const UPSTREAMS_GONE_WITHIN: Duration = Duration::from_secs(10);
@@ -48,6 +50,7 @@ impl App {
     /// The configuration, the key, the database or the address can't be used; the error says which and why.
     pub async fn build(config: Config) -> Result<Self, AppError> {
         let config = Arc::new(config);
+        make_private(&config.data_dir).map_err(|source| AppError::DataDir { path: config.data_dir.clone(), source })?;
         let store = Store::open_with(&config.database_url(), config.journal.durability).await?;
         let vault = Vault::unlock(config.key_source(), &store).await?;
         recover(&store).await?;
@@ -59,7 +62,8 @@ impl App {
         let approvals = Approvals::new(store.clone());
         let upstreams = Arbiter::new();
         let registry =
-            Registry::start(store.clone(), vault.clone(), limits(&config), Arbiter::current(), upstreams.handle()).await;
+            Registry::start(store.clone(), vault.clone(), limits(&config), Arbiter::current(), upstreams.handle())
+                .await;
         let invocations = Invocations::new(
             gate.clone(),
             approvals.clone(),
@@ -69,7 +73,7 @@ impl App {
         );
         let listening = Listening::on(config.listen)?;
         let address = listening.address();
-        let public_url = listening.public_url(&config);
+        let public_url = config.public_url(address);
         let downstream = Downstream::new(invocations, registry.directory(), bounds(&config), &public_url);
         let gateway = Gateway {
             directory: registry.directory(),
@@ -115,6 +119,11 @@ impl App {
         tracing::info!("stopped");
         Ok(())
     }
+}
+
+/// The state is nobody else's to read.
+fn make_private(directory: &Path) -> std::io::Result<()> {
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)
 }
 
 /// Every call that an earlier process left unfinished gets its end before anybody can ask.

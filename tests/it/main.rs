@@ -16,5 +16,9 @@
 )]
 
 mod child;
+mod crash;
+mod gate;
+mod mcp;
 mod store;
 mod support;
+mod upstream;
