@@ -1,13 +1,16 @@
 //! Atryum: a permissions gateway for the Model Context Protocol.
 
+pub mod app;
 pub mod backoff;
 pub mod child;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod demo;
 pub mod downstream;
 pub mod gate;
 pub mod guard;
+pub mod http;
 pub mod identity;
 pub mod invocation;
 pub mod journal;
@@ -15,6 +18,7 @@ pub mod mcp;
 pub mod metrics;
 pub mod store;
 pub mod supervision;
+pub mod telemetry;
 pub mod upstream;
 pub mod vault;
 
