@@ -37,7 +37,7 @@ use super::problem::{Code, ProblemBody};
     ),
     security(("bearer" = []), ("session" = [], "csrf" = [])),
     modifiers(&Credentials, &Codes),
-    components(schemas(ProblemBody)),
+    components(schemas(ProblemBody, invocations::export::Format)),
     paths(
         servers::list, servers::create::create, servers::create::try_draft, servers::read, servers::update::update,
         servers::delete, servers::live::test, servers::live::tools, servers::live::logs, servers::live::restart,

@@ -293,7 +293,7 @@ impl fmt::Display for Problem {
     }
 }
 
-/// The document, for the OpenAPI document and for writing.
+/// A refusal or a failure (RFC 9457).
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Problem)]
 pub struct ProblemBody {

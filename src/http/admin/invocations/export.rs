@@ -30,6 +30,7 @@ const COLUMNS: [&str; 20] = [
 /// The shape of the file.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
+#[schema(as = ExportFormat)]
 pub enum Format {
     /// One JSON document a line, as the list gives it.
     #[default]

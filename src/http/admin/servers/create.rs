@@ -12,6 +12,7 @@ use crate::http::problem::{Code, Problem, ProblemBody};
 use crate::store::{self, secret, server::NewServer};
 use crate::vault::Slot;
 use crate::upstream::ENV_FIELD;
+use crate::vault::Slot;
 
 /// Registers a server.
 #[utoipa::path(post, path = "/api/v1/servers", operation_id = "create_server", tag = "Servers", request_body = ServerDraft,

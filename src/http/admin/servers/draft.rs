@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::Value;
 use utoipa::ToSchema;
+use utoipa::openapi::schema::{Object, ObjectBuilder, SchemaType, Type};
 
 use crate::http::problem::{FieldError, Problem};
 use crate::upstream::Definition;
@@ -30,7 +31,7 @@ pub struct ServerDraft {
     #[schema(value_type = Option<Vec<String>>)]
     pub args: Option<Vec<String>>,
     /// Variables of the process.
-    #[schema(write_only, value_type = Option<BTreeMap<String, String>>)]
+    #[schema(schema_with = env_schema)]
     pub env: Option<BTreeMap<String, Option<SecretWrite>>>,
     /// An absolute path.
     pub cwd: Option<String>,
@@ -45,6 +46,17 @@ pub struct ServerDraft {
     /// Not for a stdio server.
     #[schema(ignore)]
     pub auth: Option<Value>,
+}
+
+/// Variables as they are written: values go in and never come out.
+pub(super) fn env_schema() -> Object {
+    let value = ObjectBuilder::new().schema_type(SchemaType::from_iter([Type::String, Type::Null]));
+    ObjectBuilder::new()
+        .schema_type(SchemaType::from_iter([Type::Object, Type::Null]))
+        .additional_properties(Some(value))
+        .description(Some("Variables of the process: a value sets one, `null` removes it."))
+        .write_only(true)
+        .build()
 }
 
 /// A secret on its way in. It has no `Debug` and no `Serialize`, so it can't be logged or given out by accident.

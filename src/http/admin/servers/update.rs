@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::draft::{SecretWrite, faults_of, foreign, is_no_auth};
+use super::draft::{SecretWrite, env_schema, faults_of, foreign, is_no_auth};
 use super::json::{self, ServerBody};
 use super::WHAT;
 use crate::http::answer;
@@ -18,6 +18,7 @@ use crate::http::problem::{Code, FieldError, Problem, ProblemBody};
 use crate::store::{self, secret};
 use crate::vault::Slot;
 use crate::upstream::{Definition, ENV_FIELD};
+use crate::vault::Slot;
 
 /// What is to change, as a JSON Merge Patch: what is absent stays, what is `null` is cleared.
 #[derive(Deserialize, ToSchema)]
@@ -45,7 +46,7 @@ pub struct ServerPatch {
     args: Edit<Vec<String>>,
     /// The variables that are to change: a value sets one, `null` removes it. `null` for all removes all.
     #[serde(default)]
-    #[schema(write_only, value_type = Option<BTreeMap<String, Option<String>>>)]
+    #[schema(schema_with = env_schema)]
     env: Edit<BTreeMap<String, Option<SecretWrite>>>,
     /// An absolute path.
     #[serde(default)]
