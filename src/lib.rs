@@ -44,6 +44,7 @@
 pub mod app;
 pub mod backoff;
 pub mod child;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod demo;
@@ -58,6 +59,7 @@ pub mod mcp;
 pub mod metrics;
 pub mod store;
 pub mod supervision;
+pub mod telemetry;
 pub mod upstream;
 pub mod vault;
 
