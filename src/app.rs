@@ -6,8 +6,6 @@ mod serving;
 
 use std::io::Write as _;
 use std::net::SocketAddr;
-use std::os::unix::fs::DirBuilderExt as _;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -50,7 +48,6 @@ impl App {
     /// The configuration, the key, the database or the address can't be used; the error says which and why.
     pub async fn build(config: Config) -> Result<Self, AppError> {
         let config = Arc::new(config);
-        make_private(&config.data_dir).map_err(|source| AppError::DataDir { path: config.data_dir.clone(), source })?;
         let store = Store::open_with(&config.database_url(), config.journal.durability).await?;
         let vault = Vault::unlock(config.key_source(), &store).await?;
         recover(&store).await?;
@@ -119,11 +116,6 @@ impl App {
         tracing::info!("stopped");
         Ok(())
     }
-}
-
-/// The state is nobody else's to read.
-fn make_private(directory: &Path) -> std::io::Result<()> {
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)
 }
 
 /// Every call that an earlier process left unfinished gets its end before anybody can ask.

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::app::{ADMIN_TOKEN, Settings, repo};
+use crate::support::app::{ADMIN_TOKEN, Settings, python, repo};
 use crate::support::http::Session;
 
 #[actix_rt::test]
@@ -16,7 +16,7 @@ async fn a_server_sees_a_few_plain_variables_and_its_own_and_no_secret_of_the_ga
     app.allow_all().await;
     let script = repo("tests/fixture-stdio/nasty.py");
     app.server_from(json!({
-        "name": "n", "mode": "stdio", "command": "python3", "args": [script, "stderr=0"],
+        "name": "n", "mode": "stdio", "command": python(), "args": [script, "stderr=0"],
         "env": {"API_KEY": "canary-2"},
     }))
     .await;
