@@ -19,6 +19,7 @@ mod child;
 mod crash;
 mod gate;
 mod mcp;
+mod postgresql;
 mod store;
 mod support;
 mod upstream;
