@@ -22,4 +22,5 @@ mod mcp;
 mod postgresql;
 mod store;
 mod support;
+mod tidy;
 mod upstream;
