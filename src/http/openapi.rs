@@ -47,7 +47,7 @@ use super::problem::{Code, ProblemBody};
         invocations::list, invocations::read, invocations::export::export,
         agents::list, agents::create, agents::read, agents::update, agents::delete, agents::keys::create,
         agents::keys::revoke,
-        login::login, login::logout, login::me,
+        login::login, login::create_link, login::logout, login::me,
         settings::read,
         ops::healthz, ops::readyz, ops::metrics,
     )

@@ -108,6 +108,7 @@ routes! {
         "/mcp/{name:[a-z0-9][a-z0-9-]{0,62}}" => POST mcp::post, GET mcp::get, DELETE mcp::delete;
     }
     Operator {
+        "/api/v1/login-links" => POST login::create_link;
         "/api/v1/logout" => POST login::logout;
         "/api/v1/me" => GET login::me;
 

@@ -78,10 +78,7 @@ impl Listening {
     /// Returns the base URL that browsers and agents use: what is configured, or this address.
     #[must_use]
     pub fn public_url(&self, config: &Config) -> String {
-        match &config.http.public_url {
-            Some(url) => url.trim_end_matches('/').to_owned(),
-            None => format!("http://{}", self.address),
-        }
+        config.public_url(self.address)
     }
 
     /// Answers from the rooms of `gateway` until the returned server is stopped.

@@ -15,6 +15,9 @@
     reason = "nobody reads a test's documentation page"
 )]
 
+mod admin;
 mod child;
+mod door;
+mod ops;
 mod store;
 mod support;

@@ -62,6 +62,23 @@ pub async fn login(
     Ok(HttpResponse::Ok().cookie(cookie).json(body))
 }
 
+/// A link that logs in.
+#[derive(Serialize, ToSchema)]
+pub struct LoginLink {
+    /// To be opened in a browser, once and within ten minutes.
+    #[schema(example = "http://127.0.0.1:8080/ui/#code=…")]
+    url: String,
+}
+
+/// Makes a one-time link, for an operator who has a token and wants the page.
+#[utoipa::path(post, path = "/api/v1/login-links", operation_id = "create_login_link", tag = "Operators",
+    responses((status = 201, description = "Whoever opens it first is logged in.", body = LoginLink)))]
+pub async fn create_link(gateway: web::Data<Gateway>) -> Result<HttpResponse, Problem> {
+    let code = gateway.operators.begin_link(clock::now_ms()).await?;
+    let url = format!("{}/ui/#code={}", gateway.public_url, code.expose());
+    Ok(HttpResponse::Created().json(LoginLink { url }))
+}
+
 /// Ends the session that the request belongs to.
 #[utoipa::path(post, path = "/api/v1/logout", operation_id = "logout", tag = "Operators",
     responses((status = 204, description = "The session has ended, everywhere.")))]

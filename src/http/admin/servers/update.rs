@@ -16,7 +16,6 @@ use crate::http::gateway::Gateway;
 use crate::http::if_match::IfMatch;
 use crate::http::problem::{Code, FieldError, Problem, ProblemBody};
 use crate::store::{self, secret};
-use crate::vault::Slot;
 use crate::upstream::{Definition, ENV_FIELD};
 use crate::vault::Slot;
 
