@@ -13,6 +13,7 @@ use actix_rt::Arbiter;
 
 pub use error::AppError;
 
+use crate::clock;
 use crate::config::Config;
 use crate::downstream::{Bounds, Downstream};
 use crate::gate::{Approvals, Gate};
@@ -25,7 +26,6 @@ use crate::metrics::Metrics;
 use crate::store::{self, Store};
 use crate::upstream::{Limits, Registry};
 use crate::vault::Vault;
-use crate::clock;
 
 /// How long upstreams may take to be gone when the gateway stops.
 const UPSTREAMS_GONE_WITHIN: Duration = Duration::from_secs(10);
@@ -59,7 +59,8 @@ impl App {
         let approvals = Approvals::new(store.clone());
         let upstreams = Arbiter::new();
         let registry =
-            Registry::start(store.clone(), vault.clone(), limits(&config), Arbiter::current(), upstreams.handle()).await;
+            Registry::start(store.clone(), vault.clone(), limits(&config), Arbiter::current(), upstreams.handle())
+                .await;
         let invocations = Invocations::new(
             gate.clone(),
             approvals.clone(),
@@ -69,7 +70,7 @@ impl App {
         );
         let listening = Listening::on(config.listen)?;
         let address = listening.address();
-        let public_url = listening.public_url(&config);
+        let public_url = config.public_url(address);
         let downstream = Downstream::new(invocations, registry.directory(), bounds(&config), &public_url);
         let gateway = Gateway {
             directory: registry.directory(),

@@ -3,13 +3,15 @@
 
 use std::process::ExitCode;
 
-use atryum::guard;
+use atryum::{cli, demo, guard};
 
 fn main() -> ExitCode {
-    let mut arguments = std::env::args_os().skip(1);
-    match arguments.next().as_deref().and_then(|first| first.to_str()) {
+    let hidden = std::env::args_os().nth(1);
+    let arguments = std::env::args_os().skip(2);
+    match hidden.as_deref().and_then(|first| first.to_str()) {
         Some(guard::GUARD_ARGUMENT) => guard::run(arguments),
         Some(guard::PROGRAM_ARGUMENT) => guard::become_program(arguments),
-        _ => ExitCode::SUCCESS,
+        Some(demo::DEMO_ARGUMENT) => demo::run(arguments),
+        _ => cli::run(std::env::args_os()),
     }
 }

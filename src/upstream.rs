@@ -32,7 +32,7 @@ mod wire;
 
 pub use actor::Upstream;
 pub use catalog::Items;
-pub use connection::{Connection, Setting};
+pub use connection::{Connection, Mirrored, Setting};
 pub use core::{Opening, Owner};
 pub use directory::Directory;
 pub use error::UpstreamError;

@@ -165,9 +165,9 @@ impl Upstream {
         match self.address() {
             Ok(address) => match address.send(Test).await {
                 Ok(report) => report,
-                Err(_) => TestReport::failed(self.status(), &UpstreamError::ActorDown),
+                Err(_) => TestReport::failed(&self.status(), &UpstreamError::ActorDown),
             },
-            Err(error) => TestReport::failed(self.status(), &error),
+            Err(error) => TestReport::failed(&self.status(), &error),
         }
     }
 

@@ -143,7 +143,8 @@ impl Core {
             return Ok(connection.clone());
         }
         let fanout = Arc::new(Fanout::default());
-        let connection = self.guarded(self.clone().open_new(opening, Listener { sink: fanout.clone(), is_pooled: true })).await?;
+        let connection =
+            self.guarded(self.clone().open_new(opening, Listener { sink: fanout.clone(), is_pooled: true })).await?;
         fanout.add(&listener);
         *seat = Some((connection.clone(), fanout));
         Ok(connection)
@@ -155,11 +156,7 @@ impl Core {
         self.guarded(self.clone().open_new(own_opening(), Listener { sink: Arc::new(NoSink), is_pooled: false })).await
     }
 
-    async fn open_new(
-        self: Arc<Self>,
-        opening: Opening,
-        listener: Listener,
-    ) -> Result<Arc<Connection>, UpstreamError> {
+    async fn open_new(self: Arc<Self>, opening: Opening, listener: Listener) -> Result<Arc<Connection>, UpstreamError> {
         match opening {
             Opening::Handshake { params, is_resumed } => {
                 let opened = self.open_legacy(&params, listener.clone()).await;
@@ -220,11 +217,7 @@ impl Core {
         }
     }
 
-    async fn open_legacy(
-        self: &Arc<Self>,
-        params: &str,
-        listener: Listener,
-    ) -> Result<Arc<Connection>, UpstreamError> {
+    async fn open_legacy(self: &Arc<Self>, params: &str, listener: Listener) -> Result<Arc<Connection>, UpstreamError> {
         let process = self.start(listener).await?;
         let handshake = handshake::initialize(&process.wire, params, self.limits.start_timeout).await;
         handshake.map(|handshake| process.established(self, handshake)).map_err(|error| self.named(error))
@@ -316,7 +309,7 @@ impl Core {
         let is_definition = matches!(error, UpstreamError::Launch(_) | UpstreamError::Secrets { .. });
         let failures = {
             let mut state = self.state();
-            state.not_before = Some(Instant::now() + state.backoff.next());
+            state.not_before = Some(Instant::now() + state.backoff.fail());
             state.last_failure.clone_from(&reason);
             state.backoff.failures()
         };
@@ -345,7 +338,7 @@ impl Core {
             if born.elapsed() > WELL_AFTER {
                 state.backoff.reset();
             }
-            state.not_before = Some(Instant::now() + state.backoff.next());
+            state.not_before = Some(Instant::now() + state.backoff.fail());
             state.last_failure.clone_from(&reason);
         }
         tracing::warn!(server.name = %self.spec.name, exit, "a server's process ended by itself");

@@ -17,7 +17,11 @@
 
 mod admin;
 mod child;
+mod crash;
 mod door;
+mod gate;
+mod mcp;
 mod ops;
 mod store;
 mod support;
+mod upstream;
