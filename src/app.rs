@@ -24,7 +24,7 @@ use crate::invocation::Invocations;
 use crate::journal::Journal;
 use crate::metrics::Metrics;
 use crate::store::{self, Store};
-use crate::upstream::{Limits, Registry};
+use crate::upstream::{Arbiters, Limits, Registry};
 use crate::vault::Vault;
 
 /// How long upstreams may take to be gone when the gateway stops.
@@ -58,9 +58,8 @@ impl App {
         let gate = Gate::start(store.clone(), Arbiter::current()).await?;
         let approvals = Approvals::new(store.clone());
         let upstreams = Arbiter::new();
-        let registry =
-            Registry::start(store.clone(), vault.clone(), limits(&config), Arbiter::current(), upstreams.handle())
-                .await;
+        let arbiters = Arbiters { control: Arbiter::current(), upstreams: upstreams.handle() };
+        let registry = Registry::start(store.clone(), vault.clone(), metrics.clone(), limits(&config), arbiters).await;
         let invocations = Invocations::new(
             gate.clone(),
             approvals.clone(),

@@ -4,8 +4,7 @@
 //! and names that operators gave to servers; never a tool, an agent, or anything else that a caller could choose, because
 //! each new value would be kept for as long as the process lives.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus::{
@@ -102,8 +101,6 @@ struct Inner {
     approval_wait: Histogram,
     server_up: IntGaugeVec,
     server_restarts: IntCounterVec,
-    /// what was counted of each server's restarts
-    restarts_seen: Mutex<HashMap<String, u64>>,
     sessions: IntGauge,
     sse_streams: IntGauge,
     journal_write_failures: IntCounter,
@@ -161,7 +158,6 @@ impl Metrics {
                 "Connections to a server that ended and nobody had asked to.",
                 &["server"],
             )?,
-            restarts_seen: Mutex::default(),
             sessions: of.gauge("atryum_sessions", "Open MCP sessions of agents.")?,
             sse_streams: of.gauge("atryum_sse_streams", "Open event streams to agents.")?,
             journal_write_failures: of.counter(
@@ -206,14 +202,14 @@ impl Metrics {
         self.inner.approval_wait.observe(waited.as_secs_f64());
     }
 
-    /// Notes how a server is: whether it can be called, and how often it restarted since it was last made anew.
-    pub fn server_seen(&self, server: &str, is_up: bool, restarts: u64) {
+    /// Notes whether a server can be called.
+    pub fn server_up(&self, server: &str, is_up: bool) {
         self.inner.server_up.with_label_values(&[server]).set(i64::from(is_up));
-        let mut seen = self.inner.restarts_seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = seen.insert(server.to_owned(), restarts).unwrap_or(0);
-        // A server that was made anew counts from 0 again; the counter does not.
-        let news = restarts.checked_sub(before).unwrap_or(restarts);
-        self.inner.server_restarts.with_label_values(&[server]).inc_by(news);
+    }
+
+    /// A connection to a server ended and nobody had asked to.
+    pub fn server_restarted(&self, server: &str) {
+        self.inner.server_restarts.with_label_values(&[server]).inc();
     }
 
     /// Forgets a server that is gone.
@@ -221,12 +217,16 @@ impl Metrics {
         // An error says that there was nothing to forget.
         let _absent = self.inner.server_up.remove_label_values(&[server]);
         let _absent = self.inner.server_restarts.remove_label_values(&[server]);
-        self.inner.restarts_seen.lock().unwrap_or_else(PoisonError::into_inner).remove(server);
     }
 
-    /// Notes how many sessions agents have open.
-    pub fn sessions(&self, count: usize) {
-        self.inner.sessions.set(i64::try_from(count).unwrap_or(i64::MAX));
+    /// An agent opened a session.
+    pub fn session_opened(&self) {
+        self.inner.sessions.inc();
+    }
+
+    /// A session of an agent ended.
+    pub fn session_closed(&self) {
+        self.inner.sessions.dec();
     }
 
     /// An event stream to an agent opened.

@@ -8,7 +8,6 @@ use utoipa::ToSchema;
 use super::extract::find_operator;
 use super::gateway::Gateway;
 use super::problem::{Problem, ProblemBody};
-use crate::upstream::Word;
 
 /// What a proxy adds. A request that carries one of these comes from further away than its peer.
 const FORWARDING: [&str; 5] = ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip"];
@@ -90,25 +89,8 @@ pub async fn metrics(gateway: web::Data<Gateway>, request: HttpRequest) -> Resul
     if !is_from_this_machine(&request) {
         find_operator(&request).await?;
     }
-    look(&gateway);
     let text = gateway.metrics.text().map_err(|error| Problem::internal(&error))?;
     Ok(HttpResponse::Ok().insert_header((header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")).body(text))
-}
-
-/// What has a state instead of a history is measured when somebody asks.
-fn look(gateway: &Gateway) {
-    gateway.metrics.sessions(gateway.downstream.sessions());
-    for upstream in gateway.directory.all() {
-        let (name, status) = (&upstream.spec.name, upstream.status());
-        match status.status {
-            Word::Ready => gateway.metrics.server_seen(name, true, status.restarts),
-            Word::ActionRequired | Word::Unreachable | Word::Failing | Word::Backoff => {
-                gateway.metrics.server_seen(name, false, status.restarts);
-            }
-            // Neither up nor down, and no reason to wake anyone.
-            Word::Disabled | Word::Unknown | Word::Connecting => {}
-        }
-    }
 }
 
 /// A proxy on this machine is a loopback peer, too; then the request says so, or is for another host than this machine.

@@ -14,7 +14,8 @@ fn every_metric_is_there_with_help_once_it_has_happened() {
     metrics.upstream_answered("calc", "tools/call", Duration::from_millis(2));
     metrics.approval_asked();
     metrics.approval_ended(ApprovalOutcome::Approved, Duration::from_secs(4));
-    metrics.server_seen("calc", true, 1);
+    metrics.server_up("calc", true);
+    metrics.server_restarted("calc");
     let text = text(&metrics);
     for name in [
         "atryum_build_info",
@@ -53,18 +54,8 @@ fn a_method_that_an_agent_made_up_is_no_label() {
 fn counters_start_at_zero_and_a_server_that_is_gone_is_forgotten() {
     let metrics = Metrics::new().expect("metrics");
     assert!(text(&metrics).contains("atryum_approvals_total{outcome=\"expired\"} 0"));
-    metrics.server_seen("gone", true, 0);
+    metrics.server_up("gone", true);
     metrics.forget_server("gone");
     metrics.forget_server("gone");
     assert!(!text(&metrics).contains("gone"));
-}
-
-#[test]
-fn restarts_only_ever_add_up() {
-    let metrics = Metrics::new().expect("metrics");
-    for (restarts, total) in [(0, 0), (2, 2), (2, 2), (5, 5), (1, 6), (1, 6)] {
-        metrics.server_seen("calc", false, restarts);
-        let line = format!("atryum_server_restarts_total{{server=\"calc\"}} {total}\n");
-        assert!(text(&metrics).contains(&line), "{restarts}");
-    }
 }

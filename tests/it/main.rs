@@ -22,6 +22,7 @@ mod door;
 mod gate;
 mod mcp;
 mod ops;
+mod postgresql;
 mod store;
 mod support;
 mod upstream;

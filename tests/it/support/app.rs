@@ -102,6 +102,11 @@ impl App {
         }
     }
 
+    /// What it was started with.
+    pub fn setting(&self, name: &str) -> String {
+        self.settings.iter().find(|(known, _)| known == name).expect("a setting").1.clone()
+    }
+
     /// All that it printed and logged so far.
     pub fn log(&self) -> String {
         self.log.lock().unwrap().clone()
