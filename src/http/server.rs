@@ -25,8 +25,8 @@ const STOP_WITHIN_SECS: u64 = 30;
 pub enum ListenError {
     /// Another program has the port.
     #[error(
-        "cannot listen on {address}: another program listens there; stop it, or choose another address with --listen or \
-         ATRYUM_LISTEN (port 0 picks a free one)"
+        "cannot listen on {address}: another program listens there; stop it, or choose another address with --listen \
+         or ATRYUM_LISTEN (port 0 picks a free one)"
     )]
     InUse {
         /// What was to be listened on.

@@ -36,8 +36,8 @@ pub struct Session {
 #[utoipa::path(post, path = "/api/v1/login", operation_id = "login", tag = "Operators", security(()),
     request_body = LoginRequest,
     responses((status = 200, description = "A session; its other half is the cookie `atryum_session`.", body = Session),
-              (status = 401, description = "The code does not hold.", body = ProblemBody, content_type = "application/problem+json"),
-              (status = 429, description = "Too many failed attempts.", body = ProblemBody, content_type = "application/problem+json")))]
+              (status = 401, description = "The code does not hold.", body = ProblemBody),
+              (status = 429, description = "Too many failed attempts.", body = ProblemBody)))]
 pub async fn login(
     gateway: web::Data<Gateway>,
     request: HttpRequest,
@@ -104,7 +104,7 @@ pub struct Me {
 /// Reads who one is.
 #[utoipa::path(get, path = "/api/v1/me", operation_id = "read_me", tag = "Operators",
     responses((status = 200, description = "The operator of this request.", body = Me),
-              (status = 401, description = "Nobody that is known.", body = ProblemBody, content_type = "application/problem+json")))]
+              (status = 401, description = "Nobody that is known.", body = ProblemBody)))]
 pub async fn me(operator: Operator) -> web::Json<Me> {
     web::Json(Me { operator: operator.name().to_owned(), role: "administrator" })
 }

@@ -97,6 +97,7 @@ async fn agents_are_listed_by_name() {
     let page = app.operator().get("/api/v1/agents?limit=2").await.json;
     let names: Vec<_> = page["items"].as_array().unwrap().iter().map(|agent| agent["name"].as_str().unwrap()).collect();
     assert_eq!(names, ["ann", "bob"]);
-    let rest = app.operator().get(&format!("/api/v1/agents?cursor={}", page["next_cursor"].as_str().unwrap())).await.json;
+    let rest =
+        app.operator().get(&format!("/api/v1/agents?cursor={}", page["next_cursor"].as_str().unwrap())).await.json;
     assert_eq!((&rest["items"][0]["name"], &rest["next_cursor"]), (&json!("cid"), &json!(null)));
 }

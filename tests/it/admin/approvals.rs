@@ -27,7 +27,10 @@ async fn started() -> (App, Session) {
 async fn what_was_shown_and_approved_is_what_runs() {
     let (app, session) = started().await;
     let (mut call, approval) = ask(&app, &session, &json!({"text": "hi", "n": 1})).await;
-    assert_eq!((&approval["agent"], &approval["server"], &approval["tool"]), (&json!("ann"), &json!("n"), &json!("echo")));
+    assert_eq!(
+        (&approval["agent"], &approval["server"], &approval["tool"]),
+        (&json!("ann"), &json!("n"), &json!("echo"))
+    );
     assert_eq!((&approval["status"], &approval["method"]), (&json!("pending"), &json!("tools/call")));
     assert!(approval["digest"].as_str().unwrap().starts_with("sha256:"));
     let shown: Value = serde_json::from_str(approval["arguments_text"].as_str().unwrap()).unwrap();
@@ -48,7 +51,10 @@ async fn a_no_is_told_to_the_model_with_its_reason() {
     let (mut call, approval) = ask(&app, &session, &json!({"text": "hi"})).await;
     let reason = "use the staging account instead";
     let denied = answer(&app.operator(), &approval, "deny", json!({"reason": reason})).await;
-    assert_eq!((denied.status, &denied.json["status"], &denied.json["reason"]), (200, &json!("denied"), &json!(reason)));
+    assert_eq!(
+        (denied.status, &denied.json["status"], &denied.json["reason"]),
+        (200, &json!("denied"), &json!(reason))
+    );
     let reply = call.message().await.expect("an answer");
     assert_eq!(reply["result"]["isError"], true, "{reply}");
     assert!(reply["result"]["content"][0]["text"].as_str().unwrap().contains(reason), "{reply}");

@@ -8,11 +8,14 @@ use crate::support::http::Client;
 use crate::support::login::log_in;
 
 async fn knock(client: &Client, route: &Route) -> u16 {
-    let path = route.path.replace("{name:[a-z0-9][a-z0-9-]{0,62}}", "none").replace("{name}", "none").replace("{id}", "none");
+    let path =
+        route.path.replace("{name:[a-z0-9][a-z0-9-]{0,62}}", "none").replace("{name}", "none").replace("{id}", "none");
     let client = client.clone().header("accept", "application/json, text/event-stream");
     match route.method {
         "GET" | "DELETE" => client.send(route.method, &path, String::new()).await.status,
-        method => client.header("content-type", "application/json").send(method, &path, json!({}).to_string()).await.status,
+        method => {
+            client.header("content-type", "application/json").send(method, &path, json!({}).to_string()).await.status
+        }
     }
 }
 
@@ -29,7 +32,11 @@ async fn only_operators_reach_what_is_theirs_and_only_agents_what_is_theirs() {
         // What an agent's key is worth at operators' paths is tried elsewhere: here it would be slowed down.
         for (who, client) in [("anonymous", &app.anonymous()), ("cookie alone", &cookie_alone)] {
             let status = knock(client, route).await;
-            assert_eq!(status == 401, operator_route || agent_route || (what == "POST /api/v1/login" && status == 401), "{who}: {what}: {status}");
+            assert_eq!(
+                status == 401,
+                operator_route || agent_route || (what == "POST /api/v1/login" && status == 401),
+                "{who}: {what}: {status}"
+            );
         }
         if agent_route {
             let status = knock(&agent, route).await;
@@ -46,17 +53,32 @@ async fn an_operator_reaches_every_path_of_operators() {
     for route in INVENTORY.iter().filter(|route| route.access == Access::Operator).filter(logout) {
         for (who, client) in [("token", &app.operator()), ("login", &login.client(&app))] {
             let status = knock(client, route).await;
-            assert!(!matches!(status, 401 | 403 | 405 | 429 | 500..), "{who}: {} {}: {status}", route.method, route.path);
+            assert!(
+                !matches!(status, 401 | 403 | 405 | 429 | 500..),
+                "{who}: {} {}: {status}",
+                route.method,
+                route.path
+            );
         }
     }
 }
 
 #[test]
 fn little_is_public_and_each_of_it_is_meant_to_be() {
-    let public: Vec<_> = INVENTORY.iter().filter(|route| route.access == Access::Public).map(|route| route.path).collect();
+    let public: Vec<_> =
+        INVENTORY.iter().filter(|route| route.access == Access::Public).map(|route| route.path).collect();
     let meant = [
-        "/", "/ui", "/ui/", "/ui/page.js", "/ui/style.css", "/api/docs", "/api/docs.js", "/api/openapi.json", "/healthz",
-        "/readyz", "/api/v1/login",
+        "/",
+        "/ui",
+        "/ui/",
+        "/ui/page.js",
+        "/ui/style.css",
+        "/api/docs",
+        "/api/docs.js",
+        "/api/openapi.json",
+        "/healthz",
+        "/readyz",
+        "/api/v1/login",
     ];
     assert_eq!(public, meant);
 }

@@ -37,7 +37,9 @@ fn the_document_and_the_router_know_the_same_paths() {
         .as_object()
         .expect("paths")
         .iter()
-        .flat_map(|(path, item)| item.as_object().expect("methods").keys().map(|method| (path.clone(), method.to_uppercase())))
+        .flat_map(|(path, item)| {
+            item.as_object().expect("methods").keys().map(|method| (path.clone(), method.to_uppercase()))
+        })
         .collect();
     let routed: BTreeSet<_> = INVENTORY
         .iter()

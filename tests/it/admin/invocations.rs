@@ -28,12 +28,19 @@ async fn list(app: &App, query: &str) -> Vec<Value> {
 async fn a_call_is_recorded_from_its_arrival_to_its_end() {
     let app = recorded().await;
     let row = list(&app, "?agent=ann&tool=echo").await.remove(0);
-    assert_eq!((&row["state"], &row["decision"]["action"], &row["decision"]["by"]), (&json!("completed"), &json!("allow"), &json!("rule")));
-    assert_eq!((&row["method"], &row["server"], &row["client"]["name"]), (&json!("tools/call"), &json!("n"), &json!("it")));
+    assert_eq!(
+        (&row["state"], &row["decision"]["action"], &row["decision"]["by"]),
+        (&json!("completed"), &json!("allow"), &json!("rule"))
+    );
+    assert_eq!(
+        (&row["method"], &row["server"], &row["client"]["name"]),
+        (&json!("tools/call"), &json!("n"), &json!("it"))
+    );
     assert_eq!(row["arguments"], json!({"text": "from ann"}));
     assert_eq!(row["outcome"]["result"]["content"][0]["text"], "from ann");
     assert!(row["upstream_ms"].as_f64().is_some() && row["overhead_ms"].as_f64().is_some(), "{row}");
-    let events: Vec<_> = row["events"].as_array().unwrap().iter().map(|event| event["event"].as_str().unwrap()).collect();
+    let events: Vec<_> =
+        row["events"].as_array().unwrap().iter().map(|event| event["event"].as_str().unwrap()).collect();
     assert_eq!((events.first(), events.last()), (Some(&"received"), Some(&"completed")), "{row}");
     let times: Vec<_> = row["events"].as_array().unwrap().iter().map(|event| event["at"].as_str().unwrap()).collect();
     assert!(times.is_sorted(), "{row}");
@@ -93,7 +100,8 @@ async fn the_record_is_exported_line_by_line_and_as_a_table() {
     let lines = app.operator().get("/api/v1/invocations/export?format=jsonl").await;
     assert_eq!((lines.status, lines.header("content-type")), (200, Some("application/x-ndjson")));
     assert!(lines.header("content-disposition").is_some_and(|kind| kind.contains("invocations.jsonl")));
-    let rows: Vec<Value> = lines.text.lines().map(|line| serde_json::from_str(line).expect("a document a line")).collect();
+    let rows: Vec<Value> =
+        lines.text.lines().map(|line| serde_json::from_str(line).expect("a document a line")).collect();
     assert_eq!(rows, list(&app, "").await);
     let table = app.operator().get("/api/v1/invocations/export?format=csv&agent=ann").await;
     assert!(table.header("content-type").is_some_and(|kind| kind.starts_with("text/csv")));

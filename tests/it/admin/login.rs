@@ -56,7 +56,11 @@ async fn a_login_can_do_what_the_token_can_and_ends_with_the_logout() {
     let ended = client.post("/api/v1/logout", json!({})).await;
     assert_eq!(ended.status, 204);
     assert!(ended.header("set-cookie").is_some_and(|cookie| cookie.contains("Max-Age=0")), "{ended:?}");
-    assert_eq!(client.get("/api/v1/me").await.status, 401, "the session is over, and not just forgotten by the browser");
+    assert_eq!(
+        client.get("/api/v1/me").await.status,
+        401,
+        "the session is over, and not just forgotten by the browser"
+    );
     assert_eq!(other.client(&app).get("/api/v1/me").await.status, 200, "another one goes on");
 }
 

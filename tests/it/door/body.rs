@@ -65,7 +65,11 @@ async fn a_field_that_is_unknown_missing_or_of_another_type_is_pointed_at() {
         (json!({"name": 7, "command": "cat"}), "/name", "a string is expected, not a number"),
         (json!({"name": "a", "command": "cat", "args": "-v"}), "/args", "a list is expected, not a string"),
         (json!({"name": "a", "command": "cat", "args": ["-v", 2]}), "/args/1", "a string is expected, not a number"),
-        (json!({"name": "a", "command": "cat", "env": {"PIN": 98765}}), "/env/PIN", "a string is expected, not a number"),
+        (
+            json!({"name": "a", "command": "cat", "env": {"PIN": 98765}}),
+            "/env/PIN",
+            "a string is expected, not a number",
+        ),
         (json!({"name": "a", "command": "cat", "enabled": "yes"}), "/enabled", "true or false is expected"),
         (json!([]), "", "an object is expected, not a list"),
     ] {
@@ -91,7 +95,8 @@ async fn a_body_of_two_lengths_is_never_read() {
     let app = App::start().await;
     let authority = app.url.strip_prefix("http://").unwrap();
     let head = format!("POST /api/v1/login HTTP/1.1\r\nHost: {authority}\r\nContent-Type: application/json\r\n");
-    for lengths in ["Content-Length: 2\r\nContent-Length: 3\r\n", "Content-Length: 2\r\nTransfer-Encoding: chunked\r\n"] {
+    for lengths in ["Content-Length: 2\r\nContent-Length: 3\r\n", "Content-Length: 2\r\nTransfer-Encoding: chunked\r\n"]
+    {
         let answer = exchange(&app.url, &format!("{head}{lengths}Connection: close\r\n\r\n{{}}x"));
         assert!(answer.starts_with("HTTP/1.1 400 "), "{lengths}: {answer}");
     }

@@ -27,9 +27,13 @@ async fn without_a_credential_that_holds_nobody_is_let_in() {
         assert!(answer.header("www-authenticate").is_some_and(|asked| asked.starts_with("Bearer")), "{answer:?}");
         assert!(!answer.text.contains(ADMIN_TOKEN));
     }
-    let in_query = app.anonymous().get(&format!("/api/v1/servers?token={ADMIN_TOKEN}&access_token={ADMIN_TOKEN}")).await;
+    let in_query =
+        app.anonymous().get(&format!("/api/v1/servers?token={ADMIN_TOKEN}&access_token={ADMIN_TOKEN}")).await;
     assert_eq!(in_query.status, 401);
-    assert_eq!(app.operator().header("authorization", &format!("bearer {ADMIN_TOKEN}")).get("/api/v1/me").await.status, 200);
+    assert_eq!(
+        app.operator().header("authorization", &format!("bearer {ADMIN_TOKEN}")).get("/api/v1/me").await.status,
+        200
+    );
 }
 
 #[actix_rt::test]
@@ -92,7 +96,11 @@ async fn whoever_tries_tokens_is_slowed_down_and_neither_logins_nor_agents_suffe
     }
     assert_eq!(statuses.iter().filter(|status| **status == 401).count(), 20, "{statuses:?}");
     let answer = app.operator().get("/api/v1/me").await;
-    assert_eq!((answer.status, &answer.json["code"]), (429, &json!("too_many_attempts")), "the right token is not told");
+    assert_eq!(
+        (answer.status, &answer.json["code"]),
+        (429, &json!("too_many_attempts")),
+        "the right token is not told"
+    );
     let wait: u64 = answer.header("retry-after").expect("when to come back").parse().expect("seconds");
     assert!((1..=60).contains(&wait), "{wait}");
     assert_eq!(login.client(&app).get("/api/v1/me").await.status, 200);

@@ -39,7 +39,10 @@ async fn every_answer_keeps_a_browser_strict() {
             assert_eq!(answer.header(name), Some(value), "{path}");
         }
         let policy = answer.header("content-security-policy").expect("a policy");
-        assert!(policy.starts_with("default-src 'none'") && policy.contains("frame-ancestors 'none'"), "{path}: {policy}");
+        assert!(
+            policy.starts_with("default-src 'none'") && policy.contains("frame-ancestors 'none'"),
+            "{path}: {policy}"
+        );
         assert!(!policy.contains("unsafe") && !policy.contains('*') && !policy.contains("http"), "{path}: {policy}");
         assert!(answer.header("access-control-allow-origin").is_none(), "{path}");
     }

@@ -21,8 +21,7 @@ async fn a_foreign_page_is_refused_on_every_path() {
 
 #[actix_rt::test]
 async fn the_own_page_and_a_configured_one_are_listened_to() {
-    let app =
-        Settings::default().with("ATRYUM_HTTP__ALLOWED_ORIGINS", "https://inspector.example").start().await;
+    let app = Settings::default().with("ATRYUM_HTTP__ALLOWED_ORIGINS", "https://inspector.example").start().await;
     for origin in [app.url.as_str(), "https://inspector.example"] {
         assert_eq!(app.operator().header("origin", origin).get("/api/v1/me").await.status, 200, "{origin}");
     }

@@ -12,9 +12,30 @@ async fn a_server_is_reached_by_its_exact_name_alone() {
     let authority = app.url.strip_prefix("http://").unwrap().to_owned();
     let long = "a".repeat(64);
     for name in [
-        "calc%20", "calc%00", "cal%63", "%63alc", "calc%2F", "%2e%2e%2fadmin", "..%2f..%2fetc", "calc%2e", "CALC", "Calc",
-        "calc.", "calc/", "calc//", "/calc", "./calc", "../mcp/calc", "calc;x", "calc:x", "-calc", "calc_x", "",
-        "calc%EF%BC%8F", "c\u{430}lc", &long,
+        "calc%20",
+        "calc%00",
+        "cal%63",
+        "%63alc",
+        "calc%2F",
+        "%2e%2e%2fadmin",
+        "..%2f..%2fetc",
+        "calc%2e",
+        "CALC",
+        "Calc",
+        "calc.",
+        "calc/",
+        "calc//",
+        "/calc",
+        "./calc",
+        "../mcp/calc",
+        "calc;x",
+        "calc:x",
+        "-calc",
+        "calc_x",
+        "",
+        "calc%EF%BC%8F",
+        "c\u{430}lc",
+        &long,
     ] {
         let request = format!(
             "POST /mcp/{name} HTTP/1.1\r\nHost: {authority}\r\nAuthorization: Bearer {key}\r\nContent-Type: \
@@ -29,7 +50,8 @@ async fn a_server_is_reached_by_its_exact_name_alone() {
 #[actix_rt::test]
 async fn what_is_not_there_is_404_and_what_can_not_be_done_is_405_with_what_can() {
     let app = App::start().await;
-    for path in ["/nowhere", "/api", "/api/v1", "/api/v2/servers", "/api/v1/servers/", "/ui/x", "/mcp", "/mcp/", "/UI/"] {
+    for path in ["/nowhere", "/api", "/api/v1", "/api/v2/servers", "/api/v1/servers/", "/ui/x", "/mcp", "/mcp/", "/UI/"]
+    {
         let answer = app.operator().get(path).await;
         assert_eq!((answer.status, &answer.json["code"]), (404, &json!("not_found")), "{path}");
         assert_eq!(answer.header("content-type"), Some("application/problem+json"), "{path}");

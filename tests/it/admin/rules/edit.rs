@@ -52,7 +52,11 @@ async fn a_rule_that_can_not_be_meant_is_refused_and_changes_nothing() {
         (json!({"action": "allow", "shadow": true}), "/shadow"),
     ] {
         let created = app.operator().post("/api/v1/rules", body.clone()).await;
-        assert_eq!((created.status, &created.json["errors"][0]["pointer"]), (422, &json!(pointer)), "{body}: {created:?}");
+        assert_eq!(
+            (created.status, &created.json["errors"][0]["pointer"]),
+            (422, &json!(pointer)),
+            "{body}: {created:?}"
+        );
         let edited = app.operator().patch(&path, body.clone()).await;
         assert_eq!((edited.status, &edited.json["errors"][0]["pointer"]), (422, &json!(pointer)), "{body}: {edited:?}");
     }

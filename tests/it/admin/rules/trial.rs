@@ -14,7 +14,10 @@ async fn a_trial_says_which_rule_decides_and_why_the_others_do_not() {
     let call = json!({"agent": "ann", "server": "calc", "tool": "add", "arguments": {"a": 1}});
     let answer = app.operator().post("/api/v1/rules/test", call).await;
     assert_eq!(answer.status, 200, "{answer:?}");
-    assert_eq!((&answer.json["decision"], &answer.json["by"], &answer.json["rule_id"]), (&json!("deny"), &json!("rule"), &deny));
+    assert_eq!(
+        (&answer.json["decision"], &answer.json["by"], &answer.json["rule_id"]),
+        (&json!("deny"), &json!("rule"), &deny)
+    );
     assert!(answer.json["revision"].as_i64().unwrap() > 0);
     assert!(answer.json["reason"].as_str().unwrap().contains("use sub"), "{answer:?}");
     let trace = answer.json["trace"].as_array().unwrap();

@@ -11,7 +11,10 @@ async fn a_server_is_registered_with_what_was_left_out_filled_in() {
     assert_eq!((created.status, created.header("location")), (201, Some("/api/v1/servers/calc")), "{created:?}");
     assert_eq!(created.header("etag"), Some("\"1\""));
     let server = &created.json;
-    assert_eq!((&server["mode"], &server["enabled"], &server["shared"]), (&json!("stdio"), &json!(true), &json!(false)));
+    assert_eq!(
+        (&server["mode"], &server["enabled"], &server["shared"]),
+        (&json!("stdio"), &json!(true), &json!(false))
+    );
     assert_eq!((&server["args"], &server["env_names"], &server["cwd"]), (&json!([]), &json!([]), &json!(null)));
     assert_eq!((&server["auth"]["type"], &server["credentials"]["status"]), (&json!("none"), &json!("ready")));
     assert_eq!((&server["connection"]["status"], &server["revision"]), (&json!("unknown"), &json!(1)));
@@ -82,7 +85,8 @@ async fn a_server_over_http_is_refused_with_what_this_version_runs() {
         let answer = app.operator().post("/api/v1/servers", body).await;
         assert_eq!(answer.json["errors"][0]["pointer"], format!("/{field}"), "{answer:?}");
     }
-    let written_as_read = json!({"name": "a", "command": "cat", "base_url": null, "timeout_seconds": null, "auth": {"type": "none"}});
+    let written_as_read =
+        json!({"name": "a", "command": "cat", "base_url": null, "timeout_seconds": null, "auth": {"type": "none"}});
     assert_eq!(app.operator().post("/api/v1/servers", written_as_read).await.status, 201);
 }
 

@@ -13,7 +13,10 @@ async fn a_test_shakes_hands_and_counts_what_is_offered() {
     assert_eq!((tested.status, &tested.json["ok"]), (200, &json!(true)), "{tested:?}");
     assert!(tested.json["tools"].as_u64().unwrap() > 5, "{tested:?}");
     assert_eq!(tested.json["steps"][0]["name"], "handshake", "{tested:?}");
-    assert_eq!((&tested.json["connection"]["status"], &tested.json["credentials"]["status"]), (&json!("ready"), &json!("ready")));
+    assert_eq!(
+        (&tested.json["connection"]["status"], &tested.json["credentials"]["status"]),
+        (&json!("ready"), &json!("ready"))
+    );
     let server = app.operator().get("/api/v1/servers/n").await;
     assert_eq!(server.json["connection"]["status"], "ready", "{server:?}");
     assert!(server.json["connection"]["checked_at"].as_str().is_some_and(|time| time.ends_with('Z')));

@@ -16,7 +16,8 @@ async fn the_value_of_a_variable_comes_out_nowhere() {
     assert_eq!(edited.json["env_names"], json!(["OTHER", "THIRD", "TOKEN"]), "{edited:?}");
     let tested = app.operator().post("/api/v1/servers/calc/test", json!({})).await;
     let mut seen = vec![created.text, edited.text, tested.text, app.log()];
-    for path in ["/api/v1/servers", "/api/v1/servers/calc", "/api/v1/servers/calc/logs", "/api/v1/settings", "/metrics"] {
+    for path in ["/api/v1/servers", "/api/v1/servers/calc", "/api/v1/servers/calc/logs", "/api/v1/settings", "/metrics"]
+    {
         seen.push(app.operator().get(path).await.text);
     }
     for text in seen {

@@ -73,7 +73,11 @@ async fn an_edit_that_makes_no_sense_changes_nothing() {
         (json!({"enabled": false, "comand": "x"}), "/comand"),
     ] {
         let answer = app.operator().patch("/api/v1/servers/n", patch.clone()).await;
-        assert_eq!((answer.status, &answer.json["errors"][0]["pointer"]), (422, &json!(pointer)), "{patch}: {answer:?}");
+        assert_eq!(
+            (answer.status, &answer.json["errors"][0]["pointer"]),
+            (422, &json!(pointer)),
+            "{patch}: {answer:?}"
+        );
     }
     assert_eq!(app.operator().get("/api/v1/servers/n").await.text, before);
 }
@@ -93,7 +97,10 @@ async fn a_server_that_is_turned_off_stays_listed_and_says_so() {
     let app = App::start().await;
     app.nasty("n", &[]).await;
     let off = app.operator().patch("/api/v1/servers/n", json!({"enabled": false})).await;
-    assert_eq!((&off.json["connection"]["status"], &off.json["connection"]["action"]), (&json!("disabled"), &json!("enable")));
+    assert_eq!(
+        (&off.json["connection"]["status"], &off.json["connection"]["action"]),
+        (&json!("disabled"), &json!("enable"))
+    );
     let message = json!({"jsonrpc": "2.0", "id": 1, "method": "ping"});
     let agent = app.agent("ann").await;
     let refused = agent.post("/mcp/n", message).await;
