@@ -10,7 +10,7 @@ use actix_web::{App, HttpServer, web};
 
 use super::gateway::Gateway;
 use super::middleware::door::{self, Door};
-use super::middleware::request_id;
+use super::middleware::{arrival, request_id};
 use super::routes;
 
 /// How long a client may take to send the head of a request.
@@ -92,6 +92,7 @@ impl Listening {
                 .configure(routes::configure)
                 // The last that is added is the first that is passed.
                 .wrap(from_fn(door::guard))
+                .wrap(from_fn(arrival::bound))
                 .wrap(from_fn(request_id::name))
         });
         Ok(server
