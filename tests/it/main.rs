@@ -15,10 +15,13 @@
     reason = "nobody reads a test's documentation page"
 )]
 
+mod admin;
 mod child;
 mod crash;
+mod door;
 mod gate;
 mod mcp;
+mod ops;
 mod postgresql;
 mod store;
 mod support;
