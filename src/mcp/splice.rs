@@ -56,7 +56,7 @@ pub fn set(text: &str, path: &[&str], value: &str) -> String {
             let new = set(old.get(), rest, value);
             replace_within(text, old.get(), &new)
         }
-        None => insert(text, first, &set("{}", rest, value), members.is_empty()),
+        None => insert(text, first, &set("{}", rest, value)),
     }
 }
 
@@ -85,9 +85,10 @@ fn replace_within(whole: &str, part: &str, new: &str) -> String {
     [before, new, after].concat()
 }
 
-fn insert(text: &str, key: &str, value: &str, is_empty: bool) -> String {
+fn insert(text: &str, key: &str, value: &str) -> String {
     let body = text.trim_end().strip_suffix('}').unwrap_or("{");
-    let comma = if is_empty { "" } else { "," };
+    // Not by what could be read of it: a member whose key can't be read stays a member.
+    let comma = if body.trim_end().ends_with('{') { "" } else { "," };
     format!("{body}{comma}{}:{value}}}", super::envelope::quoted(key))
 }
 
@@ -108,6 +109,8 @@ mod tests {
     fn an_absent_member_is_added_with_the_objects_on_its_way() {
         assert_eq!(set("{}", &["a"], "1"), r#"{"a":1}"#);
         assert_eq!(set(r#"{"b":1}"#, &["_meta", "t"], "2"), r#"{"b":1,"_meta":{"t":2}}"#);
+        assert_eq!(set("{ }", &["a"], "1"), r#"{ "a":1}"#);
+        assert_eq!(set(r#"{"\ud800":1}"#, &["a"], "1"), r#"{"\ud800":1,"a":1}"#);
     }
 
     #[test]
