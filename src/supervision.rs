@@ -6,7 +6,7 @@
 //! reads the truth anew.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use actix::{Actor, Addr, ArbiterHandle, Context};
@@ -28,6 +28,7 @@ pub struct Sentinel(#[expect(dead_code, reason = "held for its drop")] oneshot::
 pub struct Slot<A: Actor> {
     address: ArcSwapOption<Addr<A>>,
     restarts: AtomicU64,
+    is_dismissed: AtomicBool,
 }
 
 impl<A: Actor<Context = Context<A>>> Slot<A> {
@@ -36,13 +37,22 @@ impl<A: Actor<Context = Context<A>>> Slot<A> {
         self.address.load().as_deref().filter(|address| address.connected()).cloned()
     }
 
+    /// From now on the actor's end is its end: it is not made again.
+    pub fn dismiss(&self) {
+        self.is_dismissed.store(true, Ordering::Release);
+    }
+
+    fn is_dismissed(&self) -> bool {
+        self.is_dismissed.load(Ordering::Acquire)
+    }
+
     /// How often the actor was made again.
     pub fn restarts(&self) -> u64 {
         self.restarts.load(Ordering::Relaxed)
     }
 }
 
-/// Starts an actor on `arbiter` and keeps it there until the slot is dropped or the arbiter ends.
+/// Starts an actor on `arbiter` and keeps it there until the slot is dismissed or dropped, or the arbiter ends.
 ///
 /// Returns when the first incarnation has an address.
 pub async fn supervise<A>(
@@ -53,7 +63,11 @@ pub async fn supervise<A>(
 where
     A: Actor<Context = Context<A>>,
 {
-    let slot = Arc::new(Slot { address: ArcSwapOption::empty(), restarts: AtomicU64::new(0) });
+    let slot = Arc::new(Slot {
+        address: ArcSwapOption::empty(),
+        restarts: AtomicU64::new(0),
+        is_dismissed: AtomicBool::new(false),
+    });
     let gone = incarnate(&slot, &arbiter, make.clone()).await;
     if let Some(gone) = gone {
         let slot = Arc::downgrade(&slot);
@@ -63,7 +77,7 @@ where
             loop {
                 let born = tokio::time::Instant::now();
                 let _ended = gone.await;
-                let Some(slot) = slot.upgrade() else { return };
+                let Some(slot) = slot.upgrade().filter(|slot| !slot.is_dismissed()) else { return };
                 slot.address.store(None);
                 if born.elapsed() > WELL_AFTER {
                     backoff.reset();
@@ -71,6 +85,9 @@ where
                 let delay = backoff.fail();
                 tracing::error!(actor = name, delay_ms = delay.as_millis(), "an actor ended; it is made again");
                 tokio::time::sleep(delay).await;
+                if slot.is_dismissed() {
+                    return;
+                }
                 slot.restarts.fetch_add(1, Ordering::Relaxed);
                 match incarnate(&slot, &arbiter, make.clone()).await {
                     Some(next) => gone = next,
@@ -100,4 +117,119 @@ where
     }
     slot.address.store(address.await.ok().map(Arc::new));
     Some(gone)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use actix::{Context, Handler, Message};
+
+    use super::*;
+
+    #[derive(Message)]
+    #[rtype(result = "u64")]
+    struct Count;
+
+    #[derive(Message)]
+    #[rtype(result = "()")]
+    struct Panic;
+
+    #[derive(Message)]
+    #[rtype(result = "()")]
+    struct End;
+
+    struct Counter {
+        count: u64,
+        _sentinel: Sentinel,
+    }
+
+    impl Actor for Counter {
+        type Context = Context<Self>;
+    }
+
+    impl Handler<Count> for Counter {
+        type Result = u64;
+
+        fn handle(&mut self, _: Count, _: &mut Context<Self>) -> u64 {
+            self.count += 1;
+            self.count
+        }
+    }
+
+    impl Handler<Panic> for Counter {
+        type Result = ();
+
+        fn handle(&mut self, _: Panic, _: &mut Context<Self>) {
+            panic!("as this test wants it");
+        }
+    }
+
+    impl Handler<End> for Counter {
+        type Result = ();
+
+        fn handle(&mut self, _: End, ctx: &mut Context<Self>) {
+            actix::ActorContext::stop(ctx);
+        }
+    }
+
+    fn counter(sentinel: Sentinel) -> Counter {
+        Counter { count: 0, _sentinel: sentinel }
+    }
+
+    async fn count(slot: &Slot<Counter>) -> Option<u64> {
+        slot.address()?.send(Count).await.ok()
+    }
+
+    async fn is_back(slot: &Slot<Counter>) -> u64 {
+        for _ in 0..500 {
+            if let Some(count) = count(slot).await {
+                return count;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("it never came back");
+    }
+
+    #[actix_rt::test]
+    async fn an_actor_that_panics_is_made_anew_and_costs_its_neighbour_nothing() {
+        let arbiter = actix_rt::Arbiter::new();
+        let mad = supervise("mad", arbiter.handle(), counter).await;
+        let calm = supervise("calm", arbiter.handle(), counter).await;
+        assert_eq!((count(&mad).await, count(&calm).await), (Some(1), Some(1)));
+        for restarts in 1..4 {
+            assert!(mad.address().unwrap().send(Panic).await.is_err());
+            assert_eq!(is_back(&mad).await, 1, "it knows nothing of the one before");
+            assert_eq!(mad.restarts(), restarts);
+        }
+        assert_eq!((count(&calm).await, calm.restarts()), (Some(2), 0));
+        arbiter.stop();
+    }
+
+    #[actix_rt::test]
+    async fn a_panic_while_it_is_made_is_only_one_more_death() {
+        let deaths = Arc::new(Mutex::new(2));
+        let made = deaths.clone();
+        let slot = supervise("late", actix_rt::Arbiter::current(), move |sentinel| {
+            let mut left = made.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            if *left > 0 {
+                *left -= 1;
+                drop(left);
+                panic!("as this test wants it");
+            }
+            counter(sentinel)
+        })
+        .await;
+        assert!(count(&slot).await.is_none());
+        assert_eq!(is_back(&slot).await, 1);
+    }
+
+    #[actix_rt::test]
+    async fn an_actor_that_was_dismissed_stays_away() {
+        let slot = supervise("dismissed", actix_rt::Arbiter::current(), counter).await;
+        slot.dismiss();
+        slot.address().unwrap().send(End).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        assert_eq!((count(&slot).await, slot.restarts()), (None, 0));
+    }
 }

@@ -92,6 +92,19 @@ pub fn needs_subject(method: &str) -> bool {
     matches!(method, "tools/call" | "prompts/get" | "resources/read" | "resources/subscribe" | "completion/complete")
 }
 
+/// Notifications that a legacy client has for its server. They do nothing by themselves; of others nobody knows that, and
+/// they are neither decided on nor recorded.
+#[must_use]
+pub fn is_told_by_clients(method: &str) -> bool {
+    matches!(
+        method,
+        "notifications/initialized"
+            | "notifications/roots/list_changed"
+            | "notifications/progress"
+            | "notifications/tasks/status"
+    )
+}
+
 /// Methods that the modern revision removed; it answers them as unknown.
 #[must_use]
 pub fn is_removed_in_modern(method: &str) -> bool {
