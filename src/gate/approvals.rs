@@ -71,32 +71,41 @@ impl Approvals {
         self.waiting.len()
     }
 
-    /// Waits for the answer to the approval `id`, whose row is committed, until `expires_at` (ms).
+    /// Waits for the answer to the approval `id`, whose row is committed, until `expires_at` (ms), or later if that was
+    /// moved meanwhile.
     ///
     /// Dropping the future withdraws from waiting; the caller then cancels the row with [`Approvals::cancel`].
     ///
     /// # Errors
     /// The store could not say what became of it; the call must not go on.
-    pub async fn wait(&self, id: &str, expires_at: i64) -> Result<Answer, GateError> {
-        let (wake, woken) = oneshot::channel();
-        if !self.is_closed.load(Ordering::Acquire) {
-            self.waiting.insert(id.to_owned(), wake);
-        }
+    pub async fn wait(&self, id: &str, mut expires_at: i64) -> Result<Answer, GateError> {
+        let (wake, mut woken) = oneshot::channel();
+        self.waiting.insert(id.to_owned(), wake);
         let _withdraw = Withdraw { waiting: &self.waiting, id };
-        // An answer may have come between the row's commit and the line above.
-        if let Some(row) = store::approval::find(&self.store, id).await?
-            && let Some(answer) = read(&row)
-        {
-            return Ok(answer);
+        // Whoever closes from here on finds the entry; a close before it is seen now.
+        if self.is_closed.load(Ordering::SeqCst) {
+            self.waiting.remove(id);
         }
-        let left = Duration::from_millis(u64::try_from(expires_at - clock::now_ms()).unwrap_or(0));
-        match tokio::time::timeout(left, woken).await {
-            Ok(Ok(row)) => Ok(read(&row).unwrap_or(Answer::Cancelled)),
-            Ok(Err(_)) => {
-                self.cancel(id).await?;
-                Ok(Answer::Cancelled)
+        // An answer may have come between the row's commit and the lines above.
+        if let Some(row) = store::approval::find(&self.store, id).await? {
+            if let Some(answer) = read(&row) {
+                return Ok(answer);
             }
-            Err(_) => self.expire(id).await,
+            expires_at = row.expires_at;
+        }
+        loop {
+            let left = Duration::from_millis(u64::try_from(expires_at - clock::now_ms()).unwrap_or(0));
+            match tokio::time::timeout(left, &mut woken).await {
+                Ok(Ok(row)) => return Ok(read(&row).unwrap_or(Answer::Cancelled)),
+                Ok(Err(_)) => {
+                    self.cancel(id).await?;
+                    return Ok(Answer::Cancelled);
+                }
+                Err(_) => match self.expire(id).await? {
+                    Deadline::Ended(answer) => return Ok(answer),
+                    Deadline::Moved(later) => expires_at = later,
+                },
+            }
         }
     }
 
@@ -127,20 +136,29 @@ impl Approvals {
 
     /// Withdraws every question: the gateway stops, and nobody will be there to be answered.
     pub fn close(&self) {
-        self.is_closed.store(true, Ordering::Release);
+        self.is_closed.store(true, Ordering::SeqCst);
         // Dropping what would wake them wakes them, without an answer.
         self.waiting.clear();
     }
 
-    async fn expire(&self, id: &str) -> Result<Answer, GateError> {
+    async fn expire(&self, id: &str) -> Result<Deadline, GateError> {
         let row = match store::approval::expire(&self.store, id, clock::now_ms()).await {
             Ok(row) => Some(row),
             // Somebody was faster, or the deadline was moved; what the row says, holds.
             Err(StoreError::Conflict { .. }) => store::approval::find(&self.store, id).await?,
             Err(error) => return Err(error.into()),
         };
-        Ok(row.as_ref().and_then(read).unwrap_or(Answer::Expired))
+        Ok(match row {
+            Some(row) => read(&row).map_or(Deadline::Moved(row.expires_at), Deadline::Ended),
+            None => Deadline::Ended(Answer::Expired),
+        })
     }
+}
+
+/// What the row says when its deadline passes.
+enum Deadline {
+    Ended(Answer),
+    Moved(i64),
 }
 
 struct Withdraw<'w> {
