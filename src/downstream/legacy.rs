@@ -13,7 +13,7 @@ use super::{Downstream, envelope, version};
 use crate::mcp::envelope::Message;
 use crate::mcp::version::Era;
 use crate::mcp::{error, splice};
-use crate::upstream::{Reply, Sink, Upstream};
+use crate::upstream::{Audience, Reply, Sink, Upstream};
 
 impl Downstream {
     pub(super) async fn legacy(&self, upstream: Arc<Upstream>, incoming: Incoming) -> Response {
@@ -224,7 +224,7 @@ fn notification(session: &Session, method: &str, params: Option<&str>) -> Result
     }
     let Some(connection) = session.present() else { return Ok(()) };
     let is_of_session = is_own || method == "notifications/roots/list_changed";
-    let is_kept_here = is_of_session && (connection.is_pooled || connection.handshake.era == Era::Modern);
+    let is_kept_here = is_of_session && (connection.audience != Audience::Session || connection.handshake.era == Era::Modern);
     if !is_kept_here && let Err(error) = connection.notify(method, params) {
         // A notification has no answer; a lost connection shows with the next request.
         tracing::debug!(method, error = %error, "a notification could not be passed on");

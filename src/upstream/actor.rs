@@ -55,6 +55,10 @@ impl Actor for UpstreamActor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
+        if self.core.is_retired() {
+            // Dismissed while it was made again.
+            return ctx.stop();
+        }
         ctx.set_mailbox_capacity(MAILBOX_MAX);
         ctx.run_interval(SWEEP_EVERY, |actor, _| actor.core.close_idle());
     }
@@ -179,6 +183,7 @@ impl Upstream {
     }
 
     pub(super) async fn retire(&self) {
+        self.actor.dismiss();
         self.close(true).await;
     }
 
@@ -188,9 +193,15 @@ impl Upstream {
     }
 
     async fn close(&self, is_final: bool) {
-        if let Ok(address) = self.address() {
-            // An actor that is gone has nothing to close.
-            let _ = address.send(Close { is_final }).await;
+        let is_done = match self.actor.address() {
+            Some(address) => address.send(Close { is_final }).await.is_ok(),
+            None => false,
+        };
+        // The actor is being made again, but its processes live.
+        if !is_done && is_final {
+            self.core.retire();
+        } else if !is_done {
+            self.core.close_all();
         }
     }
 

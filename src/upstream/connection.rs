@@ -4,12 +4,13 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use super::catalog;
 use super::error::UpstreamError;
 use super::handshake::Handshake;
+use super::sink::Audience;
 use super::spec::Limits;
 use super::wire::{Reply, Ticket, Wire};
 use crate::gate::Permit;
@@ -20,10 +21,13 @@ pub struct Connection {
     pub handshake: Handshake,
     /// The revision of the server that it was opened for.
     pub revision: i64,
-    /// Whether others use it, too.
-    pub is_pooled: bool,
+    /// Who uses it.
+    pub audience: Audience,
     wire: Arc<Wire>,
     limits: Arc<Limits>,
+    /// True when it is to be closed as soon as nobody needs it.
+    is_draining: AtomicBool,
+    claims: AtomicUsize,
     mirrored: tokio::sync::Mutex<Option<(u64, Arc<MirroredArguments>)>>,
 }
 
@@ -37,11 +41,29 @@ impl Connection {
     pub(super) fn new(
         handshake: Handshake,
         revision: i64,
-        is_pooled: bool,
+        audience: Audience,
         wire: Arc<Wire>,
         limits: Arc<Limits>,
     ) -> Self {
-        Self { handshake, revision, is_pooled, wire, limits, mirrored: tokio::sync::Mutex::default() }
+        Self {
+            handshake,
+            revision,
+            audience,
+            wire,
+            limits,
+            is_draining: AtomicBool::new(false),
+            claims: AtomicUsize::new(0),
+            mirrored: tokio::sync::Mutex::default(),
+        }
+    }
+
+    /// Keeps the connection open for a call that is about to be made; `None` when it is to be closed, or is.
+    #[must_use]
+    pub fn claim(self: &Arc<Self>) -> Option<Claim> {
+        self.claims.fetch_add(1, Ordering::SeqCst);
+        let claim = Claim(self.clone());
+        // Whoever drains sees the claim, or is seen here: the order of the two is the same for both.
+        self.is_open().then_some(claim)
     }
 
     /// The arguments that `tool` wants mirrored in headers; listed when they were not yet, or when the list has changed.
@@ -94,9 +116,9 @@ impl Connection {
         if method.starts_with("notifications/") { self.wire.notify(method, params) } else { Ok(()) }
     }
 
-    /// Passes an agent's answer on to the server's request `id`. Unknown ones are dropped.
-    pub fn answer(&self, id: u64, reply: &Reply) {
-        self.wire.answer(id, reply);
+    /// Passes an agent's answer on to the server's request `id`; `false` when this server asked no such thing.
+    pub fn answer(&self, id: u64, reply: &Reply) -> bool {
+        self.wire.answer(id, reply)
     }
 
     /// Sets again what a session had set on a connection that was lost. Each was permitted when the agent set it.
@@ -110,19 +132,29 @@ impl Connection {
     /// A listing for the gateway's own use.
     pub(super) async fn list(&self, method: &'static str, params: &str) -> Result<Reply, UpstreamError> {
         let limit = self.limits.request_timeout;
+        let _busy = Busy::new(&self.claims);
         self.wire.request(method, Some(params), None)?.reply(limit, limit).await
     }
 
-    /// Whether requests can still be sent.
+    /// Whether new requests can be sent.
     #[must_use]
     pub fn is_open(&self) -> bool {
-        self.wire.is_open()
+        self.wire.is_open() && !self.is_draining.load(Ordering::SeqCst)
     }
 
-    /// How many requests wait for their answer.
-    #[must_use]
-    pub fn in_flight(&self) -> usize {
-        self.wire.in_flight()
+    /// Resolves when its process has ended.
+    pub async fn ended(&self) {
+        self.wire.over().await;
+    }
+
+    /// Whether a call is being made over it. Subscriptions don't count: they can be made anew.
+    pub(super) fn is_busy(&self) -> bool {
+        self.claims.load(Ordering::SeqCst) > 0
+    }
+
+    /// Takes nothing new.
+    pub(super) fn begin_drain(&self) {
+        self.is_draining.store(true, Ordering::SeqCst);
     }
 
     /// When it was last used, in ms.
@@ -132,6 +164,31 @@ impl Connection {
 
     pub(super) fn stop(&self) {
         self.wire.stop.notify_one();
+    }
+}
+
+/// Counts while it lives.
+struct Busy<'c>(&'c AtomicUsize);
+
+impl<'c> Busy<'c> {
+    fn new(claims: &'c AtomicUsize) -> Self {
+        claims.fetch_add(1, Ordering::SeqCst);
+        Self(claims)
+    }
+}
+
+impl Drop for Busy<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// Held while a call is made.
+pub struct Claim(Arc<Connection>);
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        self.0.claims.fetch_sub(1, Ordering::SeqCst);
     }
 }
 

@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use actix::ArbiterHandle;
 use arc_swap::ArcSwap;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, oneshot};
 use tokio::time::Instant;
 
 use super::connection::Connection;
 use super::error::UpstreamError;
 use super::fanout::Fanout;
 use super::handshake::{self, Handshake};
-use super::sink::{NoSink, Sink};
+use super::sink::{Audience, NoSink, Sink};
 use super::spec::{Limits, ServerSpec};
 use super::status::{Status, Word};
 use super::stdio;
@@ -33,6 +33,10 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const WELL_AFTER: Duration = Duration::from_secs(30);
 /// At least this long for the era question, however fast the server started before.
 const PROBE_MIN: Duration = Duration::from_secs(5);
+/// Processes of one server that may be in their start at once; fewer than of all servers together.
+const STARTS_MAX: usize = 2;
+/// A start that takes longer no longer counts as one.
+const TURN_MAX: Duration = Duration::from_secs(10);
 /// How long a retired connection may finish what is in flight.
 const DRAIN_MAX: Duration = Duration::from_secs(30);
 
@@ -81,11 +85,11 @@ pub enum Owner {
     Everyone,
 }
 
-/// Who hears what belongs to no request, and whether they are several.
+/// Who hears what belongs to no request, and who uses the connection.
 #[derive(Clone)]
 struct Listener {
     sink: Arc<dyn Sink>,
-    is_pooled: bool,
+    audience: Audience,
 }
 
 type Seat = Arc<tokio::sync::Mutex<Option<(Arc<Connection>, Arc<Fanout>)>>>;
@@ -99,6 +103,7 @@ pub(super) struct Core {
     processes: Arc<Semaphore>,
     /// One permit a start, for all servers.
     starts: Arc<Semaphore>,
+    own_starts: Arc<Semaphore>,
     state: Mutex<State>,
     is_retired: AtomicBool,
     metrics: Metrics,
@@ -110,6 +115,7 @@ struct State {
     backoff: Backoff,
     not_before: Option<Instant>,
     last_failure: String,
+    last_success: Option<Instant>,
     connections: Vec<Weak<Connection>>,
     pool: HashMap<Owner, Seat>,
 }
@@ -122,12 +128,14 @@ impl Core {
             tail: Arc::new(Tail::new(spec.secrets())),
             processes: Arc::new(Semaphore::new(limits.processes_max)),
             starts: house.starts.clone(),
+            own_starts: Arc::new(Semaphore::new(STARTS_MAX)),
             metrics: house.metrics.clone(),
             state: Mutex::new(State {
                 era: None,
                 backoff: Backoff::new(DELAYS.0, DELAYS.1),
                 not_before: None,
                 last_failure: String::new(),
+                last_success: None,
                 connections: Vec::new(),
                 pool: HashMap::new(),
             }),
@@ -146,9 +154,14 @@ impl Core {
         listener: Arc<dyn Sink>,
     ) -> Result<Arc<Connection>, UpstreamError> {
         self.refuse_if_closed()?;
-        if owner == Owner::Session {
-            return self.guarded(self.clone().open_new(opening, Listener { sink: listener, is_pooled: false })).await;
-        }
+        let audience = match owner {
+            Owner::Session => {
+                let listener = Listener { sink: listener, audience: Audience::Session };
+                return self.guarded(self.clone().open_new(opening, listener)).await;
+            }
+            Owner::Agent(_) => Audience::Agent,
+            Owner::Everyone => Audience::Everyone,
+        };
         let seat = self.state().pool.entry(owner).or_default().clone();
         // Whoever comes while it is being opened waits here and finds it.
         let mut seat = seat.lock().await;
@@ -160,7 +173,7 @@ impl Core {
         }
         let fanout = Arc::new(Fanout::default());
         let connection =
-            self.guarded(self.clone().open_new(opening, Listener { sink: fanout.clone(), is_pooled: true })).await?;
+            self.guarded(self.clone().open_new(opening, Listener { sink: fanout.clone(), audience })).await?;
         fanout.add(&listener);
         *seat = Some((connection.clone(), fanout));
         Ok(connection)
@@ -169,7 +182,8 @@ impl Core {
     /// Opens a connection that nobody else will use, for a test or a listing.
     pub(super) async fn open_own(self: &Arc<Self>) -> Result<Arc<Connection>, UpstreamError> {
         self.refuse_if_closed()?;
-        self.guarded(self.clone().open_new(own_opening(), Listener { sink: Arc::new(NoSink), is_pooled: false })).await
+        let listener = Listener { sink: Arc::new(NoSink), audience: Audience::Session };
+        self.guarded(self.clone().open_new(own_opening(), listener)).await
     }
 
     async fn open_new(self: Arc<Self>, opening: Opening, listener: Listener) -> Result<Arc<Connection>, UpstreamError> {
@@ -252,14 +266,14 @@ impl Core {
     async fn start(self: &Arc<Self>, listener: Listener) -> Result<Process, UpstreamError> {
         let max = self.limits.processes_max;
         let place = self.processes.clone().try_acquire_owned().map_err(|_| UpstreamError::TooMany { max })?;
-        let turn = self.starts.clone().acquire_owned().await.map_err(|_| UpstreamError::Stopped { was_sent: false })?;
+        let turn = self.turn().await?;
         let is_established = Arc::new(AtomicBool::new(false));
         let (core, established) = (Arc::downgrade(self), is_established.clone());
         let born = Instant::now();
         let wire = stdio::start(
             &self.spec.launch,
             self.limits.line_bytes_max,
-            listener.sink,
+            (listener.sink, listener.audience),
             self.tail.clone(),
             move |exit| {
                 drop(place);
@@ -268,7 +282,21 @@ impl Core {
                 }
             },
         )?;
-        Ok(Process { wire, is_established, is_pooled: listener.is_pooled, _turn: turn })
+        Ok(Process { wire, is_established, audience: listener.audience, _turn: turn })
+    }
+
+    /// Waits for a turn to start a process. Starts are work, so only a few are made at once; but a server that hangs in its
+    /// start keeps its turn only for a while, and never takes all.
+    async fn turn(&self) -> Result<oneshot::Sender<()>, UpstreamError> {
+        let closed = |_| UpstreamError::Stopped { was_sent: false };
+        let own = self.own_starts.clone().acquire_owned().await.map_err(closed)?;
+        let of_all = self.starts.clone().acquire_owned().await.map_err(closed)?;
+        let (held, released) = oneshot::channel::<()>();
+        actix_rt::spawn(async move {
+            let _released_or_too_long = tokio::time::timeout(TURN_MAX, released).await;
+            drop((own, of_all));
+        });
+        Ok(held)
     }
 
     /// Waits out a short backoff, refuses during a long one, and keeps the status true to what comes of the attempt.
@@ -282,7 +310,11 @@ impl Core {
         }
         let opened = attempt.await;
         match &opened {
-            Ok(connection) => self.succeeded(connection),
+            Ok(connection) => {
+                self.succeeded(connection);
+                // Retired while it was opened: whoever retired it did not see it yet.
+                self.refuse_if_closed().inspect_err(|_| connection.stop())?;
+            }
             Err(error) if error.is_failure() => self.failed(error),
             Err(_) => {}
         }
@@ -306,6 +338,7 @@ impl Core {
     fn succeeded(&self, connection: &Arc<Connection>) {
         let mut state = self.state();
         state.not_before = None;
+        state.last_success = Some(Instant::now());
         state.connections.retain(|known| known.strong_count() > 0);
         state.connections.push(Arc::downgrade(connection));
         drop(state);
@@ -325,6 +358,10 @@ impl Core {
         let is_definition = matches!(error, UpstreamError::Launch(_) | UpstreamError::Secrets { .. });
         let failures = {
             let mut state = self.state();
+            // What failed before the last good start has nothing to do with this.
+            if state.last_success.take().is_some_and(|at| at.elapsed() > WELL_AFTER) {
+                state.backoff.reset();
+            }
             state.not_before = Some(Instant::now() + state.backoff.fail());
             state.last_failure.clone_from(&reason);
             state.backoff.failures()
@@ -373,8 +410,15 @@ impl Core {
         }
         let mut next = change(Status::clone(&self.status.load()));
         next.checked_at = Some(clock::now_ms());
-        self.metrics.server_up(&self.spec.name, next.status == Word::Ready);
+        // A definition that is only tried may have the name of a server.
+        if self.spec.revision > 0 {
+            self.metrics.server_up(&self.spec.name, next.status == Word::Ready);
+        }
         self.status.store(Arc::new(next));
+    }
+
+    pub(super) fn is_retired(&self) -> bool {
+        self.is_retired.load(Ordering::Acquire)
     }
 
     /// Takes nothing new; what is in flight may finish, then the processes are stopped.
@@ -383,7 +427,7 @@ impl Core {
         self.close_all();
     }
 
-    /// Lets all connections go; the next request opens new ones.
+    /// Lets all connections go, each when its calls are over; the next request opens new ones.
     pub(super) fn close_all(&self) {
         let mut state = self.state();
         state.pool.clear();
@@ -392,6 +436,9 @@ impl Core {
         let connections: Vec<_> = state.connections.drain(..).collect();
         drop(state);
         for connection in connections {
+            if let Some(connection) = connection.upgrade() {
+                connection.begin_drain();
+            }
             actix_rt::spawn(drain(connection));
         }
     }
@@ -409,7 +456,9 @@ impl Core {
         self.state().pool.retain(|_, seat| {
             let Ok(mut seat) = seat.try_lock() else { return true };
             let is_idle = seat.as_ref().is_none_or(|(connection, _)| {
-                !connection.is_open() || (connection.in_flight() == 0 && now - connection.last_used() > idle_ms)
+                // Whoever listens only, or is about to call, holds it, too.
+                let is_held = Arc::strong_count(connection) > 1;
+                !connection.is_open() || (!is_held && now - connection.last_used() > idle_ms)
             });
             if is_idle {
                 *seat = None;
@@ -451,14 +500,15 @@ pub(super) fn own_opening() -> Opening {
 struct Process {
     wire: Arc<Wire>,
     is_established: Arc<AtomicBool>,
-    is_pooled: bool,
-    _turn: tokio::sync::OwnedSemaphorePermit,
+    audience: Audience,
+    /// Dropped when the start is over.
+    _turn: oneshot::Sender<()>,
 }
 
 impl Process {
     fn established(self, core: &Core, handshake: Handshake) -> Arc<Connection> {
         self.is_established.store(true, Ordering::Release);
-        Arc::new(Connection::new(handshake, core.spec.revision, self.is_pooled, self.wire.clone(), core.limits.clone()))
+        Arc::new(Connection::new(handshake, core.spec.revision, self.audience, self.wire.clone(), core.limits.clone()))
     }
 }
 
@@ -473,7 +523,7 @@ impl Drop for Process {
 async fn drain(connection: Weak<Connection>) {
     let deadline = Instant::now() + DRAIN_MAX;
     while let Some(connection) = connection.upgrade() {
-        if connection.in_flight() == 0 || Instant::now() > deadline {
+        if !connection.is_busy() || Instant::now() > deadline {
             return connection.stop();
         }
         drop(connection);

@@ -79,6 +79,11 @@ pub(super) async fn initialize(
         Reply::Result(result) => {
             let version = splice::find_string(&result, &["protocolVersion"])
                 .ok_or_else(|| UpstreamError::Unusable { reason: "it names no protocolVersion".into() })?;
+            if !version::is_handshake(&version) {
+                return Err(UpstreamError::Unusable {
+                    reason: format!("it speaks {version:?}, which is unknown here"),
+                });
+            }
             Ok(Handshake { era: Era::Legacy, version, result })
         }
     }

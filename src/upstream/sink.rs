@@ -1,5 +1,16 @@
 //! Where an upstream's messages go on their way to an agent.
 
+/// Who uses a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Audience {
+    /// One agent session.
+    Session,
+    /// The stateless requests of one agent.
+    Agent,
+    /// Sessions of several agents.
+    Everyone,
+}
+
 /// Takes messages that were made for one agent, ids and tokens already its own.
 pub trait Sink: Send + Sync {
     /// A notification. It is dropped when the agent reads too slowly.

@@ -12,7 +12,7 @@ use tokio::process::ChildStdin;
 use tokio::sync::mpsc;
 
 use super::error::UpstreamError;
-use super::sink::Sink;
+use super::sink::{Audience, Sink};
 use super::tail::Tail;
 use super::wire::{Ended, Wire};
 use crate::child::{Child, Launch};
@@ -30,12 +30,12 @@ const HEAD_BYTES: usize = 512;
 pub(super) fn start(
     launch: &Launch,
     line_bytes_max: usize,
-    fallback: Arc<dyn Sink>,
+    (fallback, audience): (Arc<dyn Sink>, Audience),
     tail: Arc<Tail>,
     ended: impl FnOnce(Option<String>) + 'static,
 ) -> Result<Arc<Wire>, UpstreamError> {
     let mut child = Child::spawn(launch)?;
-    let (wire, lines) = Wire::new(fallback);
+    let (wire, lines) = Wire::new(fallback, audience);
     let writer = child.take_stdin().map(|stdin| actix_rt::spawn(write(stdin, lines)));
     let reader = child.take_stdout().map(|stdout| actix_rt::spawn(read(stdout, line_bytes_max, wire.clone())));
     let listener = child.take_stderr().map(|stderr| actix_rt::spawn(listen(stderr, tail.clone())));

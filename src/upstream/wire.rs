@@ -5,18 +5,25 @@
 //!
 //! Pure of I/O: lines go out through a queue and come in through [`Wire::line`].
 
+mod head;
+mod in_flight;
+mod questions;
+
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::Instant;
 
+pub(super) use in_flight::InFlight;
+
 use super::error::UpstreamError;
-use super::sink::Sink;
+use super::sink::{Audience, Sink};
 use crate::mcp::envelope::{self, Message};
 use crate::mcp::{error, meta, splice};
+use head::Head;
+use questions::{Question, Questions};
 
 /// Most messages that wait to be written to a process.
 pub(super) const QUEUE_MAX: usize = 256;
@@ -66,16 +73,10 @@ struct Pending {
     last_heard: Arc<Mutex<Instant>>,
 }
 
-/// A request of the server that waits for an agent's answer.
-struct Asked {
-    upstream_id: String,
-    sink: Arc<dyn Sink>,
-}
-
 #[derive(Default)]
 struct State {
     pending: HashMap<u64, Pending>,
-    asked: HashMap<u64, Asked>,
+    questions: Questions,
     noise: u32,
 }
 
@@ -85,7 +86,10 @@ pub(super) struct Wire {
     state: Mutex<State>,
     next_id: AtomicU64,
     fallback: Arc<dyn Sink>,
+    audience: Audience,
     ended: OnceLock<Ended>,
+    /// Notified when it has ended.
+    over: Notify,
     /// Notified when the wire is to be closed.
     pub(super) stop: Notify,
     /// Milliseconds since the epoch.
@@ -95,15 +99,17 @@ pub(super) struct Wire {
 }
 
 impl Wire {
-    /// A wire whose lines are to be written from the receiver.
-    pub(super) fn new(fallback: Arc<dyn Sink>) -> (Arc<Self>, mpsc::Receiver<String>) {
+    /// A wire whose lines are to be written from the receiver. What belongs to no request is for `fallback`.
+    pub(super) fn new(fallback: Arc<dyn Sink>, audience: Audience) -> (Arc<Self>, mpsc::Receiver<String>) {
         let (queue, lines) = mpsc::channel(QUEUE_MAX);
         let wire = Self {
             queue,
             state: Mutex::default(),
             next_id: AtomicU64::new(1),
             fallback,
+            audience,
             ended: OnceLock::new(),
+            over: Notify::new(),
             stop: Notify::new(),
             last_used: AtomicI64::new(crate::clock::now_ms()),
             tools_changed: AtomicU64::new(0),
@@ -158,15 +164,26 @@ impl Wire {
         self.send(envelope::notification(method, params))
     }
 
-    /// Hands an agent's answer to the server's request that asked for it. Unknown or answered ones are dropped.
-    pub(super) fn answer(&self, id: u64, reply: &Reply) {
-        let Some(asked) = self.state().asked.remove(&id) else { return };
+    /// Hands an agent's answer to the server's request that asked for it; `false` when this server asked no such thing.
+    pub(super) fn answer(&self, id: u64, reply: &Reply) -> bool {
+        let Some(question) = self.state().questions.take(id) else { return false };
         let text = match reply {
-            Reply::Result(result) => envelope::result(&asked.upstream_id, result),
-            Reply::Error(error) => envelope::error(Some(&asked.upstream_id), error),
+            Reply::Result(result) => envelope::result(&question.upstream_id, result),
+            Reply::Error(error) => envelope::error(Some(&question.upstream_id), error),
         };
         // A process that does not read will not miss it either.
         let _ = self.send(text);
+        true
+    }
+
+    /// Resolves when nothing more will come.
+    pub(super) async fn over(&self) {
+        let over = self.over.notified();
+        tokio::pin!(over);
+        over.as_mut().enable();
+        if self.is_open() {
+            over.await;
+        }
     }
 
     /// Whether requests can still be sent.
@@ -174,7 +191,7 @@ impl Wire {
         self.ended.get().is_none()
     }
 
-    /// How many requests wait for their answer.
+    #[cfg(test)]
     pub(super) fn in_flight(&self) -> usize {
         self.state().pending.len()
     }
@@ -194,11 +211,11 @@ impl Wire {
     /// A line was longer than allowed and is lost; `head` is how it began. Whoever waited for it must not wait on.
     pub(super) fn line_too_long(&self, head: &str, bytes_max: usize) {
         let mut state = self.state();
-        let answered = id_in(head).and_then(|id| state.pending.remove(&id));
-        let lost = match answered {
-            Some(pending) => vec![pending],
+        let lost: Vec<_> = match Head::read(head) {
+            Head::Answer(id) => state.pending.remove(&id).into_iter().collect(),
+            Head::NoAnswer => Vec::new(),
             // Whose it was can't be told: nobody is left waiting for what may never come.
-            None => state.pending.drain().map(|(_, pending)| pending).collect(),
+            Head::Unclear => state.pending.drain().map(|(_, pending)| pending).collect(),
         };
         drop(state);
         for pending in lost {
@@ -209,7 +226,12 @@ impl Wire {
     /// Nothing more comes. Everyone who waits is told why.
     pub(super) fn end(&self, ended: Ended) {
         let ended = self.ended.get_or_init(|| ended).clone();
-        let pending: Vec<_> = self.state().pending.drain().collect();
+        let pending: Vec<_> = {
+            let mut state = self.state();
+            state.questions.clear();
+            state.pending.drain().collect()
+        };
+        self.over.notify_waiters();
         for (_, pending) in pending {
             let _ = pending.reply.send(Err(ended.error(true)));
         }
@@ -255,10 +277,13 @@ impl Wire {
             return self.subscribed(method, params.unwrap_or("{}"), id);
         }
         let message = envelope::notification(method, params);
-        if is_unrelated(method) {
-            self.fallback.notify(message);
-        } else {
-            self.owner().unwrap_or_else(|| self.fallback.clone()).notify(message);
+        match (is_of_the_server(method), self.audience) {
+            (true, _) => self.fallback.notify(message),
+            // It may be about another agent's request, even about one that was just answered: it is nobody's.
+            (false, Audience::Everyone) => {}
+            (false, Audience::Session | Audience::Agent) => {
+                self.owner().unwrap_or_else(|| self.fallback.clone()).notify(message);
+            }
         }
     }
 
@@ -281,12 +306,7 @@ impl Wire {
     fn withdrawn(&self, params: Option<&str>) {
         let Some(params) = params else { return };
         let Some(upstream_id) = splice::find(params, &["requestId"]) else { return };
-        let mut state = self.state();
-        let Some(id) = state.asked.iter().find(|(_, asked)| asked.upstream_id == upstream_id).map(|(id, _)| *id) else {
-            return;
-        };
-        let Some(asked) = state.asked.remove(&id) else { return };
-        drop(state);
+        let Some((id, asked)) = self.state().questions.take_of_upstream(upstream_id) else { return };
         let params = splice::set(params, &["requestId"], &id.to_string());
         asked.sink.notify(envelope::notification("notifications/cancelled", Some(&params)));
     }
@@ -309,16 +329,29 @@ impl Wire {
             let _ = self.send(envelope::result(upstream_id, "{}"));
             return;
         }
-        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+        // Where several agents use the process, nothing says whose question it is.
+        let listeners = match self.audience {
+            Audience::Session => [self.owner(), Some(self.fallback.clone()), self.newest()],
+            Audience::Agent | Audience::Everyone => [None, None, None],
+        };
+        let id = questions::next_id();
         let message = envelope::request(&id.to_string(), method, params);
-        for sink in [self.owner(), Some(self.fallback.clone()), self.newest()].into_iter().flatten() {
-            self.state().asked.insert(id, Asked { upstream_id: upstream_id.to_owned(), sink: sink.clone() });
+        for sink in listeners.into_iter().flatten() {
+            let question = Question { upstream_id: upstream_id.to_owned(), sink: sink.clone() };
+            let oldest = self.state().questions.add(id, question);
+            if let Some(oldest) = oldest {
+                self.refuse(&oldest.upstream_id, "too many questions wait for an answer");
+            }
             if sink.ask(message.clone()) {
                 return;
             }
-            self.state().asked.remove(&id);
+            self.state().questions.take(id);
         }
-        let refusal = error::object(error::METHOD_NOT_FOUND, "no agent is there to answer this");
+        self.refuse(upstream_id, "no agent is there to answer this");
+    }
+
+    fn refuse(&self, upstream_id: &str, why: &str) {
+        let refusal = error::object(error::METHOD_NOT_FOUND, why);
         let _ = self.send(envelope::error(Some(upstream_id), &refusal));
     }
 
@@ -355,62 +388,8 @@ impl Wire {
     }
 }
 
-/// The claim to the answer of a request that was sent.
-pub(super) struct InFlight {
-    wire: Arc<Wire>,
-    id: u64,
-    is_cancellable: bool,
-    answer: oneshot::Receiver<Result<Reply, UpstreamError>>,
-    last_heard: Arc<Mutex<Instant>>,
-    is_done: bool,
-}
-
-impl InFlight {
-    /// Waits for the answer: at most `quiet` without progress, and never longer than `longest`.
-    pub(super) async fn reply(mut self, quiet: Duration, longest: Duration) -> Result<Reply, UpstreamError> {
-        let started = Instant::now();
-        loop {
-            let last_heard = *self.last_heard.lock().unwrap_or_else(PoisonError::into_inner);
-            let deadline = (last_heard + quiet).min(started + longest);
-            tokio::select! {
-                biased;
-                answer = &mut self.answer => {
-                    self.is_done = true;
-                    return answer.unwrap_or(Err(UpstreamError::Stopped { was_sent: true }));
-                }
-                () = tokio::time::sleep_until(deadline) => {
-                    let heard_since = *self.last_heard.lock().unwrap_or_else(PoisonError::into_inner) > last_heard;
-                    if !heard_since || deadline >= started + longest {
-                        return Err(UpstreamError::TimedOut { seconds: started.elapsed().as_secs() });
-                    }
-                }
-            }
-        }
-    }
-
-    /// The request was not handed over after all.
-    fn forget(mut self) {
-        self.wire.state().pending.remove(&self.id);
-        self.is_done = true;
-    }
-}
-
-/// Whoever stops waiting cancels: the server is told, and a late answer is dropped.
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        if self.is_done {
-            return;
-        }
-        let was_pending = self.wire.state().pending.remove(&self.id).is_some();
-        if was_pending && self.is_cancellable {
-            let params = format!(r#"{{"requestId":{},"reason":"the caller no longer waits"}}"#, self.id);
-            let _ = self.wire.notify("notifications/cancelled", Some(&params));
-        }
-    }
-}
-
-/// Changes of the server as a whole: they belong to no request, even if one is in flight.
-fn is_unrelated(method: &str) -> bool {
+/// News of the server as a whole: they belong to no request, even if one is in flight.
+fn is_of_the_server(method: &str) -> bool {
     method.ends_with("/list_changed")
         || matches!(method, "notifications/resources/updated" | "notifications/elicitation/complete")
 }
@@ -426,13 +405,6 @@ fn restore_subscription(result: &str, ticket: Option<&Ticket>) -> String {
         }
         _ => result.to_owned(),
     }
-}
-
-/// The numeric id near the start of a message that was too long to read.
-fn id_in(head: &str) -> Option<u64> {
-    let after = head.split_once("\"id\":")?.1.trim_start();
-    let digits = after.split(|char: char| !char.is_ascii_digit()).next()?;
-    digits.parse().ok()
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! The wire, driven line by line without a process.
 
+use std::time::Duration;
+
 use super::*;
 use crate::upstream::sink::NoSink;
 
@@ -32,7 +34,7 @@ const LONG: Duration = Duration::from_mins(1);
 
 #[tokio::test]
 async fn answers_find_their_requests_in_any_order() {
-    let (wire, mut lines) = Wire::new(Arc::new(NoSink));
+    let (wire, mut lines) = Wire::new(Arc::new(NoSink), Audience::Session);
     let first = wire.request("tools/call", Some("{}"), None).unwrap();
     let second = wire.request("tools/call", Some("{}"), None).unwrap();
     assert_eq!(lines.recv().await.unwrap(), r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{}}"#);
@@ -47,7 +49,7 @@ async fn answers_find_their_requests_in_any_order() {
 
 #[tokio::test]
 async fn two_agents_with_the_same_token_each_hear_their_own_progress() {
-    let (wire, mut lines) = Wire::new(Arc::new(NoSink));
+    let (wire, mut lines) = Wire::new(Arc::new(NoSink), Audience::Session);
     let (ann, bob) = (Arc::new(Heard::default()), Arc::new(Heard::default()));
     let params = r#"{"name":"t","_meta":{"progressToken":"p"}}"#;
     let _a = wire.request("tools/call", Some(params), ticket(&ann, "0", Some("\"p\""))).unwrap();
@@ -64,21 +66,24 @@ async fn two_agents_with_the_same_token_each_hear_their_own_progress() {
 
 #[tokio::test]
 async fn a_question_of_the_server_is_answered_under_the_servers_own_id() {
-    let (wire, mut lines) = Wire::new(Arc::new(NoSink));
+    let (wire, mut lines) = Wire::new(Arc::new(NoSink), Audience::Session);
     let agent = Arc::new(Heard::default());
     let _call = wire.request("tools/call", None, ticket(&agent, "7", None)).unwrap();
     let _sent = lines.recv().await;
     // The server counts from 1 too: its id collides with ours and must not be taken for an answer.
     wire.line(r#"{"jsonrpc":"2.0","id":1,"method":"roots/list"}"#);
-    assert_eq!(agent.all(), [r#"{"jsonrpc":"2.0","id":2,"method":"roots/list"}"#]);
-    wire.answer(2, &Reply::Result(r#"{"roots":[]}"#.into()));
+    let asked = agent.all().pop().unwrap();
+    let id: u64 = splice::find(&asked, &["id"]).unwrap().parse().unwrap();
+    assert_eq!(asked, format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"roots/list"}}"#));
+    assert!(!wire.answer(id + 1_000_000, &Reply::Result("{}".into())));
+    assert!(wire.answer(id, &Reply::Result(r#"{"roots":[]}"#.into())));
     assert_eq!(lines.recv().await.unwrap(), r#"{"jsonrpc":"2.0","id":1,"result":{"roots":[]}}"#);
     assert_eq!(wire.in_flight(), 1);
 }
 
 #[tokio::test]
 async fn a_question_that_nobody_can_hear_is_refused_and_a_ping_is_answered() {
-    let (wire, mut lines) = Wire::new(Arc::new(NoSink));
+    let (wire, mut lines) = Wire::new(Arc::new(NoSink), Audience::Session);
     wire.line(r#"{"jsonrpc":"2.0","id":"x","method":"sampling/createMessage","params":{}}"#);
     let refusal = lines.recv().await.unwrap();
     assert!(refusal.contains(r#""id":"x""#) && refusal.contains("-32601"), "{refusal}");
@@ -88,7 +93,7 @@ async fn a_question_that_nobody_can_hear_is_refused_and_a_ping_is_answered() {
 
 #[tokio::test]
 async fn whoever_stops_waiting_cancels() {
-    let (wire, mut lines) = Wire::new(Arc::new(NoSink));
+    let (wire, mut lines) = Wire::new(Arc::new(NoSink), Audience::Session);
     let call = wire.request("tools/call", None, None).unwrap();
     let _sent = lines.recv().await;
     drop(call);
@@ -100,7 +105,7 @@ async fn whoever_stops_waiting_cancels() {
 
 #[tokio::test]
 async fn the_end_is_told_to_everyone_who_waits() {
-    let (wire, _lines) = Wire::new(Arc::new(NoSink));
+    let (wire, _lines) = Wire::new(Arc::new(NoSink), Audience::Session);
     let call = wire.request("tools/call", None, None).unwrap();
     wire.end(Ended::Exited { exit: "exited with code 3".into(), stderr: vec!["boom".into()] });
     let error = call.reply(LONG, LONG).await.unwrap_err();
@@ -111,7 +116,7 @@ async fn the_end_is_told_to_everyone_who_waits() {
 
 #[tokio::test(start_paused = true)]
 async fn progress_keeps_a_request_alive_up_to_the_longest_time() {
-    let (wire, _lines) = Wire::new(Arc::new(NoSink));
+    let (wire, _lines) = Wire::new(Arc::new(NoSink), Audience::Session);
     let call = wire.request("tools/call", None, None).unwrap();
     let beat = tokio::spawn({
         let wire = wire.clone();
@@ -137,7 +142,7 @@ async fn progress_keeps_a_request_alive_up_to_the_longest_time() {
 
 #[tokio::test]
 async fn noise_is_skipped_until_there_is_nothing_else() {
-    let (wire, _lines) = Wire::new(Arc::new(NoSink));
+    let (wire, _lines) = Wire::new(Arc::new(NoSink), Audience::Session);
     for _ in 0..50 {
         assert!(wire.line("Starting server…"));
     }
@@ -150,7 +155,7 @@ async fn noise_is_skipped_until_there_is_nothing_else() {
 
 #[tokio::test]
 async fn an_answer_that_is_too_long_fails_its_own_request_only() {
-    let (wire, _lines) = Wire::new(Arc::new(NoSink));
+    let (wire, _lines) = Wire::new(Arc::new(NoSink), Audience::Session);
     let first = wire.request("tools/call", None, None).unwrap();
     let second = wire.request("tools/call", None, None).unwrap();
     wire.line_too_long(r#"{"jsonrpc":"2.0", "id": 2,"result":{"#, 100);
@@ -161,7 +166,7 @@ async fn an_answer_that_is_too_long_fails_its_own_request_only() {
 
 #[tokio::test]
 async fn a_listener_hears_its_own_subscription_under_its_own_id() {
-    let (wire, _lines) = Wire::new(Arc::new(NoSink));
+    let (wire, _lines) = Wire::new(Arc::new(NoSink), Audience::Session);
     let agent = Arc::new(Heard::default());
     let listen = wire.request("subscriptions/listen", Some("{}"), ticket(&agent, "\"listen:0\"", None)).unwrap();
     wire.line(
@@ -178,4 +183,35 @@ async fn a_listener_hears_its_own_subscription_under_its_own_id() {
         listen.reply(LONG, LONG).await.unwrap(),
         Reply::Result(r#"{"_meta":{"io.modelcontextprotocol/subscriptionId":"listen:0"}}"#.into())
     );
+}
+
+#[tokio::test]
+async fn where_several_agents_use_a_process_none_hears_what_may_be_anothers() {
+    let everyone = Arc::new(Heard::default());
+    let (wire, mut lines) = Wire::new(everyone.clone(), Audience::Everyone);
+    let ann = Arc::new(Heard::default());
+    let _call = wire.request("tools/call", None, ticket(&ann, "7", None)).unwrap();
+    let _sent = lines.recv().await;
+    wire.line(r#"{"jsonrpc":"2.0","id":1,"method":"sampling/createMessage","params":{"secret":"of bob"}}"#);
+    assert!(lines.recv().await.unwrap().contains("-32601"));
+    wire.line(r#"{"jsonrpc":"2.0","method":"notifications/message","params":{"data":"about bob"}}"#);
+    assert!(ann.all().is_empty() && everyone.all().is_empty());
+    wire.line(r#"{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}"#);
+    assert_eq!(everyone.all().len(), 1);
+}
+
+#[tokio::test]
+async fn a_server_that_asks_without_end_costs_bounded_memory() {
+    let (wire, mut lines) = Wire::new(Arc::new(NoSink), Audience::Session);
+    let agent = Arc::new(Heard::default());
+    let _call = wire.request("tools/call", None, ticket(&agent, "7", None)).unwrap();
+    let _sent = lines.recv().await;
+    for id in 0..65 {
+        wire.line(&format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"roots/list"}}"#));
+    }
+    let refused = lines.recv().await.unwrap();
+    assert!(refused.contains(r#""id":0,"#) && refused.contains("too many"), "{refused}");
+    let last = agent.all().pop().unwrap();
+    let last = splice::find(&last, &["id"]).unwrap().parse().unwrap();
+    assert!(wire.answer(last, &Reply::Result("{}".into())));
 }

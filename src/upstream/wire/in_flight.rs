@@ -1,0 +1,68 @@
+//! The claim to the answer of a request that was sent.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use super::{Reply, Wire};
+use crate::upstream::error::UpstreamError;
+
+/// See there. Whoever drops it cancels the request.
+pub(in crate::upstream) struct InFlight {
+    pub(super) wire: Arc<Wire>,
+    pub(super) id: u64,
+    pub(super) is_cancellable: bool,
+    pub(super) answer: oneshot::Receiver<Result<Reply, UpstreamError>>,
+    pub(super) last_heard: Arc<Mutex<Instant>>,
+    pub(super) is_done: bool,
+}
+
+impl InFlight {
+    /// Waits for the answer: at most `quiet` without progress, and never longer than `longest`.
+    pub(in crate::upstream) async fn reply(
+        mut self,
+        quiet: Duration,
+        longest: Duration,
+    ) -> Result<Reply, UpstreamError> {
+        let started = Instant::now();
+        loop {
+            let last_heard = *self.last_heard.lock().unwrap_or_else(PoisonError::into_inner);
+            let deadline = (last_heard + quiet).min(started + longest);
+            tokio::select! {
+                biased;
+                answer = &mut self.answer => {
+                    self.is_done = true;
+                    return answer.unwrap_or(Err(UpstreamError::Stopped { was_sent: true }));
+                }
+                () = tokio::time::sleep_until(deadline) => {
+                    let heard_since = *self.last_heard.lock().unwrap_or_else(PoisonError::into_inner) > last_heard;
+                    if !heard_since || deadline >= started + longest {
+                        return Err(UpstreamError::TimedOut { seconds: started.elapsed().as_secs() });
+                    }
+                }
+            }
+        }
+    }
+
+    /// The request was not handed over after all.
+    pub(super) fn forget(mut self) {
+        self.wire.state().pending.remove(&self.id);
+        self.is_done = true;
+    }
+}
+
+/// Whoever stops waiting cancels: the server is told, and a late answer is dropped.
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        if self.is_done {
+            return;
+        }
+        let was_pending = self.wire.state().pending.remove(&self.id).is_some();
+        if was_pending && self.is_cancellable {
+            let params = format!(r#"{{"requestId":{},"reason":"the caller no longer waits"}}"#, self.id);
+            let _ = self.wire.notify("notifications/cancelled", Some(&params));
+        }
+    }
+}
