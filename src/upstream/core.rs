@@ -1,5 +1,8 @@
 //! What an upstream's actor owns: its processes, their count, its backoff, and what it publishes.
 
+mod health;
+mod start;
+
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -7,19 +10,17 @@ use std::time::Duration;
 
 use actix::ArbiterHandle;
 use arc_swap::ArcSwap;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use super::connection::Connection;
 use super::error::UpstreamError;
 use super::fanout::Fanout;
-use super::handshake::{self, Handshake};
+use super::handshake;
 use super::sink::{Audience, NoSink, Sink};
 use super::spec::{Limits, ServerSpec};
-use super::status::{Status, Word};
-use super::stdio;
+use super::status::Status;
 use super::tail::Tail;
-use super::wire::Wire;
 use crate::backoff::Backoff;
 use crate::clock;
 use crate::mcp::version::Era;
@@ -27,16 +28,8 @@ use crate::metrics::Metrics;
 
 /// First and longest delay between failing starts.
 const DELAYS: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
-/// A next try that is due within this time is waited for; a later one is refused, saying when.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// A process that lived this long is taken to be well: its end starts with the first delay.
-const WELL_AFTER: Duration = Duration::from_secs(30);
 /// At least this long for the era question, however fast the server started before.
 const PROBE_MIN: Duration = Duration::from_secs(5);
-/// Processes of one server that may be in their start at once; fewer than of all servers together.
-const STARTS_MAX: usize = 2;
-/// A start that takes longer no longer counts as one.
-const TURN_MAX: Duration = Duration::from_secs(10);
 /// How long a retired connection may finish what is in flight.
 const DRAIN_MAX: Duration = Duration::from_secs(30);
 
@@ -128,7 +121,7 @@ impl Core {
             tail: Arc::new(Tail::new(spec.secrets())),
             processes: Arc::new(Semaphore::new(limits.processes_max)),
             starts: house.starts.clone(),
-            own_starts: Arc::new(Semaphore::new(STARTS_MAX)),
+            own_starts: Arc::new(Semaphore::new(start::STARTS_MAX)),
             metrics: house.metrics.clone(),
             state: Mutex::new(State {
                 era: None,
@@ -263,160 +256,6 @@ impl Core {
         Ok(handshake.map(|handshake| process.established(self, handshake)))
     }
 
-    async fn start(self: &Arc<Self>, listener: Listener) -> Result<Process, UpstreamError> {
-        let max = self.limits.processes_max;
-        let place = self.processes.clone().try_acquire_owned().map_err(|_| UpstreamError::TooMany { max })?;
-        let turn = self.turn().await?;
-        let is_established = Arc::new(AtomicBool::new(false));
-        let (core, established) = (Arc::downgrade(self), is_established.clone());
-        let born = Instant::now();
-        let wire = stdio::start(
-            &self.spec.launch,
-            self.limits.line_bytes_max,
-            (listener.sink, listener.audience),
-            self.tail.clone(),
-            move |exit| {
-                drop(place);
-                if let (Some(core), Some(exit), true) = (core.upgrade(), exit, established.load(Ordering::Acquire)) {
-                    core.lost(&exit, born);
-                }
-            },
-        )?;
-        Ok(Process { wire, is_established, audience: listener.audience, _turn: turn })
-    }
-
-    /// Waits for a turn to start a process. Starts are work, so only a few are made at once; but a server that hangs in its
-    /// start keeps its turn only for a while, and never takes all.
-    async fn turn(&self) -> Result<oneshot::Sender<()>, UpstreamError> {
-        let closed = |_| UpstreamError::Stopped { was_sent: false };
-        let own = self.own_starts.clone().acquire_owned().await.map_err(closed)?;
-        let of_all = self.starts.clone().acquire_owned().await.map_err(closed)?;
-        let (held, released) = oneshot::channel::<()>();
-        actix_rt::spawn(async move {
-            let _released_or_too_long = tokio::time::timeout(TURN_MAX, released).await;
-            drop((own, of_all));
-        });
-        Ok(held)
-    }
-
-    /// Waits out a short backoff, refuses during a long one, and keeps the status true to what comes of the attempt.
-    async fn guarded(
-        &self,
-        attempt: impl Future<Output = Result<Arc<Connection>, UpstreamError>>,
-    ) -> Result<Arc<Connection>, UpstreamError> {
-        self.wait_until_due().await?;
-        if self.status.load().status != Word::Ready {
-            self.publish(|status| Status { status: Word::Connecting, reason: None, action: None, ..status });
-        }
-        let opened = attempt.await;
-        match &opened {
-            Ok(connection) => {
-                self.succeeded(connection);
-                // Retired while it was opened: whoever retired it did not see it yet.
-                self.refuse_if_closed().inspect_err(|_| connection.stop())?;
-            }
-            Err(error) if error.is_failure() => self.failed(error),
-            Err(_) => {}
-        }
-        opened
-    }
-
-    async fn wait_until_due(&self) -> Result<(), UpstreamError> {
-        let (due, failures, reason) = {
-            let state = self.state();
-            (state.not_before, state.backoff.failures(), state.last_failure.clone())
-        };
-        let Some(wait) = due.and_then(|due| due.checked_duration_since(Instant::now())) else { return Ok(()) };
-        if wait > PATIENCE {
-            let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
-            return Err(UpstreamError::Backoff { failures, wait_ms, reason });
-        }
-        tokio::time::sleep(wait).await;
-        self.refuse_if_closed()
-    }
-
-    fn succeeded(&self, connection: &Arc<Connection>) {
-        let mut state = self.state();
-        state.not_before = None;
-        state.last_success = Some(Instant::now());
-        state.connections.retain(|known| known.strong_count() > 0);
-        state.connections.push(Arc::downgrade(connection));
-        drop(state);
-        let handshake = &connection.handshake;
-        self.publish(|status| Status {
-            status: Word::Ready,
-            reason: None,
-            action: None,
-            protocol_version: Some(handshake.version.clone()),
-            server_info: handshake.server_info().and_then(|info| serde_json::from_str(info).ok()),
-            ..status
-        });
-    }
-
-    fn failed(&self, error: &UpstreamError) {
-        let reason = self.tail.scrub(&error.to_string());
-        let is_definition = matches!(error, UpstreamError::Launch(_) | UpstreamError::Secrets { .. });
-        let failures = {
-            let mut state = self.state();
-            // What failed before the last good start has nothing to do with this.
-            if state.last_success.take().is_some_and(|at| at.elapsed() > WELL_AFTER) {
-                state.backoff.reset();
-            }
-            state.not_before = Some(Instant::now() + state.backoff.fail());
-            state.last_failure.clone_from(&reason);
-            state.backoff.failures()
-        };
-        tracing::warn!(server.name = %self.spec.name, failures, kind = error.kind(), "a server could not be started");
-        self.publish(|status| Status {
-            status: match (is_definition, failures) {
-                (true, _) => Word::ActionRequired,
-                (false, 0..=2) => Word::Failing,
-                (false, _) => Word::Backoff,
-            },
-            reason: Some(reason),
-            action: is_definition.then_some("edit"),
-            ..status
-        });
-    }
-
-    /// A process that was in use ended by itself.
-    fn lost(&self, exit: &str, born: Instant) {
-        let mut reason = format!("the server {exit}");
-        let last = self.tail.last(3);
-        if !last.is_empty() {
-            reason = format!("{reason}; it last said: {}", last.join(" / "));
-        }
-        {
-            let mut state = self.state();
-            if born.elapsed() > WELL_AFTER {
-                state.backoff.reset();
-            }
-            state.not_before = Some(Instant::now() + state.backoff.fail());
-            state.last_failure.clone_from(&reason);
-        }
-        tracing::warn!(server.name = %self.spec.name, exit, "a server's process ended by itself");
-        self.metrics.server_restarted(&self.spec.name);
-        self.publish(|status| Status {
-            status: Word::Failing,
-            reason: Some(reason),
-            restarts: status.restarts + 1,
-            ..status
-        });
-    }
-
-    fn publish(&self, change: impl FnOnce(Status) -> Status) {
-        if self.is_retired.load(Ordering::Acquire) {
-            return;
-        }
-        let mut next = change(Status::clone(&self.status.load()));
-        next.checked_at = Some(clock::now_ms());
-        // A definition that is only tried may have the name of a server.
-        if self.spec.revision > 0 {
-            self.metrics.server_up(&self.spec.name, next.status == Word::Ready);
-        }
-        self.status.store(Arc::new(next));
-    }
-
     pub(super) fn is_retired(&self) -> bool {
         self.is_retired.load(Ordering::Acquire)
     }
@@ -494,30 +333,6 @@ impl Core {
 /// The opening of a connection of the gateway's own.
 pub(super) fn own_opening() -> Opening {
     Opening::Handshake { params: handshake::own_initialize_params(), is_resumed: true }
-}
-
-/// A process whose handshake is not done. Dropped before it is, the process is stopped.
-struct Process {
-    wire: Arc<Wire>,
-    is_established: Arc<AtomicBool>,
-    audience: Audience,
-    /// Dropped when the start is over.
-    _turn: oneshot::Sender<()>,
-}
-
-impl Process {
-    fn established(self, core: &Core, handshake: Handshake) -> Arc<Connection> {
-        self.is_established.store(true, Ordering::Release);
-        Arc::new(Connection::new(handshake, core.spec.revision, self.audience, self.wire.clone(), core.limits.clone()))
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        if !self.is_established.load(Ordering::Acquire) {
-            self.wire.stop.notify_one();
-        }
-    }
 }
 
 async fn drain(connection: Weak<Connection>) {

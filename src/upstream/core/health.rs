@@ -1,0 +1,138 @@
+//! How an upstream is: what came of its starts, when the next one is due, and what is told of it.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::Core;
+use crate::clock;
+use crate::upstream::connection::Connection;
+use crate::upstream::error::UpstreamError;
+use crate::upstream::status::{Status, Word};
+
+/// A next try that is due within this time is waited for; a later one is refused, saying when.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// A process that lived this long is taken to be well: its end starts with the first delay.
+const WELL_AFTER: Duration = Duration::from_secs(30);
+
+impl Core {
+    /// Waits out a short backoff, refuses during a long one, and keeps the status true to what comes of the attempt.
+    pub(super) async fn guarded(
+        &self,
+        attempt: impl Future<Output = Result<Arc<Connection>, UpstreamError>>,
+    ) -> Result<Arc<Connection>, UpstreamError> {
+        self.wait_until_due().await?;
+        if self.status.load().status != Word::Ready {
+            self.publish(|status| Status { status: Word::Connecting, reason: None, action: None, ..status });
+        }
+        let opened = attempt.await;
+        match &opened {
+            Ok(connection) => {
+                self.succeeded(connection);
+                // Retired while it was opened: whoever retired it did not see it yet.
+                self.refuse_if_closed().inspect_err(|_| connection.stop())?;
+            }
+            Err(error) if error.is_failure() => self.failed(error),
+            Err(_) => {}
+        }
+        opened
+    }
+
+    async fn wait_until_due(&self) -> Result<(), UpstreamError> {
+        let (due, failures, reason) = {
+            let state = self.state();
+            (state.not_before, state.backoff.failures(), state.last_failure.clone())
+        };
+        let Some(wait) = due.and_then(|due| due.checked_duration_since(Instant::now())) else { return Ok(()) };
+        if wait > PATIENCE {
+            let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+            return Err(UpstreamError::Backoff { failures, wait_ms, reason });
+        }
+        tokio::time::sleep(wait).await;
+        self.refuse_if_closed()
+    }
+
+    fn succeeded(&self, connection: &Arc<Connection>) {
+        let mut state = self.state();
+        state.not_before = None;
+        state.last_success = Some(Instant::now());
+        state.connections.retain(|known| known.strong_count() > 0);
+        state.connections.push(Arc::downgrade(connection));
+        drop(state);
+        let handshake = &connection.handshake;
+        self.publish(|status| Status {
+            status: Word::Ready,
+            reason: None,
+            action: None,
+            protocol_version: Some(handshake.version.clone()),
+            server_info: handshake.server_info().and_then(|info| serde_json::from_str(info).ok()),
+            ..status
+        });
+    }
+
+    fn failed(&self, error: &UpstreamError) {
+        let reason = self.tail.scrub(&error.to_string());
+        let is_definition = matches!(error, UpstreamError::Launch(_) | UpstreamError::Secrets { .. });
+        let failures = {
+            let mut state = self.state();
+            // What failed before the last good start has nothing to do with this.
+            if state.last_success.take().is_some_and(|at| at.elapsed() > WELL_AFTER) {
+                state.backoff.reset();
+            }
+            state.not_before = Some(Instant::now() + state.backoff.fail());
+            state.last_failure.clone_from(&reason);
+            state.backoff.failures()
+        };
+        tracing::warn!(server.name = %self.spec.name, failures, kind = error.kind(), "a server could not be started");
+        self.publish(|status| Status {
+            status: match (is_definition, failures) {
+                (true, _) => Word::ActionRequired,
+                (false, 0..=2) => Word::Failing,
+                (false, _) => Word::Backoff,
+            },
+            reason: Some(reason),
+            action: is_definition.then_some("edit"),
+            ..status
+        });
+    }
+
+    /// A process that was in use ended by itself.
+    pub(super) fn lost(&self, exit: &str, born: Instant) {
+        let mut reason = format!("the server {exit}");
+        let last = self.tail.last(3);
+        if !last.is_empty() {
+            reason = format!("{reason}; it last said: {}", last.join(" / "));
+        }
+        {
+            let mut state = self.state();
+            if born.elapsed() > WELL_AFTER {
+                state.backoff.reset();
+            }
+            state.not_before = Some(Instant::now() + state.backoff.fail());
+            state.last_failure.clone_from(&reason);
+        }
+        tracing::warn!(server.name = %self.spec.name, exit, "a server's process ended by itself");
+        self.metrics.server_restarted(&self.spec.name);
+        self.publish(|status| Status {
+            status: Word::Failing,
+            reason: Some(reason),
+            restarts: status.restarts + 1,
+            ..status
+        });
+    }
+
+    fn publish(&self, change: impl FnOnce(Status) -> Status) {
+        if self.is_retired.load(Ordering::Acquire) {
+            return;
+        }
+        let mut next = change(Status::clone(&self.status.load()));
+        next.checked_at = Some(clock::now_ms());
+        // A definition that is only tried may have the name of a server.
+        if self.spec.revision > 0 {
+            self.metrics.server_up(&self.spec.name, next.status == Word::Ready);
+        }
+        self.status.store(Arc::new(next));
+    }
+}
