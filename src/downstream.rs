@@ -33,7 +33,7 @@ use tokio::sync::watch;
 
 use crate::invocation::Invocations;
 use crate::mcp::version::{self, Era};
-use crate::mcp::{envelope, meta};
+use crate::mcp::{envelope, error, meta};
 use crate::upstream::{Directory, Upstream};
 use sessions::Sessions;
 
@@ -45,8 +45,19 @@ pub struct Downstream {
     sessions: Arc<Sessions>,
     /// The base URL that people use, for the words of a waiting call.
     public_url: Arc<str>,
-    /// True when streams that would stay open are to end.
-    is_quiet: Arc<watch::Sender<bool>>,
+    phase: Arc<watch::Sender<Phase>>,
+    /// How many requests run.
+    under_way: Arc<watch::Sender<usize>>,
+}
+
+/// How far the way to the end is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Phase {
+    Serving,
+    /// No new request is taken, and streams that would stay open end.
+    Stopping,
+    /// Whatever runs is cancelled.
+    Closed,
 }
 
 impl Downstream {
@@ -58,7 +69,8 @@ impl Downstream {
             invocations,
             directory,
             public_url: public_url.into(),
-            is_quiet: Arc::new(watch::Sender::new(false)),
+            phase: Arc::new(watch::Sender::new(Phase::Serving)),
+            under_way: Arc::default(),
         }
     }
 
@@ -79,13 +91,14 @@ impl Downstream {
 
     /// Answers a GET: the session's standing stream, or the resumption of another one.
     pub fn get(&self, incoming: &Incoming) -> Response {
-        if let Err(response) = self.find(&incoming.server) {
-            return response;
-        }
+        let upstream = match self.find(&incoming.server) {
+            Ok(upstream) => upstream,
+            Err(response) => return response,
+        };
         if incoming.headers.protocol_version.as_deref() == Some(version::MODERN) {
             return Response::MethodNotAllowed;
         }
-        match self.session(incoming) {
+        match self.session(&upstream, incoming) {
             Ok(session) => session.listen(incoming.headers.last_event_id.as_deref()),
             Err(response) => response,
         }
@@ -96,7 +109,9 @@ impl Downstream {
         if incoming.headers.protocol_version.as_deref() == Some(version::MODERN) {
             return Response::MethodNotAllowed;
         }
-        match self.session(incoming) {
+        // A disabled server's sessions can be ended, too.
+        let Some(upstream) = self.directory.find(&incoming.server) else { return Response::NoSession };
+        match self.session(&upstream, incoming) {
             Ok(session) => {
                 self.sessions.end(&session);
                 Response::NoContent
@@ -111,24 +126,43 @@ impl Downstream {
         self.sessions.count()
     }
 
-    /// Ends the streams that would otherwise stay open; calls in flight go on.
+    /// Takes no new request and ends the streams that would otherwise stay open; calls in flight go on.
     pub fn quiet(&self) {
-        self.is_quiet.send_replace(true);
+        self.phase.send_replace(Phase::Stopping);
         self.sessions.quiet();
+    }
+
+    /// Resolves when no request runs, whether its agent is there or not.
+    pub async fn idle(&self) {
+        // It can't be closed: this is one of its handles.
+        let _ = self.under_way.subscribe().wait_for(|count| *count == 0).await.is_ok();
+    }
+
+    /// Cancels what still runs and ends all sessions, so that their processes can stop.
+    pub fn close(&self) {
+        self.phase.send_replace(Phase::Closed);
+        self.sessions.end_all();
     }
 
     /// Resolves when the reader of a request that stays open has left, or is asked to.
     async fn over(&self, stream: &EventStream) {
-        let mut is_quiet = self.is_quiet.subscribe();
         tokio::select! {
             () = stream.left() => {}
-            _ = is_quiet.wait_for(|is_quiet| *is_quiet) => {}
+            () = self.phase_is(Phase::Stopping) => {}
         }
     }
 
-    /// Ends all sessions, so that their processes can stop.
-    pub fn close(&self) {
-        self.sessions.end_all();
+    /// Resolves when this phase or a later one is reached.
+    async fn phase_is(&self, wanted: Phase) {
+        let _ = self.phase.subscribe().wait_for(|phase| *phase >= wanted).await.is_ok();
+    }
+
+    fn refuse_if_stopping(&self, id: &str) -> Option<Response> {
+        (*self.phase.borrow() != Phase::Serving).then(|| {
+            let what = "the gateway is stopping and takes no new requests; try again when it is back";
+            let data = serde_json::json!({ "code": "stopping", "retry": "safe" });
+            Response::error_object(503, Some(id), &error::object_with(error::UPSTREAM, what, &data))
+        })
     }
 
     fn find(&self, name: &str) -> Result<Arc<Upstream>, Response> {
@@ -150,7 +184,8 @@ impl Downstream {
 /// A message says itself which era it belongs to: by its version header, or by the version in its `_meta`.
 fn era_of(incoming: &Incoming) -> Era {
     match incoming.headers.protocol_version.as_deref() {
-        Some(version) if version::is_handshake(version) => Era::Legacy,
+        // A session is a thing of the legacy era, whatever else is said.
+        Some(version) if version::is_handshake(version) && incoming.headers.session.is_some() => Era::Legacy,
         Some(version) if version == version::MODERN => Era::Modern,
         _ => match envelope::parse(&incoming.body) {
             Ok(envelope::Message::Request { params, .. } | envelope::Message::Notification { params, .. })
@@ -158,6 +193,7 @@ fn era_of(incoming: &Incoming) -> Era {
             {
                 Era::Modern
             }
+            _ if incoming.headers.protocol_version.as_deref().is_some_and(version::is_handshake) => Era::Legacy,
             // A version that nobody speaks is refused in the words of the era that has words for it.
             Ok(envelope::Message::Request { ref method, .. })
                 if incoming.headers.protocol_version.is_some()

@@ -2,7 +2,7 @@
 //!
 //! [`Invocations::run`] is the heart of the house and reads top to bottom. Its promises: a call that goes out was decided
 //! and its row was committed first; a call that was handed over is never sent again; and whatever happens, the row ends
-//! in exactly one terminal state. Where the outcome can't be known, the row says `unknown`.
+//! in exactly one terminal state, even if the run is cut short. Where the outcome can't be known, the row says `unknown`.
 //!
 //! Never done here: choosing the words or codes that an agent sees, and anything about HTTP or SSE.
 
@@ -10,7 +10,8 @@ mod answer;
 mod measure;
 mod pipeline;
 mod record;
+mod run;
 
 pub use answer::{Answer, Refusal};
-pub use pipeline::{Invocations, Outgoing, Watch};
+pub use pipeline::{Invocations, Watch};
 pub use record::Request;

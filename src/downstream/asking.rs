@@ -8,6 +8,7 @@ use serde_json::json;
 use super::stream::EventStream;
 use crate::invocation::Watch;
 use crate::mcp::envelope;
+use crate::upstream::Sink as _;
 
 /// Clients that count progress as life wait from one to the next; this is well below the shortest patience known.
 const PROGRESS_EVERY: Duration = Duration::from_secs(10);
@@ -43,7 +44,7 @@ impl Watch for Asking {
             for beat in 1_u64.. {
                 let params = json!({ "progress": beat, "message": message });
                 let params = crate::mcp::splice::set(&params.to_string(), &["progressToken"], &token);
-                stream.push(envelope::notification("notifications/progress", Some(&params)));
+                stream.notify(envelope::notification("notifications/progress", Some(&params)));
                 tokio::time::sleep(PROGRESS_EVERY).await;
             }
         })));

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::mcp::version::{self, Era};
 use crate::mcp::{envelope, error, meta, method, splice};
-use crate::upstream::Handshake;
+use crate::upstream::{Audience, Connection, Handshake};
 
 /// What a modern result has and a legacy one doesn't.
 const MODERN_MEMBERS: [&str; 3] = ["resultType", "ttlMs", "cacheScope"];
@@ -92,11 +92,28 @@ fn add(result: String, member: &str, value: &str) -> String {
     if splice::find(&result, &[member]).is_some() { result } else { splice::set(&result, &[member], value) }
 }
 
+/// The revision that a legacy agent is told: its own server's word; where the server was not asked in the agent's name,
+/// what the agent asked for.
+pub(super) fn agreed_version<'a>(connection: &'a Connection, asked: &'a str) -> &'a str {
+    let is_own = connection.handshake.era == Era::Legacy && connection.audience == Audience::Session;
+    if is_own { &connection.handshake.version } else { asked }
+}
+
 /// The answer to a legacy agent's `initialize`, whatever the server's era.
-pub(super) fn initialize_result(handshake: &Handshake, asked_version: &str) -> String {
-    if handshake.era == Era::Legacy {
+pub(super) fn initialize_result(connection: &Connection, version: &str) -> String {
+    let handshake = &connection.handshake;
+    if handshake.era == Era::Modern {
+        return translated_result(handshake, version);
+    }
+    if connection.audience == Audience::Session {
         return handshake.result.clone();
     }
+    let capabilities = splice::without(handshake.capabilities(), |key| key == "tasks");
+    let result = splice::set(&handshake.result, &["capabilities"], &capabilities);
+    splice::set(&result, &["protocolVersion"], &envelope::quoted(version))
+}
+
+fn translated_result(handshake: &Handshake, asked_version: &str) -> String {
     let info = handshake.server_info().unwrap_or(r#"{"name":"unnamed","version":"0"}"#);
     let instructions = handshake.instructions().map(|text| format!(r#","instructions":{text}"#)).unwrap_or_default();
     format!(
@@ -106,9 +123,19 @@ pub(super) fn initialize_result(handshake: &Handshake, asked_version: &str) -> S
     )
 }
 
-/// What a legacy agent would misunderstand: extensions are negotiated per request in the modern era.
+/// What a legacy agent would misunderstand, or wait for in vain: extensions are negotiated per request in the modern era,
+/// and nobody listens there in a session's name.
 fn without_modern_only(capabilities: &str) -> String {
-    splice::without(capabilities, |key| key == "extensions")
+    let mut capabilities = splice::without(capabilities, |key| key == "extensions");
+    for kind in ["tools", "prompts", "resources"] {
+        capabilities = without_offer(capabilities, &[kind, "listChanged"]);
+    }
+    without_offer(capabilities, &["resources", "subscribe"])
+}
+
+fn without_offer(capabilities: String, offer: &[&str]) -> String {
+    let is_made = splice::find(&capabilities, offer) == Some("true");
+    if is_made { splice::set(&capabilities, offer, "false") } else { capabilities }
 }
 
 /// The answer to a modern agent's `server/discover`, whatever the server's era.
@@ -117,6 +144,7 @@ pub(super) fn discover_result(handshake: &Handshake) -> String {
         return handshake.result.clone();
     }
     let capabilities = splice::without(handshake.capabilities(), |key| key == "tasks");
+    let capabilities = without_offer(capabilities, &["resources", "subscribe"]);
     let mut result = format!(
         r#"{{"resultType":"complete","supportedVersions":{},"capabilities":{capabilities},"ttlMs":0,"cacheScope":"private"}}"#,
         json!([version::MODERN]),

@@ -5,18 +5,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
+use tokio::sync::watch;
 
 use super::asking::Asking;
 use super::bridge::{Client, Crossing};
 use super::response::{Framing, Headers, Incoming, Response};
 use super::session::Session;
 use super::stream::EventStream;
-use super::{Downstream, listing};
+use super::{Downstream, Phase, listen, listing};
 use crate::gate::{Call, RuleSet};
-use crate::invocation::{Answer, Outgoing, Refusal, Request};
+use crate::invocation::{Answer, Refusal, Request};
 use crate::mcp::version::Era;
 use crate::mcp::{envelope, error, meta, method, splice};
-use crate::upstream::{Connection, Reply, Sink, Ticket, Upstream, UpstreamError};
+use crate::upstream::{Claim, Connection, Reply, Sink, Ticket, Upstream, UpstreamError};
 
 /// An answer that takes longer than this is sent as a stream, so that the connection shows life.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -141,7 +142,7 @@ impl Downstream {
         task: &Task,
         sink: Arc<dyn Sink>,
         client: &Client,
-        open: impl AsyncFnOnce() -> Result<Arc<Connection>, UpstreamError>,
+        open: impl AsyncFn() -> Result<Arc<Connection>, UpstreamError>,
         cancelled: impl Future<Output = ()>,
     ) -> Option<Said> {
         if let Err(what) = task.is_unambiguous() {
@@ -152,23 +153,80 @@ impl Downstream {
         let ticket = Ticket { sink, progress_token, id: task.id.clone() };
         let crossing = Cell::new(Crossing { agent: task.era, server: task.era });
         let open = async || {
-            let connection = open().await?;
+            let (connection, claim) = claimed(&open).await?;
             crossing.set(Crossing { agent: task.era, server: connection.handshake.era });
-            Ok(Outgoing { params: crossing.get().params(task.params.clone(), client), connection })
+            let params = crossing.get().params(task.params.clone(), client);
+            Ok(async move |permit, ticket| {
+                let call = async |permit| connection.call(permit, &task.method, params.as_deref(), ticket).await;
+                if listen::is_asked(task) {
+                    // It can be made anew, so it doesn't keep the connection from closing.
+                    drop(claim);
+                    return listen::hear(task, &connection, permit, call).await;
+                }
+                let _held_to_the_end = claim;
+                call(permit).await
+            })
+        };
+        let cancelled = async {
+            tokio::select! {
+                () = cancelled => {}
+                () = self.phase_is(Phase::Closed) => {}
+            }
         };
         let answer = self.invocations.run(&task.request(), ticket, open, &watch, cancelled).await;
         say(self.invocations.gate().rule_set().as_deref(), task, answer, crossing.get())
     }
+
+    /// Runs a task beside the answer to its POST: the agent may go away while the call runs on.
+    pub(super) fn start(&self, id: &str, stream: Arc<EventStream>, work: impl Future<Output = Option<Said>> + 'static) {
+        let under_way = UnderWay::new(self.under_way.clone(), id.to_owned(), stream);
+        actix_rt::spawn(async move { under_way.end(work.await) });
+    }
 }
 
-/// Runs a task beside the answer to its POST: the agent may go away while the call runs on.
-pub(super) fn start(stream: Arc<EventStream>, work: impl Future<Output = Option<Said>> + 'static) {
-    actix_rt::spawn(async move {
-        match work.await {
-            Some(said) => stream.finish_with(said.status, said.text),
-            None => stream.finish(None),
+/// A connection that stays until the call is over, even if the server is edited or restarted meanwhile.
+async fn claimed(
+    open: impl AsyncFn() -> Result<Arc<Connection>, UpstreamError>,
+) -> Result<(Arc<Connection>, Claim), UpstreamError> {
+    loop {
+        let connection = open().await?;
+        // It may have begun to close since it was given: then there is a newer one.
+        if let Some(claim) = connection.claim() {
+            return Ok((connection, claim));
         }
-    });
+    }
+}
+
+/// A task that runs. Dropping it, which only a panic or the end of its thread does, still gives the agent an answer.
+struct UnderWay {
+    count: Arc<watch::Sender<usize>>,
+    id: String,
+    stream: Arc<EventStream>,
+}
+
+impl UnderWay {
+    fn new(count: Arc<watch::Sender<usize>>, id: String, stream: Arc<EventStream>) -> Self {
+        count.send_modify(|count| *count += 1);
+        Self { count, id, stream }
+    }
+
+    fn end(self, said: Option<Said>) {
+        match said {
+            Some(said) => self.stream.finish_with(said.status, said.text),
+            None => self.stream.finish(None),
+        }
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        if !self.stream.is_finished() {
+            let what = "the gateway broke off; whether the call ran is unknown";
+            let object = error::object_with(error::INTERNAL, what, &json!({ "code": "broke_off", "retry": "no" }));
+            self.stream.finish(Some(envelope::error(Some(&self.id), &object)));
+        }
+        self.count.send_modify(|count| *count -= 1);
+    }
 }
 
 /// The message for what became of a call.
@@ -228,6 +286,9 @@ pub(super) async fn respond(
 ) -> Response {
     // Held while waiting: an agent that goes away is noticed by its drop.
     let reader = stream.read_after(0);
+    if !headers.accepts_stream {
+        stream.mute();
+    }
     if framing == Framing::Primed && headers.accepts_stream {
         // Opened at once, so that whatever happens to the connection, the answer can still be fetched.
         return Response::Stream { reader, framing, session };
@@ -245,5 +306,33 @@ pub(super) async fn respond(
     match only {
         Some(body) => Response::Message { status: stream.status(), body: body.to_string(), session },
         None => Response::Stream { reader, framing, session },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_task_that_breaks_off_still_gives_its_agent_an_answer() {
+        let (count, stream) = (Arc::new(watch::Sender::new(0)), EventStream::of_request());
+        let under_way = UnderWay::new(count.clone(), "7".into(), stream.clone());
+        assert_eq!(*count.borrow(), 1);
+        let broken = tokio::spawn(async move {
+            let _under_way = under_way;
+            panic!("as this test wants it");
+        });
+        assert!(broken.await.is_err());
+        let answer = stream.only_message().await.unwrap();
+        assert!(answer.contains(r#""id":7"#) && answer.contains("broke_off"), "{answer}");
+        assert_eq!(*count.borrow(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_task_that_ends_well_says_what_it_has_to_say_once() {
+        let (count, stream) = (Arc::new(watch::Sender::new(0)), EventStream::of_request());
+        UnderWay::new(count.clone(), "7".into(), stream.clone()).end(Some(Said { status: 200, text: "answer".into() }));
+        assert_eq!(stream.only_message().await.as_deref(), Some("answer"));
+        assert_eq!(*count.borrow(), 0);
     }
 }

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use serde_json::value::RawValue;
 
 use super::bridge;
-use super::call::{Asked, Said, Task, respond, start};
+use super::call::{Asked, Said, Task, respond};
 use super::response::{Framing, Incoming, Response};
 use super::session::Session;
 use super::stream::EventStream;
 use super::{Downstream, envelope, version};
 use crate::mcp::envelope::Message;
 use crate::mcp::version::Era;
-use crate::mcp::{error, splice};
+use crate::mcp::{error, method, splice};
 use crate::upstream::{Audience, Reply, Sink, Upstream};
 
 impl Downstream {
@@ -37,20 +37,20 @@ impl Downstream {
             Message::Request { id, method, params } if method == "initialize" => {
                 self.initialize(upstream, &incoming, id.get(), params.map(RawValue::get)).await
             }
-            message => match self.session(&incoming) {
+            message => match self.session(&upstream, &incoming) {
                 Ok(session) => self.in_session(upstream, &incoming, &session, message).await,
                 Err(response) => response,
             },
         }
     }
 
-    pub(super) fn session(&self, incoming: &Incoming) -> Result<Arc<Session>, Response> {
+    pub(super) fn session(&self, upstream: &Upstream, incoming: &Incoming) -> Result<Arc<Session>, Response> {
         let Some(id) = &incoming.headers.session else {
             let id = envelope::salvage_id(&incoming.body).map(RawValue::get);
             let what = "the header Mcp-Session-Id is missing; begin with initialize";
             return Err(Response::error(400, id, error::INVALID_REQUEST, what));
         };
-        let session = self.sessions.find(id, &incoming.agent.id, &incoming.server).ok_or(Response::NoSession)?;
+        let session = self.sessions.find(id, &incoming.agent.id, &upstream.spec.id).ok_or(Response::NoSession)?;
         session.touch();
         Ok(session)
     }
@@ -66,6 +66,9 @@ impl Downstream {
             let what = "initialize needs params with a protocolVersion";
             return Response::error(400, Some(id), error::INVALID_PARAMS, what);
         };
+        if let Some(refused) = self.refuse_if_stopping(id) {
+            return refused;
+        }
         if self.sessions.is_full() {
             let what =
                 format!("all {} sessions are in use; end one, or raise http.sessions_max", self.sessions.count_max());
@@ -76,7 +79,7 @@ impl Downstream {
         let session = Arc::new(Session::new(
             new_session_id(),
             incoming.agent.id.clone(),
-            upstream.spec.name.clone(),
+            upstream.spec.id.clone(),
             agreed,
             params.clone(),
         ));
@@ -85,20 +88,23 @@ impl Downstream {
         let stream = task.stream.clone();
         let session_id = session.id.to_string();
         let this = self.clone();
-        start(stream.clone(), async move { Some(this.open_session(&task, session).await) });
+        self.start(id, stream.clone(), async move { this.open_session(&task, session).await });
         respond(&stream, &incoming.headers, Framing::Resumable, Some(session_id)).await
     }
 
     /// The session is known before the agent learns of it, and only when its connection stands.
-    async fn open_session(&self, task: &Task, session: Arc<Session>) -> Said {
-        match session.connection(&task.upstream).await {
-            Ok(connection) => {
-                let result = bridge::initialize_result(&connection.handshake, &session.version);
-                self.sessions.insert(session);
-                task.says(&result)
-            }
-            Err(failed) => task.says_error(&super::call::failure(task, &failed)),
+    async fn open_session(&self, task: &Task, session: Arc<Session>) -> Option<Said> {
+        let connection = match session.connection(&task.upstream).await {
+            Ok(connection) => connection,
+            Err(failed) => return Some(task.says_error(&super::call::failure(task, &failed))),
+        };
+        // An agent that gave up waiting will never name this session: its process would idle for nobody.
+        if !task.stream.has_reader() {
+            return None;
         }
+        let result = bridge::initialize_result(&connection, session.version());
+        self.sessions.insert(session);
+        Some(task.says(&result))
     }
 
     async fn in_session(
@@ -110,12 +116,20 @@ impl Downstream {
     ) -> Response {
         match message {
             Message::Request { id, method, params } => {
+                if let Some(refused) = self.refuse_if_stopping(id.get()) {
+                    return refused;
+                }
                 let asked =
                     Asked { id: id.get(), method: &method, params: params.map(|params| params.get().to_owned()) };
                 let task = Task::new(&upstream, incoming, Some(session), asked);
                 let stream = task.stream.clone();
                 self.request(task, session.clone(), stream.clone());
-                respond(&stream, &incoming.headers, Framing::of_session(&session.version), None).await
+                let framing = Framing::of_session(session.version());
+                let response = respond(&stream, &incoming.headers, framing, None).await;
+                if matches!(response, Response::Message { .. }) {
+                    session.forget(&stream);
+                }
+                response
             }
             Message::Notification { method, params } => {
                 match notification(session, &method, params.map(RawValue::get)) {
@@ -132,8 +146,8 @@ impl Downstream {
 
     fn request(&self, task: Task, session: Arc<Session>, sink: Arc<EventStream>) {
         let this = self.clone();
-        let stream = task.stream.clone();
-        start(stream, async move { this.request_in(&task, &session, sink).await });
+        let (id, stream) = (task.id.clone(), task.stream.clone());
+        self.start(&id, stream, async move { this.request_in(&task, &session, sink).await });
     }
 
     async fn request_in(&self, task: &Task, session: &Arc<Session>, sink: Arc<dyn Sink>) -> Option<Said> {
@@ -148,6 +162,11 @@ impl Downstream {
         if is_bridged && let Some(said) = local(task, session) {
             return Some(said);
         }
+        if task.upstream.spec.shared
+            && let Some(said) = local_of_shared(task, session)
+        {
+            return Some(said);
+        }
         let open = async || session.connection(&task.upstream).await;
         let said = self.run(task, sink, &session.bridged(), open, begun.cancelled()).await?;
         if said.is_result() {
@@ -158,12 +177,12 @@ impl Downstream {
 
     /// 2025-03-26 knows batches. Each element is a message of its own and is gated as such.
     async fn batch(&self, upstream: Arc<Upstream>, incoming: &Incoming, batch: &[&RawValue]) -> Response {
-        let session = match self.session(incoming) {
+        let session = match self.session(&upstream, incoming) {
             Ok(session) => session,
             Err(response) => return response,
         };
-        if session.version != version::BATCHED {
-            let what = format!("a batch is not a message in {}; send one message at a time", session.version);
+        if session.version() != version::BATCHED {
+            let what = format!("a batch is not a message in {}; send one message at a time", session.version());
             return Response::error(400, None, error::INVALID_REQUEST, &what);
         }
         if batch.is_empty() {
@@ -171,6 +190,9 @@ impl Downstream {
         }
         let mut streams = Vec::new();
         let mut answers = Vec::new();
+        if let Some(refused) = self.refuse_if_stopping("null") {
+            return refused;
+        }
         for element in batch {
             match envelope::parse(element.get()) {
                 Ok(Message::Request { id, method, .. }) if method == "initialize" => {
@@ -218,14 +240,16 @@ fn notification(session: &Session, method: &str, params: Option<&str>) -> Result
         }
         return Ok(());
     }
-    let is_own = method == "notifications/initialized";
-    if is_own {
+    if !method::is_told_by_clients(method) {
+        return Err(format!("{method:?} is not known as something that a client tells its server; nothing was done"));
+    }
+    if method == "notifications/initialized" {
         session.initialized();
     }
     let Some(connection) = session.present() else { return Ok(()) };
-    let is_of_session = is_own || method == "notifications/roots/list_changed";
-    let is_kept_here = is_of_session && (connection.audience != Audience::Session || connection.handshake.era == Era::Modern);
-    if !is_kept_here && let Err(error) = connection.notify(method, params) {
+    // A modern server has no session that this could be about; a shared one has others.
+    let is_passed_on = connection.audience == Audience::Session && connection.handshake.era == Era::Legacy;
+    if is_passed_on && let Err(error) = connection.notify(method, params) {
         // A notification has no answer; a lost connection shows with the next request.
         tracing::debug!(method, error = %error, "a notification could not be passed on");
     }
@@ -248,17 +272,33 @@ fn local(task: &Task, session: &Session) -> Option<Said> {
     }
 }
 
+/// What the agents of a shared process may not do for each other.
+fn local_of_shared(task: &Task, session: &Session) -> Option<Said> {
+    match task.method.as_str() {
+        "resources/unsubscribe" => {
+            // Another session may still want it; what comes is only told to who asked for it.
+            session.remember(&task.method, task.params.as_deref());
+            Some(task.says("{}"))
+        }
+        method if method.starts_with("tasks/") => {
+            let what = "this server's process is shared, and its tasks can't be told apart by agent";
+            Some(task.says_error(&error::object(error::METHOD_NOT_FOUND, what)))
+        }
+        _ => None,
+    }
+}
+
 /// An agent's answer to something that its server asked it.
 fn answer(session: &Session, id: &RawValue, outcome: envelope::Reply<'_>) {
-    let (Some(connection), Ok(id)) = (session.present(), id.get().parse()) else { return };
+    let Ok(id) = id.get().parse() else { return };
     let reply = match outcome {
         envelope::Reply::Result(result) => Reply::Result(result.get().to_owned()),
         envelope::Reply::Error(error) => Reply::Error(error.get().to_owned()),
     };
-    connection.answer(id, &reply);
+    session.answer(id, &reply);
 }
 
-/// 128 bits of chance.
+/// More than 128 bits of chance.
 fn new_session_id() -> Arc<str> {
-    uuid::Uuid::new_v4().simple().to_string().into()
+    format!("{}{}", uuid::Uuid::new_v4().simple(), uuid::Uuid::new_v4().simple()).into()
 }

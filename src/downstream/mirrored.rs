@@ -1,26 +1,19 @@
 //! Arguments that a tool wants mirrored in headers (`x-mcp-header`, 2026-07-28). In front of a stdio server only the
 //! gateway can hold the two together.
 
-use std::sync::Arc;
-
 use serde_json::Value;
 
 use super::call::Task;
 use super::modern::decoded;
 use super::response::Headers;
 use crate::mcp::{error, splice};
-use crate::upstream::{Connection, UpstreamError};
+use crate::upstream::Connection;
 
 /// Refuses a call whose `Mcp-Param-*` headers don't say what its arguments say. The error object's text.
-pub(super) async fn check(
-    task: &Task,
-    headers: &Headers,
-    open: impl AsyncFn() -> Result<Arc<Connection>, UpstreamError>,
-) -> Result<(), String> {
+pub(super) async fn check(task: &Task, headers: &Headers, connection: &Connection) -> Result<(), String> {
     let params = task.params.as_deref().unwrap_or("{}");
     let Some(tool) = splice::find_string(params, &["name"]) else { return Ok(()) };
-    // A server that can't be reached or lists nothing is told about by the call itself.
-    let Ok(connection) = open().await else { return Ok(()) };
+    // A server that lists nothing is told about by the call itself.
     let Ok(mirrored) = connection.mirrored_arguments(&tool).await else { return Ok(()) };
     if mirrored.is_empty() {
         return Ok(());
@@ -29,9 +22,10 @@ pub(super) async fn check(
         splice::find(params, &["arguments"]).and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
     for (header, path) in mirrored.iter() {
         let argument = path.iter().try_fold(&arguments, |value, step| value.get(step)).filter(|value| !value.is_null());
-        let said = headers.params.iter().find(|(name, _)| name == header).map(|(_, value)| value.as_str());
-        if !agree(argument, said) {
-            let what = format!("the header Mcp-Param-{header} does not say what the argument {} says", path.join("."));
+        let mut said = headers.params.iter().filter(|(name, _)| name == header).map(|(_, value)| value.as_str());
+        if !agree(argument, said.next()) || said.next().is_some() {
+            let what =
+                format!("the header Mcp-Param-{header} does not say, once, what the argument {} says", path.join("."));
             return Err(error::object(error::HEADER_MISMATCH, &what));
         }
     }

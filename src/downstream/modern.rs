@@ -3,18 +3,20 @@
 //! Headers repeat parts of the body so that what stands between can route by them. The gateway decides by the body; so a
 //! header that says something else is refused, or whoever trusts headers would be told one thing and the gateway another.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use base64::Engine as _;
 use serde_json::json;
 use serde_json::value::RawValue;
 
-use super::call::{Asked, Said, Task, respond, start};
+use super::call::{Asked, Said, Task, respond};
+use super::listen::Listener;
 use super::response::{Framing, Headers, Incoming, Response};
 use super::stream::EventStream;
 use super::{Downstream, bridge, envelope, listen, meta, mirrored, version};
+use crate::gate::Action;
 use crate::mcp::envelope::Message;
-use crate::mcp::version::Era;
 use crate::mcp::{error, method, splice};
 use crate::upstream::{Connection, NoSink, Opening, Owner, Sink, Upstream, UpstreamError};
 
@@ -42,17 +44,21 @@ impl Downstream {
         let mut task = Task::new(&upstream, &incoming, None, asked);
         let stream = task.stream.clone();
         task.client = client(params);
+        if let Some(refused) = self.refuse_if_stopping(id) {
+            return refused;
+        }
         let this = self.clone();
         let headers = incoming.headers.clone();
         let agent_id: Arc<str> = incoming.agent.id.as_str().into();
-        start(stream.clone(), async move { this.stand_alone(&task, agent_id, &incoming.headers).await });
+        self.start(id, stream.clone(), async move { this.stand_alone(&task, agent_id, &incoming.headers).await });
         respond(&stream, &headers, Framing::Plain, None).await
     }
 
     async fn stand_alone(&self, task: &Task, agent_id: Arc<str>, headers: &Headers) -> Option<Said> {
+        let is_listening = task.method == listen::METHOD;
+        let listener = if is_listening { Listener::of(task) } else { Arc::new(NoSink) };
         let open = async || -> Result<Arc<Connection>, UpstreamError> {
-            let owner = Owner::Agent(agent_id.clone());
-            task.upstream.open(owner, Opening::Stateless, Arc::new(NoSink)).await
+            task.upstream.open(Owner::Agent(agent_id.clone()), Opening::Stateless, listener.clone()).await
         };
         if task.method == "server/discover" {
             return Some(match open().await {
@@ -60,27 +66,55 @@ impl Downstream {
                 Err(failed) => task.says_error(&super::call::failure(task, &failed)),
             });
         }
-        if task.method == "tools/call"
-            && let Err(object) = mirrored::check(task, headers, &open).await
-        {
-            return Some(task.says_error(&object));
-        }
-        if task.method == "subscriptions/listen" {
-            let opened = open().await;
-            if let Ok(connection) = &opened
-                && connection.handshake.era == Era::Legacy
-            {
-                return listen::on_legacy(self, task, agent_id).await;
+        let mut has_left = false;
+        let opened = Cell::new(None);
+        // What is denied anyway needs no server for it.
+        let action = self.invocations.gate().decide(&task.call()).action;
+        if task.method == "tools/call" && action != Action::Deny {
+            tokio::select! {
+                biased;
+                () = task.stream.left() => has_left = true,
+                checked = check_mirrored(task, headers, &open, &opened) => {
+                    if let Err(object) = checked {
+                        return Some(task.says_error(&object));
+                    }
+                }
             }
         }
+        let open = async || match opened.take() {
+            Some(Ok(connection)) => Ok(connection),
+            Some(Err(failed)) if action == Action::Allow => Err(failed),
+            Some(Err(_)) | None => open().await,
+        };
+        let over = async {
+            match (has_left, is_listening) {
+                (true, _) => {}
+                (false, true) => self.over(&task.stream).await,
+                (false, false) => task.stream.left().await,
+            }
+        };
         let sink = Arc::new(Quiet { stream: task.stream.clone(), wants_log: wants_log(task) });
-        let client = bridge::Client::default();
-        if task.method == "subscriptions/listen" {
-            self.run(task, sink, &client, open, self.over(&task.stream)).await
-        } else {
-            self.run(task, sink, &client, open, task.stream.left()).await
-        }
+        self.run(task, sink, &bridge::Client::default(), open, over).await
     }
+}
+
+type Opened = Result<Arc<Connection>, UpstreamError>;
+
+/// Compares arguments with the headers that mirror them. The connection that this needs is left in `opened` for the call.
+async fn check_mirrored(
+    task: &Task,
+    headers: &Headers,
+    open: impl AsyncFn() -> Opened,
+    opened: &Cell<Option<Opened>>,
+) -> Result<(), String> {
+    let connection = open().await;
+    let checked = match &connection {
+        Ok(connection) => mirrored::check(task, headers, connection).await,
+        // That it can't be reached is told by the call itself.
+        Err(_) => Ok(()),
+    };
+    opened.set(Some(connection));
+    checked
 }
 
 /// What an agent hears during its own request: progress, and log messages if it asked for them. It is never asked

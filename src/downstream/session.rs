@@ -2,34 +2,42 @@
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use arc_swap::ArcSwapOption;
 use serde_json::json;
 use tokio::sync::Notify;
 
-use super::bridge::Client;
+use super::bridge::{self, Client};
 use super::response::{Framing, Response};
 use super::stream::{EventStream, parse_event_id};
 use crate::clock;
+use crate::mcp::version::Era;
 use crate::mcp::{envelope, splice};
-use crate::upstream::{Connection, Opening, Owner, Setting, Upstream, UpstreamError};
+use crate::upstream::{Connection, Opening, Owner, Reply, Setting, Sink, Upstream, UpstreamError};
 
 /// Most streams of a session that a lost reader can come back to.
 const STREAMS_MAX: usize = 32;
+/// Most bytes of answers that were given and are kept, beside the last one.
+const BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// One agent's session with one server.
 pub(super) struct Session {
     pub(super) id: Arc<str>,
     /// Whose it is. A session id proves nothing: the key is asked each time.
     pub(super) agent_id: String,
-    pub(super) server: Arc<str>,
-    /// What the handshake agreed on with the agent.
-    pub(super) version: String,
+    /// The server's id: one of the same name made later is another.
+    pub(super) server_id: Arc<str>,
+    /// The revision that the agent may be told.
+    asked_version: String,
+    /// The revision that it was told.
+    version: OnceLock<String>,
     /// The agent's `initialize` parameters, for the next connection if this one is lost.
     params: String,
     standing: Arc<EventStream>,
     connection: ArcSwapOption<Connection>,
+    /// Whether there was a connection before: then a new one has to be told what the agent told that one.
+    was_connected: AtomicBool,
     /// One opening at a time.
     opening: tokio::sync::Mutex<()>,
     is_initialized: AtomicBool,
@@ -43,20 +51,30 @@ struct State {
     in_flight: HashMap<String, Arc<Notify>>,
     /// Newest last.
     streams: VecDeque<Arc<EventStream>>,
+    /// Connections that were replaced and still have calls: these may wait for the agent's answers.
+    former: Vec<Weak<Connection>>,
     log_level: Option<String>,
     subscriptions: BTreeSet<String>,
 }
 
 impl Session {
-    pub(super) fn new(id: Arc<str>, agent_id: String, server: Arc<str>, version: String, params: String) -> Self {
+    pub(super) fn new(
+        id: Arc<str>,
+        agent_id: String,
+        server_id: Arc<str>,
+        asked_version: String,
+        params: String,
+    ) -> Self {
         Self {
             id,
             agent_id,
-            server,
-            version,
+            server_id,
+            asked_version,
+            version: OnceLock::new(),
             params,
             standing: EventStream::standing(),
             connection: ArcSwapOption::empty(),
+            was_connected: AtomicBool::new(false),
             opening: tokio::sync::Mutex::default(),
             is_initialized: AtomicBool::new(false),
             last_used: AtomicI64::new(clock::now_ms()),
@@ -65,7 +83,7 @@ impl Session {
     }
 
     /// The session's connection; a new one when there is none, when it was lost, or when the server was edited.
-    pub(super) async fn connection(&self, upstream: &Upstream) -> Result<Arc<Connection>, UpstreamError> {
+    pub(super) async fn connection(self: &Arc<Self>, upstream: &Upstream) -> Result<Arc<Connection>, UpstreamError> {
         if let Some(connection) = self.usable(upstream) {
             return Ok(connection);
         }
@@ -73,19 +91,36 @@ impl Session {
         if let Some(connection) = self.usable(upstream) {
             return Ok(connection);
         }
-        let was_connected = self.connection.swap(None).is_some();
-        let owner = if upstream.spec.shared { Owner::Everyone } else { Owner::Session };
-        let opening = if upstream.spec.shared {
-            Opening::shared()
+        if let Some(present) = self.present() {
+            if present.is_open() && present.revision > upstream.spec.revision {
+                // The call began before an edit, and the session has gone on: what it was meant for is no more.
+                return Err(UpstreamError::Stopped { was_sent: false });
+            }
+            self.connection.store(None);
+            let mut state = self.state();
+            state.former.retain(|former| former.strong_count() > 0);
+            state.former.push(Arc::downgrade(&present));
+        }
+        let connection = if upstream.spec.shared {
+            upstream.open(Owner::Everyone, Opening::shared(), self.clone()).await?
         } else {
-            Opening::Handshake { params: self.params.clone(), is_resumed: self.is_initialized.load(Ordering::Acquire) }
+            let is_resumed = self.is_initialized.load(Ordering::Acquire);
+            let opening = Opening::Handshake { params: self.params.clone(), is_resumed };
+            upstream.open(Owner::Session, opening, self.standing.clone()).await?
         };
-        let connection = upstream.open(owner, opening, self.standing.clone()).await?;
-        if was_connected {
+        let agreed = bridge::agreed_version(&connection, &self.asked_version);
+        let _kept_from_the_first = self.version.set(agreed.to_owned());
+        if self.was_connected.load(Ordering::Acquire) {
             self.restore(&connection).await?;
         }
+        self.was_connected.store(true, Ordering::Release);
         self.connection.store(Some(connection.clone()));
         Ok(connection)
+    }
+
+    /// What the handshake agreed on with the agent.
+    pub(super) fn version(&self) -> &str {
+        self.version.get().unwrap_or(&self.asked_version)
     }
 
     /// The new process knows nothing of the session, and the agent nothing of the new process.
@@ -94,7 +129,8 @@ impl Session {
             let state = self.state();
             (state.log_level.clone(), state.subscriptions.clone())
         };
-        if let Some(level) = log_level {
+        // A modern server is told with each request.
+        if let Some(level) = log_level.filter(|_| connection.handshake.era == Era::Legacy) {
             connection.restore(Setting::LogLevel, &format!(r#"{{"level":{level}}}"#)).await?;
         }
         for uri in subscriptions {
@@ -104,7 +140,7 @@ impl Session {
         for kind in ["tools", "prompts", "resources"] {
             if splice::find(capabilities, &[kind, "listChanged"]) == Some("true") {
                 let method = format!("notifications/{kind}/list_changed");
-                crate::upstream::Sink::notify(&*self.standing, envelope::notification(&method, None));
+                self.standing.notify(envelope::notification(&method, None));
             }
         }
         Ok(())
@@ -163,11 +199,28 @@ impl Session {
         }
         state.in_flight.insert(id.to_owned(), cancelled.clone());
         state.streams.push_back(stream.clone());
-        if state.streams.len() > STREAMS_MAX {
-            state.streams.pop_front();
-        }
+        state.forget_streams();
         drop(state);
         Some(Begun { session: self.clone(), id: id.to_owned(), cancelled })
+    }
+
+    /// Forgets a stream that was answered by a single message: nothing of it has an id to come back to.
+    pub(super) fn forget(&self, stream: &Arc<EventStream>) {
+        self.state().streams.retain(|kept| !Arc::ptr_eq(kept, stream));
+    }
+
+    /// Forgets big streams that nobody came back to.
+    pub(super) fn forget_stale(&self) {
+        self.state().streams.retain(|stream| !stream.is_stale());
+    }
+
+    /// Hands the agent's answer to the process that asked.
+    pub(super) fn answer(&self, id: u64, reply: &Reply) {
+        if self.present().is_some_and(|connection| connection.answer(id, reply)) {
+            return;
+        }
+        let former = self.state().former.clone();
+        let _taken_by_one_at_most = former.iter().filter_map(Weak::upgrade).any(|former| former.answer(id, reply));
     }
 
     /// The agent no longer wants the answer to the request `id`.
@@ -179,7 +232,7 @@ impl Session {
 
     /// The answer to a GET: the standing stream, or what came after an event of another one.
     pub(super) fn listen(&self, last_event_id: Option<&str>) -> Response {
-        let framing = Framing::of_session(&self.version);
+        let framing = Framing::of_session(self.version());
         let known = last_event_id.and_then(parse_event_id).and_then(|(number, seq)| {
             let state = self.state();
             let mut streams = state.streams.iter().chain(std::iter::once(&self.standing));
@@ -218,6 +271,38 @@ impl Session {
     }
 }
 
+impl State {
+    /// Keeps the streams within their bounds. What is still being written goes last.
+    fn forget_streams(&mut self) {
+        loop {
+            let finished = || self.streams.iter().filter(|stream| stream.is_finished());
+            let is_big = finished().map(|stream| stream.bytes()).sum::<usize>() > BYTES_MAX && finished().count() > 1;
+            let are_many = self.streams.len() > STREAMS_MAX;
+            if !is_big && !are_many {
+                return;
+            }
+            let oldest = self.streams.iter().position(|stream| stream.is_finished());
+            self.streams.remove(oldest.unwrap_or_default());
+        }
+    }
+}
+
+/// Hears what a shared process tells everyone, and passes on what is for this session.
+impl Sink for Session {
+    fn notify(&self, message: String) {
+        let is_update =
+            splice::find_string(&message, &["method"]).as_deref() == Some("notifications/resources/updated");
+        let uri = splice::find_string(&message, &["params", "uri"]);
+        if !is_update || uri.is_some_and(|uri| self.state().subscriptions.contains(&uri)) {
+            self.standing.notify(message);
+        }
+    }
+
+    fn ask(&self, _: String) -> bool {
+        false
+    }
+}
+
 /// A request that is in flight. Dropping it forgets the request.
 pub(super) struct Begun {
     session: Arc<Session>,
@@ -235,5 +320,56 @@ impl Drop for Begun {
     fn drop(&mut self) {
         self.session.state().in_flight.remove(&self.id);
         self.session.touch();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stream(bytes: usize, is_finished: bool) -> Arc<EventStream> {
+        let stream = EventStream::of_request();
+        if is_finished {
+            stream.finish(Some("x".repeat(bytes)));
+        }
+        stream
+    }
+
+    #[test]
+    fn what_was_answered_makes_way_before_what_is_still_being_written() {
+        let mut state = State::default();
+        let open = stream(0, false);
+        state.streams.push_back(open.clone());
+        for _ in 0..100 {
+            state.streams.push_back(stream(10, true));
+            state.forget_streams();
+        }
+        assert_eq!(state.streams.len(), STREAMS_MAX);
+        assert!(Arc::ptr_eq(&state.streams[0], &open));
+    }
+
+    #[test]
+    fn big_answers_are_not_kept_in_numbers_but_the_last_one_is() {
+        let mut state = State::default();
+        for _ in 0..10 {
+            state.streams.push_back(stream(BYTES_MAX / 2 + 1, true));
+            state.forget_streams();
+        }
+        assert_eq!(state.streams.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_session_hears_only_of_resources_that_it_asked_for() {
+        let session = Session::new("1".into(), "ann".into(), "s".into(), "2025-11-25".into(), "{}".into());
+        session.remember("resources/subscribe", Some(r#"{"uri":"x://mine"}"#));
+        let update = |uri: &str| {
+            format!(r#"{{"jsonrpc":"2.0","method":"notifications/resources/updated","params":{{"uri":"x://{uri}"}}}}"#)
+        };
+        Sink::notify(&session, update("another"));
+        Sink::notify(&session, update("mine"));
+        Sink::notify(&session, envelope::notification("notifications/tools/list_changed", None));
+        let mut reader = session.standing().read_after(0);
+        assert_eq!(*reader.next().await.unwrap().text, update("mine"));
+        assert!(reader.next().await.unwrap().text.contains("list_changed"));
     }
 }

@@ -58,9 +58,9 @@ impl Sessions {
     }
 
     /// The session of that id, if it is this agent's with this server.
-    pub(super) fn find(&self, id: &str, agent_id: &str, server: &str) -> Option<Arc<Session>> {
+    pub(super) fn find(&self, id: &str, agent_id: &str, server_id: &str) -> Option<Arc<Session>> {
         let session = self.by_id.get(id)?.clone();
-        (session.agent_id == agent_id && *session.server == *server).then_some(session)
+        (session.agent_id == agent_id && *session.server_id == *server_id).then_some(session)
     }
 
     pub(super) fn end(&self, session: &Session) {
@@ -89,6 +89,9 @@ impl Sessions {
     }
 
     fn sweep(&self) {
+        for session in &self.by_id {
+            session.forget_stale();
+        }
         let idle_ms = i64::try_from(self.bounds.idle.as_millis()).unwrap_or(i64::MAX);
         let now = clock::now_ms();
         let idle: Vec<_> = self

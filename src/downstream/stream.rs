@@ -7,8 +7,10 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use crate::upstream::Sink;
 
@@ -16,6 +18,9 @@ use crate::upstream::Sink;
 const EVENTS_MAX: usize = 256;
 /// Most bytes kept.
 const BYTES_MAX: usize = 256 * 1024;
+
+/// An answer that is bigger than that is kept for this long, for a reader whose connection broke.
+const STALE_AFTER: Duration = Duration::from_mins(1);
 
 /// Streams are numbered across the process; an event's id names its stream.
 static NEXT_STREAM: AtomicU64 = AtomicU64::new(1);
@@ -48,6 +53,7 @@ struct State {
     /// The last one that a reader took.
     read_seq: u64,
     is_finished: bool,
+    finished_at: Option<Instant>,
     /// The answer must come as a stream, though there is nothing to read yet.
     is_opened: bool,
     /// Counts readers; an older one ends when a newer one comes.
@@ -55,6 +61,8 @@ struct State {
     has_reader: bool,
     /// A session's stream: it may have no reader.
     is_standing: bool,
+    /// The agent takes a single message only.
+    is_mute: bool,
     status: u16,
 }
 
@@ -80,10 +88,12 @@ impl EventStream {
                 last_seq: 0,
                 read_seq: 0,
                 is_finished: false,
+                finished_at: None,
                 is_opened: false,
                 reader: 0,
                 has_reader: false,
                 is_standing,
+                is_mute: false,
                 status: 200,
             }),
             changed: Notify::new(),
@@ -135,8 +145,29 @@ impl EventStream {
         if let Some(text) = text {
             self.add(text.into(), false);
         }
-        self.state().is_finished = true;
+        let mut state = self.state();
+        state.is_finished = true;
+        state.finished_at = Some(Instant::now());
+        drop(state);
         self.changed.notify_waiters();
+    }
+
+    /// Says that the agent takes a single message only: nothing can be asked over this stream.
+    pub fn mute(&self) {
+        self.state().is_mute = true;
+    }
+
+    /// How many bytes are kept.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.state().bytes
+    }
+
+    /// Whether it is bigger than what is kept of an open stream, and was finished a while ago.
+    #[must_use]
+    pub fn is_stale(&self) -> bool {
+        let state = self.state();
+        state.bytes > BYTES_MAX && state.finished_at.is_some_and(|at| at.elapsed() > STALE_AFTER)
     }
 
     /// Says that the answer is to be a stream, though nothing is there to be read yet.
@@ -235,7 +266,7 @@ impl Sink for EventStream {
     fn ask(&self, message: String) -> bool {
         let can_be_heard = {
             let state = self.state();
-            !state.is_standing || state.has_reader
+            !state.is_mute && (!state.is_standing || state.has_reader)
         };
         can_be_heard && self.add(message.into(), false)
     }

@@ -43,9 +43,9 @@ pub struct Approved {
 }
 
 impl Approved {
-    /// The permit for the approved call, whose dispatch is committed.
+    /// The permit for the approved call, if its dispatch is committed.
     #[must_use]
-    pub fn permit(self, receipt: Receipt) -> Permit {
+    pub fn permit(self, receipt: Receipt) -> Option<Permit> {
         Permit::new(receipt)
     }
 }

@@ -56,9 +56,9 @@ impl Decision {
         }
     }
 
-    /// The permit for a call that the rules allow and whose row is committed; `None` when they don't allow it.
+    /// The permit for a call that the rules allow and whose dispatch is committed; `None` when they don't allow it.
     #[must_use]
     pub fn permit(&self, receipt: Receipt) -> Option<Permit> {
-        (self.action == Action::Allow).then(|| Permit::new(receipt))
+        if self.action == Action::Allow { Permit::new(receipt) } else { None }
     }
 }

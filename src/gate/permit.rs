@@ -1,6 +1,6 @@
 //! The value that proves that a call may go.
 
-use crate::journal::Receipt;
+use crate::journal::{Receipt, State};
 
 /// Spent by moving it into the upstream's `call`. It can be neither copied nor made outside this room.
 #[derive(Debug)]
@@ -9,9 +9,10 @@ pub struct Permit {
 }
 
 impl Permit {
-    /// Both proofs are demanded: that the call was allowed (the caller of this is in the gate) and that it is recorded.
-    pub(in crate::gate) fn new(receipt: Receipt) -> Self {
-        Self { receipt }
+    /// Both proofs are demanded: that the call was allowed (the caller of this is in the gate) and that it is recorded as
+    /// one that goes out.
+    pub(in crate::gate) fn new(receipt: Receipt) -> Option<Self> {
+        (receipt.state() == State::Dispatched).then_some(Self { receipt })
     }
 
     /// The invocation that may be dispatched.

@@ -17,8 +17,8 @@ use super::routes;
 const HEAD_WITHIN: Duration = Duration::from_secs(5);
 /// How long a connection is kept for the next request.
 const KEPT_ALIVE_FOR: Duration = Duration::from_secs(75);
-/// How long requests that are under way may take to end, once the gateway is told to stop.
-const STOP_WITHIN_SECS: u64 = 30;
+/// How long requests that are under way may take to end, once the gateway is told to stop and all calls have ended.
+const STOP_WITHIN_SECS: u64 = 5;
 
 /// Why the gateway can't listen.
 #[derive(Debug, thiserror::Error)]

@@ -35,7 +35,7 @@ impl Invocations {
 
 fn outcome(answer: &Answer) -> Outcome {
     match answer {
-        Answer::Reply(Reply::Result(result)) if super::pipeline::says_error(result) => Outcome::ToolError,
+        Answer::Reply(Reply::Result(result)) if super::run::says_error(result) => Outcome::ToolError,
         Answer::Reply(Reply::Result(_)) => Outcome::Ok,
         Answer::Reply(Reply::Error(_)) | Answer::Failed(_) => Outcome::UpstreamError,
         Answer::Denied(refusal) if refusal.code == "approval_expired" => Outcome::Expired,

@@ -1,24 +1,17 @@
 //! The way of a call through the gate, the journal and the upstream.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use futures_util::FutureExt as _;
 
 use super::answer::{Answer, Refusal};
 use super::record::Request;
+use super::run::Run;
 use crate::clock;
-use crate::gate::{self, Action, Approvals, Approved, Decision, Gate};
-use crate::journal::{Entry, Journal, JournalError, Outcome, State, Transition};
+use crate::gate::{self, Action, Approvals, Approved, Decision, Gate, Permit};
+use crate::journal::{Entry, Journal, JournalError, State, Transition};
 use crate::metrics::Metrics;
-use crate::store;
-use crate::upstream::{Connection, Reply, Ticket, UpstreamError};
-
-/// Where a call goes out, and with what.
-pub struct Outgoing {
-    /// The open connection.
-    pub connection: Arc<Connection>,
-    /// The parameters in the connection's era.
-    pub params: Option<String>,
-}
+use crate::upstream::{Reply, Ticket, UpstreamError};
 
 /// Told while a call waits for a person.
 pub trait Watch {
@@ -27,6 +20,10 @@ pub trait Watch {
     /// The wait is over, one way or the other.
     fn answered(&self);
 }
+
+/// Sends a permitted call and waits for its answer. Dropping the future cancels the call.
+pub trait Dispatch: AsyncFnOnce(Permit, Ticket) -> Result<Reply, UpstreamError> {}
+impl<D: AsyncFnOnce(Permit, Ticket) -> Result<Reply, UpstreamError>> Dispatch for D {}
 
 /// Runs calls. One for the whole process.
 #[derive(Clone)]
@@ -42,18 +39,6 @@ pub struct Invocations {
 struct Way<O> {
     open: O,
     ticket: Ticket,
-}
-
-/// One call on its way: its row's id, and its clocks.
-struct Run<'r> {
-    id: String,
-    request: &'r Request,
-    received_at: i64,
-    started: Instant,
-    /// Time that is not the gateway's: a person's, and the server's start.
-    waited: Duration,
-    /// A person's part of it.
-    asked: Duration,
 }
 
 impl Invocations {
@@ -83,28 +68,21 @@ impl Invocations {
 
     /// Runs one call to its end. `open` gives the way to the server and is asked only for a call that may go; `cancelled`
     /// resolves when the agent no longer wants the answer.
-    pub async fn run(
+    pub async fn run<D: Dispatch>(
         &self,
         request: &Request,
         ticket: Ticket,
-        open: impl AsyncFnOnce() -> Result<Outgoing, UpstreamError>,
+        open: impl AsyncFnOnce() -> Result<D, UpstreamError>,
         watch: &dyn Watch,
         cancelled: impl Future<Output = ()>,
     ) -> Answer {
         let way = Way { open, ticket };
-        let mut run = Run {
-            id: store::new_id(),
-            request,
-            received_at: clock::now_ms(),
-            started: Instant::now(),
-            waited: Duration::ZERO,
-            asked: Duration::ZERO,
-        };
+        let mut run = Run::new(request, self.journal.clone());
         let decision = self.gate.decide(&request.call);
         let mut cancelled = std::pin::pin!(cancelled);
         let answer = match decision.action {
             Action::Deny => self.deny(&run, &decision).await,
-            Action::Allow => self.allow(&mut run, &decision, way, cancelled).await,
+            Action::Allow => self.allow(&mut run, &decision, way, &mut cancelled).await,
             Action::Ask => self.ask(&mut run, &decision, way, watch, &mut cancelled).await,
         };
         self.count(request, decision.action, &answer, run.started.elapsed().saturating_sub(run.asked));
@@ -112,59 +90,64 @@ impl Invocations {
     }
 
     async fn deny(&self, run: &Run<'_>, decision: &Decision) -> Answer {
-        let mut row = run.request.row(&run.id, decision, State::Denied, run.received_at);
-        row.error = Some(decision.reason.clone());
-        row.overhead_us = Some(run.overhead_us(Duration::ZERO));
-        match self.journal.record(Entry { invocation: row, approval: None }).await {
-            Ok(_receipt) => Answer::Denied(run.refusal("denied", decision.reason.clone())),
-            Err(error) => self.unrecorded(&error),
-        }
+        let denied = Answer::Denied(run.refusal("denied", decision.reason.clone()));
+        self.end_at_once(run, decision, State::Denied, decision.reason.clone(), denied).await
     }
 
-    async fn allow(
+    async fn allow<D: Dispatch>(
         &self,
         run: &mut Run<'_>,
         decision: &Decision,
-        way: Way<impl AsyncFnOnce() -> Result<Outgoing, UpstreamError>>,
-        cancelled: impl Future<Output = ()>,
+        way: Way<impl AsyncFnOnce() -> Result<D, UpstreamError>>,
+        cancelled: &mut (impl Future<Output = ()> + Unpin),
     ) -> Answer {
-        let outgoing = match run.open(way.open).await {
-            Ok(outgoing) => outgoing,
-            Err(error) => return self.unreachable(run, decision, error).await,
+        let opened = tokio::select! {
+            biased;
+            () = &mut *cancelled => {
+                let error = "the agent cancelled before the server was ready".into();
+                return self.end_at_once(run, decision, State::Cancelled, error, Answer::Cancelled).await;
+            }
+            opened = run.open(way.open) => opened,
+        };
+        let send = match opened {
+            Ok(send) => send,
+            // The server could not be reached, so nothing was sent.
+            Err(error) => {
+                let text = error.to_string();
+                return self.end_at_once(run, decision, State::Refused, text, Answer::Failed(error)).await;
+            }
         };
         let row = run.request.row(&run.id, decision, State::Dispatched, run.received_at);
-        let receipt = match self.journal.record(Entry { invocation: row, approval: None }).await {
-            Ok(receipt) => receipt,
-            Err(error) => return self.unrecorded(&error),
-        };
-        match decision.permit(receipt) {
-            Some(permit) => self.dispatch(run, permit, outgoing, way.ticket, cancelled).await,
-            None => self.deny(run, decision).await,
+        run.row.may_be(&[State::Dispatched]);
+        match self.journal.record(Entry { invocation: row, approval: None }).await {
+            Ok(receipt) => self.dispatch(run, decision.permit(receipt), send, way.ticket, cancelled).await,
+            Err(error) => self.unrecorded(run, &error),
         }
     }
 
-    async fn ask(
+    async fn ask<D: Dispatch>(
         &self,
         run: &mut Run<'_>,
         decision: &Decision,
-        way: Way<impl AsyncFnOnce() -> Result<Outgoing, UpstreamError>>,
+        way: Way<impl AsyncFnOnce() -> Result<D, UpstreamError>>,
         watch: &dyn Watch,
-        mut cancelled: impl Future<Output = ()> + Unpin,
+        cancelled: &mut (impl Future<Output = ()> + Unpin),
     ) -> Answer {
         let timeout_ms = i64::try_from(self.approval_timeout.as_millis()).unwrap_or(i64::MAX);
         let entry = run.request.question(&run.id, decision, run.received_at, timeout_ms);
         let Some(approval) = entry.approval.clone() else {
             return Answer::Refused(run.refusal("internal", "the question could not be written".into()));
         };
+        run.row.may_be(&[State::Pending]);
         if let Err(error) = self.journal.record(entry).await {
-            return self.unrecorded(&error);
+            return self.unrecorded(run, &error);
         }
         let asked = Instant::now();
         self.metrics.approval_asked();
         watch.asked(&approval.id, approval.expires_at);
         let settled = tokio::select! {
             answer = self.approvals.wait(&approval.id, approval.expires_at) => Some(answer),
-            () = &mut cancelled => None,
+            () = &mut *cancelled => None,
         };
         watch.answered();
         run.asked = asked.elapsed();
@@ -175,14 +158,12 @@ impl Invocations {
             Some(Ok(gate::Answer::Approved(approved))) => self.approved(run, approved, way, cancelled).await,
             Some(Ok(gate::Answer::Denied { reason, by })) => self.person_denied(run, reason, by).await,
             Some(Ok(gate::Answer::Expired)) => {
-                let text = format!(
-                    "nobody answered within {} s; ask the operator, or do without this call",
-                    self.approval_timeout.as_secs()
-                );
+                let text = "nobody answered in time; ask the operator, or do without this call".into();
                 self.end_pending(run, State::Expired, "approval_expired", text).await
             }
             Some(Ok(gate::Answer::Cancelled)) => {
-                self.end_pending(run, State::Cancelled, "approval_cancelled", "the question was withdrawn".into()).await
+                let text = "the question was withdrawn, because the gateway is stopping; ask again later".into();
+                self.end_pending(run, State::Cancelled, "approval_cancelled", text).await
             }
             Some(Err(error)) => {
                 let text = format!("the answer to the approval could not be read: {}", crate::chain(&error));
@@ -192,20 +173,28 @@ impl Invocations {
     }
 
     /// A person said yes. The rules may have changed meanwhile: where they now say no, no it is.
-    async fn approved(
+    async fn approved<D: Dispatch>(
         &self,
         run: &mut Run<'_>,
         approved: Approved,
-        way: Way<impl AsyncFnOnce() -> Result<Outgoing, UpstreamError>>,
-        cancelled: impl Future<Output = ()>,
+        way: Way<impl AsyncFnOnce() -> Result<D, UpstreamError>>,
+        cancelled: &mut (impl Future<Output = ()> + Unpin),
     ) -> Answer {
         let now = self.gate.decide(&run.request.call);
         if now.action == Action::Deny {
-            let text = format!("it was approved, but meanwhile the rules deny it: {}", now.reason);
-            return self.end_pending(run, State::Denied, "denied", text).await;
+            return self.rules_denied(run, &now).await;
         }
-        let outgoing = match run.open(way.open).await {
-            Ok(outgoing) => outgoing,
+        let opened = tokio::select! {
+            biased;
+            () = &mut *cancelled => {
+                let text = "the agent left or cancelled before the server was ready".into();
+                self.end_pending(run, State::Cancelled, "cancelled", text).await;
+                return Answer::Cancelled;
+            }
+            opened = run.open(way.open) => opened,
+        };
+        let send = match opened {
+            Ok(send) => send,
             Err(error) => {
                 self.end_pending(run, State::Cancelled, "upstream", error.to_string()).await;
                 return Answer::Failed(error);
@@ -213,40 +202,53 @@ impl Invocations {
         };
         let at = clock::now_ms();
         let dispatch = Transition {
-            decided_by: Some("person".into()),
+            decided_by: Some(gate::By::Person.as_str().into()),
             decided_at: Some(at),
             dispatched_at: Some(at),
             ..Transition::new(&run.id, State::Pending, State::Dispatched)
         };
+        run.row.may_be(&[State::Pending, State::Dispatched]);
         match self.journal.advance(dispatch).await {
-            Ok(receipt) => self.dispatch(run, approved.permit(receipt), outgoing, way.ticket, cancelled).await,
-            Err(error) => self.unrecorded(&error),
+            Ok(receipt) => {
+                run.row.may_be(&[State::Dispatched]);
+                self.dispatch(run, approved.permit(receipt), send, way.ticket, cancelled).await
+            }
+            Err(error) => {
+                // It still waits, and nobody will come back to it; should the move be there after all, the journal
+                // takes it back.
+                run.row.may_be(&[State::Pending]);
+                run.row.end("the journal could not be written, so the call was not made");
+                self.unrecorded(run, &error)
+            }
         }
     }
 
     async fn dispatch(
         &self,
         run: &Run<'_>,
-        permit: gate::Permit,
-        outgoing: Outgoing,
+        permit: Option<Permit>,
+        send: impl Dispatch,
         ticket: Ticket,
-        cancelled: impl Future<Output = ()>,
+        cancelled: &mut (impl Future<Output = ()> + Unpin),
     ) -> Answer {
-        let sent = Instant::now();
+        let Some(permit) = permit else {
+            return Answer::Refused(run.refusal("internal", "there was no permit, so nothing was sent".into()));
+        };
+        if cancelled.now_or_never().is_some() {
+            self.finish(run, run.unsent()).await;
+            return Answer::Cancelled;
+        }
+        let began = Instant::now();
         let reply = tokio::select! {
             biased;
-            reply = outgoing.connection.call(permit, &run.request.call.method, outgoing.params.as_deref(), ticket) => Some(reply),
+            reply = send(permit, ticket) => Some(reply),
             // Dropping the call tells the server that nobody waits.
             () = cancelled => None,
         };
-        let upstream = sent.elapsed();
+        let upstream = began.elapsed();
         self.metrics.upstream_answered(&run.request.call.server, &run.request.call.method, upstream);
         self.metrics.overhead(run.started.elapsed().saturating_sub(run.waited).saturating_sub(upstream));
-        let outcome = run.outcome(reply.as_ref(), upstream);
-        if let Err(error) = self.journal.finish(outcome).await {
-            // The server has acted and its answer is here: the agent gets it. The row is mended at the next start.
-            self.count_unrecorded(&error);
-        }
+        self.finish(run, run.outcome(reply.as_ref(), upstream)).await;
         match reply {
             Some(Ok(reply)) => Answer::Reply(reply),
             Some(Err(error)) => Answer::Failed(error),
@@ -254,14 +256,30 @@ impl Invocations {
         }
     }
 
-    /// The server could not be reached, so nothing was sent.
-    async fn unreachable(&self, run: &Run<'_>, decision: &Decision, error: UpstreamError) -> Answer {
-        let mut row = run.request.row(&run.id, decision, State::Refused, run.received_at);
-        row.error = Some(error.to_string());
+    async fn finish(&self, run: &Run<'_>, outcome: crate::journal::Outcome) {
+        let written = self.journal.finish(outcome);
+        run.row.is_ended();
+        if let Err(error) = written.await {
+            // The server has acted and its answer is here: the agent gets it. The row is mended at the next start.
+            self.count_unrecorded(&error);
+        }
+    }
+
+    /// A row that begins with its end: nothing was sent.
+    async fn end_at_once(
+        &self,
+        run: &Run<'_>,
+        decision: &Decision,
+        state: State,
+        error: String,
+        answer: Answer,
+    ) -> Answer {
+        let mut row = run.request.row(&run.id, decision, state, run.received_at);
+        row.error = Some(error);
         row.overhead_us = Some(run.overhead_us(Duration::ZERO));
         match self.journal.record(Entry { invocation: row, approval: None }).await {
-            Ok(_receipt) => Answer::Failed(error),
-            Err(error) => self.unrecorded(&error),
+            Ok(_receipt) => answer,
+            Err(error) => self.unrecorded(run, &error),
         }
     }
 
@@ -280,26 +298,50 @@ impl Invocations {
             Some(reason) => format!("a person{by} denied this call: {reason}"),
             None => format!("a person{by} denied this call and gave no reason; don't try it again unchanged"),
         };
-        self.end_pending(run, State::Denied, "denied", text).await
+        let end = Transition {
+            decided_by: Some(gate::By::Person.as_str().into()),
+            ..Transition::new(&run.id, State::Pending, State::Denied)
+        };
+        self.end(run, end, "denied", text).await
+    }
+
+    async fn rules_denied(&self, run: &Run<'_>, now: &Decision) -> Answer {
+        let text = format!("it was approved, but meanwhile the rules deny it: {}", now.reason);
+        let end = Transition {
+            action: Some(now.action.as_str().into()),
+            rule_id: now.rule_id.as_deref().map(Into::into),
+            rule_set_revision: Some(now.revision),
+            decided_by: Some(now.by.as_str().into()),
+            ..Transition::new(&run.id, State::Pending, State::Denied)
+        };
+        self.end(run, end, "denied", text).await
     }
 
     async fn end_pending(&self, run: &Run<'_>, state: State, code: &'static str, text: String) -> Answer {
+        self.end(run, Transition::new(&run.id, State::Pending, state), code, text).await
+    }
+
+    /// Ends a row that waited. It is written even if the database is away now: nobody else would end it.
+    async fn end(&self, run: &Run<'_>, end: Transition, code: &'static str, text: String) -> Answer {
         let at = clock::now_ms();
         let end = Transition {
-            decided_by: (state == State::Denied).then(|| "person".into()),
             decided_at: Some(at),
             finished_at: Some(at),
             error: Some(text.clone()),
             overhead_us: Some(run.overhead_us(Duration::ZERO)),
-            ..Transition::new(&run.id, State::Pending, state)
+            ..end
         };
-        if let Err(error) = self.journal.advance(end).await {
+        let written = self.journal.settle(end);
+        run.row.is_ended();
+        if let Err(error) = written.await {
             self.count_unrecorded(&error);
         }
         Answer::Denied(run.refusal(code, text))
     }
 
-    fn unrecorded(&self, error: &JournalError) -> Answer {
+    /// Nothing was sent. Should the row be there after all, the journal ends it.
+    fn unrecorded(&self, run: &Run<'_>, error: &JournalError) -> Answer {
+        run.row.is_ended();
         self.count_unrecorded(error);
         Answer::Refused(Refusal {
             code: "journal_unavailable",
@@ -308,52 +350,4 @@ impl Invocations {
             invocation_id: None,
         })
     }
-}
-
-impl Run<'_> {
-    /// A server's start is not the gateway's time.
-    async fn open(
-        &mut self,
-        open: impl AsyncFnOnce() -> Result<Outgoing, UpstreamError>,
-    ) -> Result<Outgoing, UpstreamError> {
-        let asked = Instant::now();
-        let outgoing = open().await;
-        self.waited += asked.elapsed();
-        outgoing
-    }
-
-    fn refusal(&self, code: &'static str, text: String) -> Refusal {
-        Refusal { code, text, invocation_id: Some(self.id.clone()) }
-    }
-
-    fn overhead_us(&self, upstream: Duration) -> i64 {
-        let own = self.started.elapsed().saturating_sub(self.waited).saturating_sub(upstream);
-        i64::try_from(own.as_micros()).unwrap_or(i64::MAX)
-    }
-
-    fn outcome(&self, reply: Option<&Result<Reply, UpstreamError>>, upstream: Duration) -> Outcome {
-        let (state, is_error, error, result) = match reply {
-            Some(Ok(Reply::Result(result))) => (State::Completed, Some(says_error(result)), None, Some(result.clone())),
-            Some(Ok(Reply::Error(error))) => (State::Completed, Some(true), Some(error.clone()), None),
-            Some(Err(error)) if error.was_sent() => (State::Unknown, None, Some(error.to_string()), None),
-            Some(Err(error)) => (State::Failed, None, Some(error.to_string()), None),
-            None => (State::Unknown, None, Some("the agent cancelled after the call was sent".into()), None),
-        };
-        Outcome {
-            id: self.id.clone(),
-            state,
-            is_error,
-            error,
-            result,
-            finished_at: clock::now_ms(),
-            upstream_us: i64::try_from(upstream.as_micros()).ok(),
-            overhead_us: Some(self.overhead_us(upstream)),
-        }
-    }
-}
-
-/// Whether a tool result says that the tool failed.
-pub(super) fn says_error(result: &str) -> bool {
-    // Nearly no result does, and looking for the word is far cheaper than reading the members.
-    result.contains("isError") && crate::mcp::splice::find(result, &["isError"]) == Some("true")
 }

@@ -9,6 +9,7 @@ Era       legacy unless told otherwise: server/discover is an unknown method
   both            answers either
 Start
   slow=N          sleeps N seconds before it answers initialize or discover
+  version=V       agrees to the revision V, whatever is asked for
   early           a notification and a ping come before the initialize reply
   exit=N          some lines on stderr, then exit code N, at once
   exit-on-probe   exit code 1 when the first request is not initialize
@@ -47,7 +48,7 @@ import sys
 import threading
 import time
 
-KNOWN = """modern both slow early exit exit-on-probe fork pidfile banner crlf double wrongid big
+KNOWN = """modern both slow version early exit exit-on-probe fork pidfile banner crlf double wrongid big
 flood stderr pages mute die stubborn ledger""".split()
 FLAGS = {name: value or "1" for name, _, value in (arg.partition("=") for arg in sys.argv[1:])}
 META = "io.modelcontextprotocol/"
@@ -249,7 +250,7 @@ def opening(message, meta):
         threading.Thread(target=ask, args=("ping", {}), daemon=True).start()
         time.sleep(0.1)
     state["capabilities"] = message["params"].get("capabilities") or {}
-    version = wanted if wanted in LEGACY else LEGACY[-1]
+    version = FLAGS.get("version") or (wanted if wanted in LEGACY else LEGACY[-1])
     return {"protocolVersion": version, "capabilities": capabilities, "serverInfo": info, "instructions": "Be careful."}
 
 

@@ -4,6 +4,7 @@ mod bad_input;
 mod bridge;
 mod clients;
 mod conformance;
+mod leaving;
 mod modern;
 mod questions;
 mod relay;

@@ -3,3 +3,4 @@
 mod health;
 mod listening;
 mod metrics;
+mod stopping;

@@ -1,5 +1,6 @@
 //! stdio servers: how they are started, what they may do wrong, and that nothing is left of them.
 
+mod edits;
 mod environment;
 mod failing;
 mod misbehaving;

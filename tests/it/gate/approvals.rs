@@ -2,7 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::support::app::App;
+use atryum::gate::Approvals;
+
+use crate::support::app::{App, Settings};
+use crate::support::database::Database;
 use crate::support::eventually;
 use crate::support::http::{Session, modern_request};
 
@@ -69,6 +72,48 @@ async fn rules_that_came_to_deny_it_meanwhile_win_over_a_persons_yes() {
     let answer = stream.message().await.expect("an answer");
     assert_eq!(answer["result"]["isError"], true, "{answer}");
     assert_eq!(ledger(&app), "");
+}
+
+#[actix_rt::test]
+async fn a_question_that_was_given_more_time_is_waited_for_until_then() {
+    let app = Settings::default().with("ATRYUM_GATE__APPROVAL_TIMEOUT_SECONDS", "2").start().await;
+    app.nasty("n", &[]).await;
+    let session = Session::open(&app.agent("ann").await, "n", "2025-11-25", json!({})).await;
+    let mut stream = session.open_call("echo", json!({"text": "x"}), None).await;
+    let approval = app.pending_approval().await;
+    let path = format!("/api/v1/approvals/{}", approval["id"].as_str().unwrap());
+    let extended = app.operator().post(&format!("{path}/extend"), json!({"seconds": 600})).await;
+    assert_eq!(extended.status, 200, "{extended:?}");
+    actix_rt::time::sleep(std::time::Duration::from_secs(3)).await;
+    let approved = app.operator().post(&format!("{path}/approve"), json!({"digest": approval["digest"]})).await;
+    assert_eq!(approved.status, 200, "{approved:?}");
+    let answer = stream.message().await.expect("the answer");
+    assert_eq!(answer["result"]["content"][0]["text"], "x", "{answer}");
+}
+
+/// Rows must not blame a person for what the rules did.
+#[actix_rt::test]
+async fn a_denial_by_the_rules_after_a_persons_yes_is_told_as_theirs() {
+    let (app, session) = waiting().await;
+    let mut stream = session.open_call("echo", json!({"text": "x"}), None).await;
+    let approval = app.pending_approval().await;
+    let rule = json!({"action": "deny", "agents": ["*"], "servers": ["*"], "tools": ["echo"], "methods": ["*"]});
+    let rule = app.rule(rule).await.json["id"].clone();
+    let path = format!("/api/v1/approvals/{}/approve", approval["id"].as_str().unwrap());
+    app.operator().post(&path, json!({"digest": approval["digest"]})).await;
+    stream.message().await.expect("an answer");
+    let decision = &app.invocations().await[0]["decision"];
+    assert_eq!((&decision["by"], &decision["rule_id"], &decision["action"]), (&json!("rule"), &rule, &json!("deny")));
+}
+
+/// A gateway that stops withdraws what waits; what begins to wait a moment later must not wait for a person, either.
+#[actix_rt::test]
+async fn nothing_waits_once_the_questions_were_withdrawn() {
+    let database = Database::sqlite().await;
+    let approvals = Approvals::new(database.open().await);
+    approvals.close();
+    let wait = approvals.wait("none", i64::MAX / 2);
+    tokio::time::timeout(std::time::Duration::from_secs(5), wait).await.expect("it does not wait").ok();
 }
 
 #[actix_rt::test]

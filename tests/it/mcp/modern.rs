@@ -58,6 +58,27 @@ async fn headers_that_say_something_else_than_the_body_are_refused() {
 }
 
 #[actix_rt::test]
+async fn a_legacy_header_on_a_modern_body_is_refused_and_not_guessed_at() {
+    let (app, agent) = app_with(&["both"]).await;
+    let (client, body) = modern_request(&agent, "tools/call", &mut json!({"name": "echo", "arguments": {}}));
+    let refused = client.header("mcp-protocol-version", "2025-11-25").send("POST", "/mcp/n", body).await;
+    assert_eq!((refused.status, &refused.json["error"]["code"]), (400, &json!(-32020)), "{refused:?}");
+    assert!(app.invocations().await.is_empty());
+}
+
+#[actix_rt::test]
+async fn a_call_that_is_denied_starts_no_server() {
+    let app = App::start().await;
+    app.rule(json!({"action": "deny", "agents": ["*"], "servers": ["*"], "tools": ["*"], "methods": ["*"]})).await;
+    app.nasty("n", &["both"]).await;
+    let agent = app.agent("ann").await;
+    let denied = modern(&agent, "n", "tools/call", json!({"name": "echo", "arguments": {}})).await.reply();
+    assert_eq!(denied["result"]["isError"], true, "{denied}");
+    assert!(crate::upstream::descendants(app.pid).is_empty());
+    assert_eq!(app.invocations().await[0]["state"], "denied");
+}
+
+#[actix_rt::test]
 async fn methods_that_the_revision_removed_are_unknown() {
     let (_app, agent) = app_with(&["both"]).await;
     for method in ["initialize", "ping", "logging/setLevel", "resources/subscribe"] {

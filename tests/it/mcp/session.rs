@@ -22,6 +22,22 @@ async fn each_handshake_revision_is_agreed_on_and_an_unknown_one_becomes_the_new
     }
 }
 
+/// A server may agree to another revision than it was asked for; then that is what agent and gateway go on with.
+#[actix_rt::test]
+async fn a_session_speaks_the_revision_that_its_server_agreed_to() {
+    let app = App::start().await;
+    app.allow_all().await;
+    app.nasty("n", &["version=2025-03-26"]).await;
+    let session = Session::open(&app.agent("ann").await, "n", "2025-11-25", json!({})).await;
+    assert_eq!(session.initialized["result"]["protocolVersion"], "2025-03-26");
+    let batch = json!([{"jsonrpc": "2.0", "id": 1, "method": "ping"}]);
+    let answer = session.client.post("/mcp/n", batch).await;
+    assert_eq!((answer.status, &answer.json[0]["result"]), (200, &json!({})), "{answer:?}");
+    app.nasty("odd", &["version=1999-01-01"]).await;
+    let refused = app.operator().post("/api/v1/servers/odd/test", json!({})).await;
+    assert!(refused.text.contains("1999-01-01") && refused.json["ok"] == false, "{refused:?}");
+}
+
 #[actix_rt::test]
 async fn a_session_belongs_to_its_agent_and_to_its_server() {
     let app = App::start().await;

@@ -107,6 +107,38 @@ async fn a_server_that_never_finishes_its_start_is_given_up_after_the_bound() {
     crate::upstream::no_process_is_left(app.pid).await;
 }
 
+/// Starts are made a few at a time; a server that never finishes its own must not take all the turns.
+#[actix_rt::test]
+async fn a_server_that_hangs_in_its_start_keeps_no_other_from_starting() {
+    let app = App::start().await;
+    app.allow_all().await;
+    app.nasty("hangs", &["slow=100"]).await;
+    app.nasty("calm", &[]).await;
+    let agent = app
+        .agent("ann")
+        .await
+        .header("accept", "application/json, text/event-stream")
+        .header("content-type", "application/json");
+    let params = json!({"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "it"}});
+    let message = json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": params}).to_string();
+    let hanging = (0..6).map(|_| agent.open("POST", "/mcp/hangs", message.clone()));
+    let hanging = futures_util::future::join_all(hanging);
+    let calm = async {
+        actix_rt::time::sleep(std::time::Duration::from_millis(500)).await;
+        let began = std::time::Instant::now();
+        let session = Session::open(&agent, "calm", "2025-11-25", json!({})).await;
+        assert_eq!(session.call("echo", json!({"text": "hi"})).await["result"]["content"][0]["text"], "hi");
+        began.elapsed()
+    };
+    let took = futures_util::future::select(Box::pin(calm), Box::pin(hanging)).await;
+    match took {
+        futures_util::future::Either::Left((took, _)) => assert!(took.as_secs() < 4, "{took:?}"),
+        futures_util::future::Either::Right(_) => {
+            panic!("the calm server waited until the other's answers became streams")
+        }
+    }
+}
+
 #[actix_rt::test]
 async fn more_processes_than_allowed_are_refused_clearly() {
     let app = Settings::default().with("ATRYUM_UPSTREAM__MAX_PROCESSES", "2").start().await;

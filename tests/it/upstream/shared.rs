@@ -30,6 +30,10 @@ async fn sessions_of_a_shared_server_use_one_process_and_are_not_mixed_up() {
         refused.to_string().contains("did not declare sampling"),
         "nobody can be asked over a shared process: {refused}"
     );
+    let tasks = sessions[0].request("tasks/list", json!({})).await.reply();
+    assert_eq!(tasks["error"]["code"], -32601, "tasks of other agents are not shown: {tasks}");
+    let older = Session::open(&agents[0], "n", "2025-03-26", json!({})).await;
+    assert_eq!(older.initialized["result"]["protocolVersion"], "2025-03-26", "each is told what it asked for");
     assert_eq!(sessions[0].client.delete("/mcp/n").await.status, 204);
     let still = sessions[1].call("echo", json!({"text": "still"})).await;
     assert_eq!(still["result"]["content"][0]["text"], "still");
