@@ -13,6 +13,7 @@ use actix_rt::Arbiter;
 
 pub use error::AppError;
 
+use crate::clock;
 use crate::config::Config;
 use crate::downstream::{Bounds, Downstream};
 use crate::gate::{Approvals, Gate};
@@ -23,9 +24,8 @@ use crate::invocation::Invocations;
 use crate::journal::Journal;
 use crate::metrics::Metrics;
 use crate::store::{self, Store};
-use crate::upstream::{Limits, Registry};
+use crate::upstream::{Arbiters, Limits, Registry};
 use crate::vault::Vault;
-use crate::clock;
 
 /// How long upstreams may take to be gone when the gateway stops.
 const UPSTREAMS_GONE_WITHIN: Duration = Duration::from_secs(10);
@@ -58,8 +58,8 @@ impl App {
         let gate = Gate::start(store.clone(), Arbiter::current()).await?;
         let approvals = Approvals::new(store.clone());
         let upstreams = Arbiter::new();
-        let registry =
-            Registry::start(store.clone(), vault.clone(), limits(&config), Arbiter::current(), upstreams.handle()).await;
+        let arbiters = Arbiters { control: Arbiter::current(), upstreams: upstreams.handle() };
+        let registry = Registry::start(store.clone(), vault.clone(), metrics.clone(), limits(&config), arbiters).await;
         let invocations = Invocations::new(
             gate.clone(),
             approvals.clone(),
@@ -69,7 +69,7 @@ impl App {
         );
         let listening = Listening::on(config.listen)?;
         let address = listening.address();
-        let public_url = listening.public_url(&config);
+        let public_url = config.public_url(address);
         let downstream = Downstream::new(invocations, registry.directory(), bounds(&config), &public_url);
         let gateway = Gateway {
             directory: registry.directory(),

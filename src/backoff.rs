@@ -18,7 +18,7 @@ impl Backoff {
     }
 
     /// The delay after one more failure.
-    pub fn next(&mut self) -> Duration {
+    pub fn fail(&mut self) -> Duration {
         let doubled = self.first.saturating_mul(2_u32.saturating_pow(self.failures.min(16)));
         self.failures = self.failures.saturating_add(1);
         jitter(doubled.min(self.longest))
@@ -40,7 +40,7 @@ fn jitter(delay: Duration) -> Duration {
     let mut chance = [0_u8; 1];
     // Without chance there is still a delay, only no jitter.
     let _ = getrandom::fill(&mut chance);
-    delay - delay.mul_f64(f64::from(chance[0]) / 255.0 / 4.0)
+    delay.mul_f64(1.0 - f64::from(chance[0]) / 255.0 / 4.0)
 }
 
 #[cfg(test)]
@@ -50,12 +50,12 @@ mod tests {
     #[test]
     fn delays_grow_to_their_bound_and_start_anew_after_a_reset() {
         let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(1));
-        let delays: Vec<_> = (0..6).map(|_| backoff.next()).collect();
+        let delays: Vec<_> = (0..6).map(|_| backoff.fail()).collect();
         for (delay, expected) in delays.iter().zip([100_u64, 200, 400, 800, 1000, 1000]) {
             let most = Duration::from_millis(expected);
             assert!(*delay <= most && *delay >= most.mul_f64(0.74), "{delay:?} for {expected}");
         }
         backoff.reset();
-        assert!(backoff.next() <= Duration::from_millis(100));
+        assert!(backoff.fail() <= Duration::from_millis(100));
     }
 }

@@ -1,4 +1,45 @@
-//! Atryum: a permissions gateway for the Model Context Protocol.
+//! Atryum: a permissions gateway for the Model Context Protocol (MCP).
+//!
+//! Operators register servers; agents are pointed at `/mcp/<name>`; every call is put to the operator's rules, recorded,
+//! and forwarded, or not. This page tells the way of a call; each room's own page tells the rest.
+//!
+//! # The way of a call
+//!
+//! An agent sends `tools/call` to `/mcp/notes`.
+//!
+//! 1. **The doors** ([`http`]). The request gets a name, `Host` and `Origin` are checked, the body is bounded. The key says
+//!    which agent it is, and nothing else does ([`identity`]). [`http::mcp`] hands over text and a few headers.
+//! 2. **Downstream** ([`downstream`]). The text is read strictly, once ([`mcp::strict`]); whatever two readers could read
+//!    in two ways is refused. The message says which era of the protocol it belongs to: a session's, or one that stands
+//!    alone. The server is found in the [`upstream::Directory`], a snapshot that nobody has to be asked for.
+//! 3. **Invocation** ([`invocation`]). One function, read top to bottom: decide, record, wait if a person is asked,
+//!    dispatch, record, answer.
+//! 4. **The gate** ([`gate`]). The published rule set is evaluated on this very thread: allow, deny, or ask. With no rule
+//!    set there is nothing but no.
+//! 5. **The journal** ([`journal`]). The row of the call is committed before anything goes out; the commit gives a
+//!    receipt. Decision and receipt together give a [`gate::Permit`], and nothing else does.
+//! 6. **Upstream** ([`upstream`]). The permit is spent by sending the call over the connection that the agent's session
+//!    has to itself. The gateway gives the request an id of its own; the arguments go out as the bytes that were decided
+//!    on.
+//! 7. **Back.** The answer finds its request, its row gets its outcome, and the agent gets the server's own text under the
+//!    agent's own id.
+//!
+//! Three more ways start elsewhere: an operator's edit ends in a *nudge* that carries nothing, whereupon the
+//! [`upstream::Registry`] or the gate's evaluator reads the store anew; a person's answer is a compare-and-set in the
+//! store that wakes the waiting call ([`gate::Approvals`]); and a process that dies is told by its guard ([`guard`]), ends
+//! the calls that it had as *unknown*, and is started again when it is next needed.
+//!
+//! # The rooms
+//!
+//! They stand in one line; each knows only rooms to its left.
+//!
+//! ```text
+//! clock backoff mcp metrics supervision child config < store < journal · vault < identity < gate
+//!     < upstream < invocation < downstream < http < app < main
+//! ```
+//!
+//! Beside them: [`guard`] and [`demo`], which are other processes of the same binary, and the command line, which knows
+//! the gateway only by its REST interface.
 
 pub mod app;
 pub mod backoff;

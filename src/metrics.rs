@@ -173,7 +173,6 @@ impl Metrics {
     }
 
     /// A tool call ended. `decision` is `allow`, `deny` or `ask`; `duration` leaves a person's time out.
-    #[expect(clippy::too_many_arguments, reason = "the labels and the value of one observation")]
     pub fn call_finished(&self, server: &str, decision: &'static str, outcome: Outcome, duration: Duration) {
         let outcome = outcome.as_str();
         self.inner.tool_calls.with_label_values(&[server, decision, outcome]).inc();

@@ -206,7 +206,7 @@ impl Edit {
     }
 }
 
-/// Makes an id for a new row: UUIDv7, so that ids sort by age.
+/// Makes an id for a new row: a `UUIDv7`, so that ids sort by age.
 #[must_use]
 pub fn new_id() -> String {
     uuid::Uuid::now_v7().to_string()

@@ -68,7 +68,7 @@ where
                 if born.elapsed() > WELL_AFTER {
                     backoff.reset();
                 }
-                let delay = backoff.next();
+                let delay = backoff.fail();
                 tracing::error!(actor = name, delay_ms = delay.as_millis(), "an actor ended; it is made again");
                 tokio::time::sleep(delay).await;
                 slot.restarts.fetch_add(1, Ordering::Relaxed);

@@ -64,7 +64,12 @@ async fn register(gateway: &Gateway, binary: &str) -> Result<(), AppError> {
 async fn write_rules(gateway: &Gateway) -> Result<(), AppError> {
     let rules = [
         ("allow", r#"["clock","notes_*"]"#, "looking at the clock and keeping notes is harmless", ""),
-        ("deny", r#"["delete_everything"]"#, "nobody deletes everything", "delete single notes instead, or ask a person"),
+        (
+            "deny",
+            r#"["delete_everything"]"#,
+            "nobody deletes everything",
+            "delete single notes instead, or ask a person",
+        ),
     ];
     for (action, tools, description, guidance) in rules {
         let rule = store::rule::NewRule {
@@ -89,14 +94,11 @@ async fn new_key(gateway: &Gateway) -> Result<String, AppError> {
         digest: gateway.keyring.digest(&key),
         expires_at: Some(clock::now_ms() + KEY_MS),
     };
-    match store::agent::find(&gateway.store, NAME).await? {
-        Some(agent) => {
-            store::agent_key::insert(&gateway.store, &agent.id, row).await?;
-        }
-        None => {
-            let new = store::agent::NewAgent { name: NAME.into(), servers: format!(r#"["{NAME}"]"#), expires_at: None };
-            store::agent::insert(&gateway.store, new, row).await?;
-        }
+    if let Some(agent) = store::agent::find(&gateway.store, NAME).await? {
+        store::agent_key::insert(&gateway.store, &agent.id, row).await?;
+    } else {
+        let new = store::agent::NewAgent { name: NAME.into(), servers: format!(r#"["{NAME}"]"#), expires_at: None };
+        store::agent::insert(&gateway.store, new, row).await?;
     }
     Ok(key.text().expose().to_owned())
 }

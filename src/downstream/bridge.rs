@@ -98,8 +98,7 @@ pub(super) fn initialize_result(handshake: &Handshake, asked_version: &str) -> S
         return handshake.result.clone();
     }
     let info = handshake.server_info().unwrap_or(r#"{"name":"unnamed","version":"0"}"#);
-    let instructions =
-        handshake.instructions().map(|text| format!(r#","instructions":{text}"#)).unwrap_or_default();
+    let instructions = handshake.instructions().map(|text| format!(r#","instructions":{text}"#)).unwrap_or_default();
     format!(
         r#"{{"protocolVersion":{},"capabilities":{},"serverInfo":{info}{instructions}}}"#,
         envelope::quoted(asked_version),

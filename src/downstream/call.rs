@@ -8,10 +8,11 @@ use serde_json::json;
 
 use super::asking::Asking;
 use super::bridge::{Client, Crossing};
-use super::response::{Framing, Headers, Response};
+use super::response::{Framing, Headers, Incoming, Response};
+use super::session::Session;
 use super::stream::EventStream;
 use super::{Downstream, listing};
-use crate::gate::Call;
+use crate::gate::{Call, RuleSet};
 use crate::invocation::{Answer, Outgoing, Refusal, Request};
 use crate::mcp::version::Era;
 use crate::mcp::{envelope, error, meta, method, splice};
@@ -49,7 +50,35 @@ impl Said {
     }
 }
 
+/// The parts of a request as they were read.
+pub(super) struct Asked<'a> {
+    pub(super) id: &'a str,
+    pub(super) method: &'a str,
+    pub(super) params: Option<String>,
+}
+
 impl Task {
+    /// In a session, or standing alone when there is none.
+    pub(super) fn new(
+        upstream: &Arc<Upstream>,
+        incoming: &Incoming,
+        session: Option<&Arc<Session>>,
+        asked: Asked<'_>,
+    ) -> Self {
+        Self {
+            agent: incoming.agent.name.as_str().into(),
+            upstream: upstream.clone(),
+            request_id: incoming.request_id.clone(),
+            client: session.and_then(|session| session.client()),
+            session: session.map(|session| session.id.clone()),
+            era: if session.is_some() { Era::Legacy } else { Era::Modern },
+            id: asked.id.to_owned(),
+            method: asked.method.to_owned(),
+            params: asked.params,
+            stream: EventStream::of_request(),
+        }
+    }
+
     pub(super) fn call(&self) -> Call {
         Call {
             agent: self.agent.clone(),
@@ -80,8 +109,8 @@ impl Task {
         }
     }
 
-    pub(super) fn says(&self, text: String) -> Said {
-        Said { status: 200, text: envelope::result(&self.id, &text) }
+    pub(super) fn says(&self, result: &str) -> Said {
+        Said { status: 200, text: envelope::result(&self.id, result) }
     }
 
     pub(super) fn says_error(&self, object: &str) -> Said {
@@ -118,35 +147,35 @@ impl Downstream {
             Ok(Outgoing { params: crossing.get().params(task.params.clone(), client), connection })
         };
         let answer = self.invocations.run(&task.request(), ticket, open, &watch, cancelled).await;
-        self.say(task, answer, crossing.get())
+        say(self.invocations.gate().rule_set().as_deref(), task, answer, crossing.get())
     }
+}
 
-    fn say(&self, task: &Task, answer: Answer, crossing: Crossing) -> Option<Said> {
-        Some(match answer {
-            Answer::Reply(Reply::Result(result)) => {
-                let result = crossing.result(&task.method, result);
-                let rule_set = self.invocations.gate().rule_set();
-                task.says(listing::filter(rule_set.as_deref(), &task.call(), result))
-            }
-            Answer::Reply(Reply::Error(object)) => task.says_error(&crossing.error(object)),
-            Answer::Denied(refusal) => denied(task, &refusal),
-            Answer::Refused(refusal) => {
-                task.says_error(&error::object_with(error::INTERNAL, &refusal.text, &data(&refusal)))
-            }
-            Answer::Failed(failed) => task.says_error(&failure(task, &failed)),
-            Answer::Cancelled => return None,
-        })
-    }
+/// Runs a task beside the answer to its POST: the agent may go away while the call runs on.
+pub(super) fn start(stream: Arc<EventStream>, work: impl Future<Output = Option<Said>> + 'static) {
+    actix_rt::spawn(async move {
+        match work.await {
+            Some(said) => stream.finish_with(said.status, said.text),
+            None => stream.finish(None),
+        }
+    });
+}
 
-    /// Runs a task beside the answer to its POST: the agent may go away while the call runs on.
-    pub(super) fn start(self, stream: Arc<EventStream>, work: impl Future<Output = Option<Said>> + 'static) {
-        actix_rt::spawn(async move {
-            match work.await {
-                Some(said) => stream.finish_with(said.status, said.text),
-                None => stream.finish(None),
-            }
-        });
-    }
+/// The message for what became of a call.
+fn say(rule_set: Option<&RuleSet>, task: &Task, answer: Answer, crossing: Crossing) -> Option<Said> {
+    Some(match answer {
+        Answer::Reply(Reply::Result(result)) => {
+            let result = crossing.result(&task.method, result);
+            task.says(&listing::filter(rule_set, &task.call(), result))
+        }
+        Answer::Reply(Reply::Error(object)) => task.says_error(&crossing.error(object)),
+        Answer::Denied(refusal) => denied(task, &refusal),
+        Answer::Refused(refusal) => {
+            task.says_error(&error::object_with(error::INTERNAL, &refusal.text, &data(&refusal)))
+        }
+        Answer::Failed(failed) => task.says_error(&failure(task, &failed)),
+        Answer::Cancelled => return None,
+    })
 }
 
 /// The model must learn of a denied tool call, so it is a tool's result; other requests can only be answered by an error.
@@ -161,11 +190,13 @@ fn denied(task: &Task, refusal: &Refusal) -> Said {
     if task.method != "tools/call" {
         return task.says_error(&error::object_with(error::DENIED, &text, &data(refusal)));
     }
-    let mut result = json!({ "content": [{ "type": "text", "text": text }], "isError": true });
-    if task.era == Era::Modern {
-        result["resultType"] = json!("complete");
-    }
-    task.says(result.to_string())
+    let result = json!({ "content": [{ "type": "text", "text": text }], "isError": true }).to_string();
+    task.says(&crossing_of_own(task.era).result(&task.method, result))
+}
+
+/// What the gateway says itself is said as a legacy server would say it, and crosses like that.
+fn crossing_of_own(agent: Era) -> Crossing {
+    Crossing { agent, server: Era::Legacy }
 }
 
 fn data(refusal: &Refusal) -> serde_json::Value {
@@ -193,7 +224,11 @@ pub(super) async fn respond(
     }
     let only = if headers.accepts_json {
         let only = stream.only_message();
-        if headers.accepts_stream { tokio::time::timeout(PATIENCE, only).await.ok().flatten() } else { Some(stream.last_message().await) }
+        if headers.accepts_stream {
+            tokio::time::timeout(PATIENCE, only).await.ok().flatten()
+        } else {
+            Some(stream.last_message().await)
+        }
     } else {
         None
     };

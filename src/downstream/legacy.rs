@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::value::RawValue;
 
 use super::bridge;
-use super::call::{Said, Task, respond};
+use super::call::{Asked, Said, Task, respond, start};
 use super::response::{Framing, Incoming, Response};
 use super::session::Session;
 use super::stream::EventStream;
@@ -50,8 +50,7 @@ impl Downstream {
             let what = "the header Mcp-Session-Id is missing; begin with initialize";
             return Err(Response::error(400, id, error::INVALID_REQUEST, what));
         };
-        let session =
-            self.sessions.find(id, &incoming.agent.id, &incoming.server).ok_or(Response::NoSession)?;
+        let session = self.sessions.find(id, &incoming.agent.id, &incoming.server).ok_or(Response::NoSession)?;
         session.touch();
         Ok(session)
     }
@@ -68,10 +67,8 @@ impl Downstream {
             return Response::error(400, Some(id), error::INVALID_PARAMS, what);
         };
         if self.sessions.is_full() {
-            let what = format!(
-                "all {} sessions are in use; end one, or raise http.sessions_max",
-                self.sessions.count_max()
-            );
+            let what =
+                format!("all {} sessions are in use; end one, or raise http.sessions_max", self.sessions.count_max());
             return Response::error(503, Some(id), error::UPSTREAM, &what);
         }
         let agreed = version::negotiate(&asked).to_owned();
@@ -83,11 +80,12 @@ impl Downstream {
             agreed,
             params.clone(),
         ));
-        let stream = EventStream::of_request();
-        let task = self.task(&upstream, incoming, Some(&session), id, "initialize", Some(params), stream.clone());
+        let asked = Asked { id, method: "initialize", params: Some(params) };
+        let task = Task::new(&upstream, incoming, Some(&session), asked);
+        let stream = task.stream.clone();
         let session_id = session.id.to_string();
         let this = self.clone();
-        self.clone().start(stream.clone(), async move { Some(this.open_session(&task, session).await) });
+        start(stream.clone(), async move { Some(this.open_session(&task, session).await) });
         respond(&stream, &incoming.headers, Framing::Resumable, Some(session_id)).await
     }
 
@@ -97,7 +95,7 @@ impl Downstream {
             Ok(connection) => {
                 let result = bridge::initialize_result(&connection.handshake, &session.version);
                 self.sessions.insert(session);
-                task.says(result)
+                task.says(&result)
             }
             Err(failed) => task.says_error(&super::call::failure(task, &failed)),
         }
@@ -112,14 +110,15 @@ impl Downstream {
     ) -> Response {
         match message {
             Message::Request { id, method, params } => {
-                let stream = EventStream::of_request();
-                let params = params.map(|params| params.get().to_owned());
-                let task = self.task(&upstream, incoming, Some(session), id.get(), &method, params, stream.clone());
+                let asked =
+                    Asked { id: id.get(), method: &method, params: params.map(|params| params.get().to_owned()) };
+                let task = Task::new(&upstream, incoming, Some(session), asked);
+                let stream = task.stream.clone();
                 self.request(task, session.clone(), stream.clone());
                 respond(&stream, &incoming.headers, Framing::of_session(&session.version), None).await
             }
             Message::Notification { method, params } => {
-                match self.notification(session, &method, params.map(RawValue::get)) {
+                match notification(session, &method, params.map(RawValue::get)) {
                     Ok(()) => Response::Accepted,
                     Err(what) => Response::error(400, None, error::INVALID_REQUEST, &what),
                 }
@@ -134,12 +133,12 @@ impl Downstream {
     fn request(&self, task: Task, session: Arc<Session>, sink: Arc<EventStream>) {
         let this = self.clone();
         let stream = task.stream.clone();
-        self.clone().start(stream, async move { this.request_in(&task, &session, sink).await });
+        start(stream, async move { this.request_in(&task, &session, sink).await });
     }
 
     async fn request_in(&self, task: &Task, session: &Arc<Session>, sink: Arc<dyn Sink>) -> Option<Said> {
         if task.method == "ping" {
-            return Some(task.says("{}".into()));
+            return Some(task.says("{}"));
         }
         let Some(begun) = session.begin(&task.id, &task.stream) else {
             let what = format!("a request with the id {} is still in flight in this session", task.id);
@@ -155,30 +154,6 @@ impl Downstream {
             session.remember(&task.method, task.params.as_deref());
         }
         Some(said)
-    }
-
-    fn notification(&self, session: &Session, method: &str, params: Option<&str>) -> Result<(), String> {
-        if !method.starts_with("notifications/") {
-            return Err(format!("{method:?} without an id is no notification; nothing was done"));
-        }
-        if method == "notifications/cancelled" {
-            if let Some(id) = params.and_then(|params| splice::find(params, &["requestId"])) {
-                session.cancel(id);
-            }
-            return Ok(());
-        }
-        let is_own = method == "notifications/initialized";
-        if is_own {
-            session.initialized();
-        }
-        let Some(connection) = session.present() else { return Ok(()) };
-        let is_of_session = is_own || method == "notifications/roots/list_changed";
-        let is_kept_here = is_of_session && (connection.is_pooled || connection.handshake.era == Era::Modern);
-        if !is_kept_here && let Err(error) = connection.notify(method, params) {
-            // A notification has no answer; a lost connection shows with the next request.
-            tracing::debug!(method, error = %error, "a notification could not be passed on");
-        }
-        Ok(())
     }
 
     /// 2025-03-26 knows batches. Each element is a message of its own and is gated as such.
@@ -203,14 +178,14 @@ impl Downstream {
                     answers.push(envelope::error(Some(id.get()), &object));
                 }
                 Ok(Message::Request { id, method, params }) => {
-                    let stream = EventStream::of_request();
                     let params = params.map(|params| params.get().to_owned());
-                    let task = self.task(&upstream, incoming, Some(&session), id.get(), &method, params, stream.clone());
+                    let asked = Asked { id: id.get(), method: &method, params };
+                    let task = Task::new(&upstream, incoming, Some(&session), asked);
+                    streams.push(task.stream.clone());
                     self.request(task, session.clone(), session.standing());
-                    streams.push(stream);
                 }
                 Ok(Message::Notification { method, params }) => {
-                    let _ = self.notification(&session, &method, params.map(RawValue::get));
+                    let _ = notification(&session, &method, params.map(RawValue::get));
                 }
                 Ok(Message::Response { id, outcome }) => answer(&session, id, outcome),
                 Err(refused) => {
@@ -230,31 +205,31 @@ impl Downstream {
         }
         Response::Message { status: 200, body: format!("[{}]", answers.join(",")), session: None }
     }
+}
 
-    #[expect(clippy::too_many_arguments, reason = "the parts of a task, each from another hand")]
-    pub(super) fn task(
-        &self,
-        upstream: &Arc<Upstream>,
-        incoming: &Incoming,
-        session: Option<&Arc<Session>>,
-        id: &str,
-        method: &str,
-        params: Option<String>,
-        stream: Arc<EventStream>,
-    ) -> Task {
-        Task {
-            agent: incoming.agent.name.as_str().into(),
-            upstream: upstream.clone(),
-            request_id: incoming.request_id.clone(),
-            client: session.and_then(|session| session.client()),
-            session: session.map(|session| session.id.clone()),
-            era: if session.is_some() { Era::Legacy } else { Era::Modern },
-            id: id.to_owned(),
-            method: method.to_owned(),
-            params,
-            stream,
-        }
+/// Passes an agent's notification on, or says why it is none.
+fn notification(session: &Session, method: &str, params: Option<&str>) -> Result<(), String> {
+    if !method.starts_with("notifications/") {
+        return Err(format!("{method:?} without an id is no notification; nothing was done"));
     }
+    if method == "notifications/cancelled" {
+        if let Some(id) = params.and_then(|params| splice::find(params, &["requestId"])) {
+            session.cancel(id);
+        }
+        return Ok(());
+    }
+    let is_own = method == "notifications/initialized";
+    if is_own {
+        session.initialized();
+    }
+    let Some(connection) = session.present() else { return Ok(()) };
+    let is_of_session = is_own || method == "notifications/roots/list_changed";
+    let is_kept_here = is_of_session && (connection.is_pooled || connection.handshake.era == Era::Modern);
+    if !is_kept_here && let Err(error) = connection.notify(method, params) {
+        // A notification has no answer; a lost connection shows with the next request.
+        tracing::debug!(method, error = %error, "a notification could not be passed on");
+    }
+    Ok(())
 }
 
 /// What a session with a modern server keeps here, because that server keeps nothing.
@@ -262,10 +237,11 @@ fn local(task: &Task, session: &Session) -> Option<Said> {
     match task.method.as_str() {
         "logging/setLevel" => {
             session.remember(&task.method, task.params.as_deref());
-            Some(task.says("{}".into()))
+            Some(task.says("{}"))
         }
         "resources/subscribe" | "resources/unsubscribe" => {
-            let what = "this server speaks 2026-07-28, and subscriptions of earlier revisions are not carried over to it";
+            let what =
+                "this server speaks 2026-07-28, and subscriptions of earlier revisions are not carried over to it";
             Some(task.says_error(&error::object(error::METHOD_NOT_FOUND, what)))
         }
         _ => None,

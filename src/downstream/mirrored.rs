@@ -46,8 +46,7 @@ fn agree(argument: Option<&Value>, said: Option<&str>) -> bool {
             Value::String(text) => *text == said,
             // Integers are compared as such: a client may write one in another way than the body has it.
             Value::Number(number) => {
-                number.to_string() == said
-                    || number.as_i64().is_some_and(|number| said.parse::<i64>() == Ok(number))
+                number.to_string() == said || number.as_i64().is_some_and(|number| said.parse::<i64>() == Ok(number))
             }
             Value::Bool(truth) => said == if *truth { "true" } else { "false" },
             Value::Null | Value::Array(_) | Value::Object(_) => false,

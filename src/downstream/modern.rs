@@ -9,7 +9,7 @@ use base64::Engine as _;
 use serde_json::json;
 use serde_json::value::RawValue;
 
-use super::call::{Said, Task, respond};
+use super::call::{Asked, Said, Task, respond, start};
 use super::response::{Framing, Headers, Incoming, Response};
 use super::stream::EventStream;
 use super::{Downstream, bridge, envelope, listen, meta, mirrored, version};
@@ -38,14 +38,14 @@ impl Downstream {
         if let Err(Unacceptable(status, object)) = check(&incoming.headers, &method, params) {
             return Response::error_object(status, Some(id), &object);
         }
-        let stream = EventStream::of_request();
-        let mut task =
-            self.task(&upstream, &incoming, None, id, &method, params.map(Into::into), stream.clone());
+        let asked = Asked { id, method: &method, params: params.map(Into::into) };
+        let mut task = Task::new(&upstream, &incoming, None, asked);
+        let stream = task.stream.clone();
         task.client = client(params);
         let this = self.clone();
         let headers = incoming.headers.clone();
         let agent_id: Arc<str> = incoming.agent.id.as_str().into();
-        self.clone().start(stream.clone(), async move { this.stand_alone(&task, agent_id, &incoming.headers).await });
+        start(stream.clone(), async move { this.stand_alone(&task, agent_id, &incoming.headers).await });
         respond(&stream, &headers, Framing::Plain, None).await
     }
 
@@ -56,7 +56,7 @@ impl Downstream {
         };
         if task.method == "server/discover" {
             return Some(match open().await {
-                Ok(connection) => task.says(bridge::discover_result(&connection.handshake)),
+                Ok(connection) => task.says(&bridge::discover_result(&connection.handshake)),
                 Err(failed) => task.says_error(&super::call::failure(task, &failed)),
             });
         }

@@ -40,6 +40,7 @@ pub struct EventStream {
 }
 
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each says one thing, and none follows from another")]
 struct State {
     events: VecDeque<Event>,
     bytes: usize,

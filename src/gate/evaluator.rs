@@ -42,7 +42,7 @@ impl Actor for Evaluator {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.set_mailbox_capacity(64);
-        self.try_again(ctx, Duration::ZERO);
+        Self::try_again(ctx, Duration::ZERO);
     }
 }
 
@@ -58,12 +58,14 @@ impl Handler<Reload> for Evaluator {
 
     fn handle(&mut self, _: Reload, _: &mut Self::Context) -> Self::Result {
         let store = self.store.clone();
-        Box::pin(async move { load(&store).await }.into_actor(self).map(|loaded, actor, ctx| actor.publish(loaded, ctx)))
+        Box::pin(
+            async move { load(&store).await }.into_actor(self).map(|loaded, actor, ctx| actor.publish(loaded, ctx)),
+        )
     }
 }
 
 impl Evaluator {
-    fn publish(&mut self, loaded: Result<RuleSet, GateError>, ctx: &mut Context<Self>) -> Result<i64, GateError> {
+    fn publish(&self, loaded: Result<RuleSet, GateError>, ctx: &mut Context<Self>) -> Result<i64, GateError> {
         match loaded {
             Ok(rule_set) => {
                 let revision = rule_set.revision;
@@ -76,13 +78,13 @@ impl Evaluator {
             Err(error) => {
                 self.published.store(None);
                 tracing::error!(error = %crate::chain(&error), "the rules can't be loaded; every call is denied");
-                self.try_again(ctx, RETRY_AFTER);
+                Self::try_again(ctx, RETRY_AFTER);
                 Err(error)
             }
         }
     }
 
-    fn try_again(&self, ctx: &mut Context<Self>, delay: Duration) {
+    fn try_again(ctx: &mut Context<Self>, delay: Duration) {
         ctx.run_later(delay, |actor, ctx| {
             let store = actor.store.clone();
             let attempt = async move { load(&store).await }.into_actor(actor).map(|loaded, actor: &mut Self, ctx| {

@@ -67,8 +67,7 @@ impl Rule {
             reason: format!("{what}: {reason}"),
         };
         let list = |what: &str, text: &str| -> Result<Patterns, GateError> {
-            let globs: Vec<String> =
-                serde_json::from_str(text).map_err(|error| malformed(what, error.to_string()))?;
+            let globs: Vec<String> = serde_json::from_str(text).map_err(|error| malformed(what, error.to_string()))?;
             Patterns::parse(&globs).map_err(|error| malformed(what, error.to_string()))
         };
         Ok(Self {

@@ -71,13 +71,7 @@ impl RuleSet {
         if !rule.guidance.is_empty() {
             reason = format!("{reason}: {}", rule.guidance);
         }
-        Decision {
-            action: rule.action,
-            rule_id: Some(rule.id.clone()),
-            revision: self.revision,
-            by: By::Rule,
-            reason,
-        }
+        Decision { action: rule.action, rule_id: Some(rule.id.clone()), revision: self.revision, by: By::Rule, reason }
     }
 
     fn by_default(&self, call: &Call) -> Decision {

@@ -77,9 +77,11 @@ fn headers(request: &HttpRequest) -> Headers {
     let text = |name: &str| value(request, name).map(ToOwned::to_owned);
     let accept = value(request, "accept").unwrap_or("*/*");
     let accepts = |kind: &str, family: &str| {
-        accept.split(',').filter_map(|part| part.split(';').next()).map(str::trim).any(|part| {
-            part == "*/*" || part == family || part.eq_ignore_ascii_case(kind)
-        })
+        accept
+            .split(',')
+            .filter_map(|part| part.split(';').next())
+            .map(str::trim)
+            .any(|part| part == "*/*" || part == family || part.eq_ignore_ascii_case(kind))
     };
     Headers {
         protocol_version: text("mcp-protocol-version"),
@@ -113,7 +115,9 @@ fn value<'r>(request: &'r HttpRequest, name: &str) -> Option<&'r str> {
 
 fn write(gateway: &Gateway, response: Response) -> HttpResponse {
     match response {
-        Response::Message { body, session, .. } if body.is_empty() => with_session(StatusCode::ACCEPTED, session).finish(),
+        Response::Message { body, session, .. } if body.is_empty() => {
+            with_session(StatusCode::ACCEPTED, session).finish()
+        }
         Response::Message { status, body, session } => {
             let status = StatusCode::from_u16(status).unwrap_or(StatusCode::OK);
             with_session(status, session).content_type(JSON).body(body)
@@ -144,17 +148,17 @@ fn with_session(status: StatusCode, session: Option<String>) -> actix_web::HttpR
 
 /// Writes events until the stream ends or its reader goes away.
 fn events(reader: Reader, framing: Framing, counted: Counted) -> impl Stream<Item = Result<Bytes, Infallible>> {
-    let opening = (framing == Framing::Primed).then(|| {
-        Bytes::from(format!("id: {}\nretry: {RETRY_MS}\ndata: \n\n", reader.event_id(reader.began_after())))
-    });
+    let opening = (framing == Framing::Primed)
+        .then(|| Bytes::from(format!("id: {}\nretry: {RETRY_MS}\ndata: \n\n", reader.event_id(reader.began_after()))));
     futures_util::stream::unfold((reader, opening, counted), move |(mut reader, opening, counted)| async move {
-        let bytes = match opening {
-            Some(opening) => opening,
-            None => tokio::select! {
+        let bytes = if let Some(opening) = opening {
+            opening
+        } else {
+            tokio::select! {
                 biased;
                 event = reader.next() => frame(&reader, framing, &event?),
                 () = tokio::time::sleep(KEEP_ALIVE) => Bytes::from_static(b": still here\n\n"),
-            },
+            }
         };
         Some((Ok(bytes), (reader, None, counted)))
     })

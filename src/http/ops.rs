@@ -96,7 +96,9 @@ pub async fn metrics(gateway: web::Data<Gateway>, request: HttpRequest) -> Resul
 /// A proxy on this machine is a loopback peer, too; then the request says so, or is for another host than this machine.
 fn is_from_this_machine(request: &HttpRequest) -> bool {
     let is_loopback = request.peer_addr().is_some_and(|peer| peer.ip().to_canonical().is_loopback());
-    is_loopback && names_this_machine(request.headers()) && !FORWARDING.iter().any(|name| request.headers().contains_key(*name))
+    is_loopback
+        && names_this_machine(request.headers())
+        && !FORWARDING.iter().any(|name| request.headers().contains_key(*name))
 }
 
 fn names_this_machine(headers: &HeaderMap) -> bool {

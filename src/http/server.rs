@@ -12,7 +12,6 @@ use super::gateway::Gateway;
 use super::middleware::door::{self, Door};
 use super::middleware::request_id;
 use super::routes;
-use crate::config::Config;
 
 /// How long a client may take to send the head of a request.
 const HEAD_WITHIN: Duration = Duration::from_secs(5);
@@ -73,12 +72,6 @@ impl Listening {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
-    }
-
-    /// Returns the base URL that browsers and agents use: what is configured, or this address.
-    #[must_use]
-    pub fn public_url(&self, config: &Config) -> String {
-        config.public_url(self.address)
     }
 
     /// Answers from the rooms of `gateway` until the returned server is stopped.

@@ -38,6 +38,12 @@ pub struct Invocations {
     approval_timeout: Duration,
 }
 
+/// How a call goes out, once it may.
+struct Way<O> {
+    open: O,
+    ticket: Ticket,
+}
+
 /// One call on its way: its row's id, and its clocks.
 struct Run<'r> {
     id: String,
@@ -53,7 +59,13 @@ struct Run<'r> {
 impl Invocations {
     /// Joins the rooms that a call passes.
     #[must_use]
-    pub fn new(gate: Gate, approvals: Approvals, journal: Journal, metrics: Metrics, approval_timeout: Duration) -> Self {
+    pub fn new(
+        gate: Gate,
+        approvals: Approvals,
+        journal: Journal,
+        metrics: Metrics,
+        approval_timeout: Duration,
+    ) -> Self {
         Self { gate, approvals, journal, metrics, approval_timeout }
     }
 
@@ -61,6 +73,12 @@ impl Invocations {
     #[must_use]
     pub fn gate(&self) -> &Gate {
         &self.gate
+    }
+
+    /// Where these calls are counted.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
     }
 
     /// Runs one call to its end. `open` gives the way to the server and is asked only for a call that may go; `cancelled`
@@ -73,6 +91,7 @@ impl Invocations {
         watch: &dyn Watch,
         cancelled: impl Future<Output = ()>,
     ) -> Answer {
+        let way = Way { open, ticket };
         let mut run = Run {
             id: store::new_id(),
             request,
@@ -85,8 +104,8 @@ impl Invocations {
         let mut cancelled = std::pin::pin!(cancelled);
         let answer = match decision.action {
             Action::Deny => self.deny(&run, &decision).await,
-            Action::Allow => self.allow(&mut run, &decision, open, ticket, cancelled).await,
-            Action::Ask => self.ask(&mut run, &decision, open, ticket, watch, &mut cancelled).await,
+            Action::Allow => self.allow(&mut run, &decision, way, cancelled).await,
+            Action::Ask => self.ask(&mut run, &decision, way, watch, &mut cancelled).await,
         };
         self.count(request, decision.action, &answer, run.started.elapsed().saturating_sub(run.asked));
         answer
@@ -106,11 +125,10 @@ impl Invocations {
         &self,
         run: &mut Run<'_>,
         decision: &Decision,
-        open: impl AsyncFnOnce() -> Result<Outgoing, UpstreamError>,
-        ticket: Ticket,
+        way: Way<impl AsyncFnOnce() -> Result<Outgoing, UpstreamError>>,
         cancelled: impl Future<Output = ()>,
     ) -> Answer {
-        let outgoing = match run.open(open).await {
+        let outgoing = match run.open(way.open).await {
             Ok(outgoing) => outgoing,
             Err(error) => return self.unreachable(run, decision, error).await,
         };
@@ -120,7 +138,7 @@ impl Invocations {
             Err(error) => return self.unrecorded(&error),
         };
         match decision.permit(receipt) {
-            Some(permit) => self.dispatch(run, permit, outgoing, ticket, cancelled).await,
+            Some(permit) => self.dispatch(run, permit, outgoing, way.ticket, cancelled).await,
             None => self.deny(run, decision).await,
         }
     }
@@ -129,8 +147,7 @@ impl Invocations {
         &self,
         run: &mut Run<'_>,
         decision: &Decision,
-        open: impl AsyncFnOnce() -> Result<Outgoing, UpstreamError>,
-        ticket: Ticket,
+        way: Way<impl AsyncFnOnce() -> Result<Outgoing, UpstreamError>>,
         watch: &dyn Watch,
         mut cancelled: impl Future<Output = ()> + Unpin,
     ) -> Answer {
@@ -155,7 +172,7 @@ impl Invocations {
         self.count_approval(settled.as_ref().and_then(|answer| answer.as_ref().ok()), run.asked);
         match settled {
             None => self.withdraw(run, &approval.id).await,
-            Some(Ok(gate::Answer::Approved(approved))) => self.approved(run, approved, open, ticket, cancelled).await,
+            Some(Ok(gate::Answer::Approved(approved))) => self.approved(run, approved, way, cancelled).await,
             Some(Ok(gate::Answer::Denied { reason, by })) => self.person_denied(run, reason, by).await,
             Some(Ok(gate::Answer::Expired)) => {
                 let text = format!(
@@ -179,8 +196,7 @@ impl Invocations {
         &self,
         run: &mut Run<'_>,
         approved: Approved,
-        open: impl AsyncFnOnce() -> Result<Outgoing, UpstreamError>,
-        ticket: Ticket,
+        way: Way<impl AsyncFnOnce() -> Result<Outgoing, UpstreamError>>,
         cancelled: impl Future<Output = ()>,
     ) -> Answer {
         let now = self.gate.decide(&run.request.call);
@@ -188,7 +204,7 @@ impl Invocations {
             let text = format!("it was approved, but meanwhile the rules deny it: {}", now.reason);
             return self.end_pending(run, State::Denied, "denied", text).await;
         }
-        let outgoing = match run.open(open).await {
+        let outgoing = match run.open(way.open).await {
             Ok(outgoing) => outgoing,
             Err(error) => {
                 self.end_pending(run, State::Cancelled, "upstream", error.to_string()).await;
@@ -203,7 +219,7 @@ impl Invocations {
             ..Transition::new(&run.id, State::Pending, State::Dispatched)
         };
         match self.journal.advance(dispatch).await {
-            Ok(receipt) => self.dispatch(run, approved.permit(receipt), outgoing, ticket, cancelled).await,
+            Ok(receipt) => self.dispatch(run, approved.permit(receipt), outgoing, way.ticket, cancelled).await,
             Err(error) => self.unrecorded(&error),
         }
     }
@@ -253,7 +269,8 @@ impl Invocations {
         if let Err(error) = self.approvals.cancel(approval_id).await {
             tracing::error!(approval.id = approval_id, error = %crate::chain(&error), "an approval could not be withdrawn");
         }
-        self.end_pending(run, State::Cancelled, "cancelled", "the agent left or cancelled while it waited".into()).await;
+        self.end_pending(run, State::Cancelled, "cancelled", "the agent left or cancelled while it waited".into())
+            .await;
         Answer::Cancelled
     }
 
@@ -286,7 +303,8 @@ impl Invocations {
         self.count_unrecorded(error);
         Answer::Refused(Refusal {
             code: "journal_unavailable",
-            text: "the gateway can't record calls at the moment, so none is made; nothing was sent; try again later".into(),
+            text: "the gateway can't record calls at the moment, so none is made; nothing was sent; try again later"
+                .into(),
             invocation_id: None,
         })
     }
@@ -339,4 +357,3 @@ pub(super) fn says_error(result: &str) -> bool {
     // Nearly no result does, and looking for the word is far cheaper than reading the members.
     result.contains("isError") && crate::mcp::splice::find(result, &["isError"]) == Some("true")
 }
-

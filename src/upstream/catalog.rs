@@ -1,12 +1,11 @@
 //! The things a server last listed, each as the text it sent.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
-use serde_json::{Value, json};
 use serde_json::value::RawValue;
+use serde_json::{Value, json};
 
-use super::connection::Connection;
+use super::connection::{Connection, Mirrored, MirroredArguments};
 use super::error::UpstreamError;
 use super::handshake::own_meta;
 use super::wire::Reply;
@@ -36,9 +35,10 @@ pub(super) async fn list_all(
             Reply::Result(result) => result,
             Reply::Error(error) => return Err(UpstreamError::Unusable { reason: format!("{method}: {error}") }),
         };
-        let page: Items = splice::find(&result, &[member])
-            .and_then(|list| serde_json::from_str(list).ok())
-            .ok_or_else(|| UpstreamError::Unusable { reason: format!("{method}: there is no list {member:?} in it") })?;
+        let page: Items =
+            splice::find(&result, &[member]).and_then(|list| serde_json::from_str(list).ok()).ok_or_else(|| {
+                UpstreamError::Unusable { reason: format!("{method}: there is no list {member:?} in it") }
+            })?;
         items.extend(page);
         match splice::find_string(&result, &["nextCursor"]) {
             Some(next) => cursor = Some(next),
@@ -49,19 +49,15 @@ pub(super) async fn list_all(
 }
 
 fn params(era: Era, cursor: Option<&str>) -> String {
-    let mut params = json!({});
-    if let Some(cursor) = cursor {
-        params["cursor"] = json!(cursor);
-    }
-    if era == Era::Modern {
-        params["_meta"] = own_meta();
-    }
-    params.to_string()
+    let mut params = serde_json::Map::new();
+    params.extend(cursor.map(|cursor| ("cursor".to_owned(), json!(cursor))));
+    params.extend((era == Era::Modern).then(|| ("_meta".to_owned(), own_meta())));
+    Value::Object(params).to_string()
 }
 
 /// By tool, what it wants mirrored in headers (`x-mcp-header` in its input schema, reached through `properties` alone).
 /// Tools without are left out.
-pub(super) fn mirrored_arguments(tools: &Items) -> HashMap<String, Arc<Vec<(String, Vec<String>)>>> {
+pub(super) fn mirrored_arguments(tools: &Items) -> MirroredArguments {
     let of_tool = |tool: &RawValue| {
         // Nearly no tool has one, and looking for the word is far cheaper than reading the schema.
         tool.get().contains("x-mcp-header").then_some(())?;
@@ -73,7 +69,7 @@ pub(super) fn mirrored_arguments(tools: &Items) -> HashMap<String, Arc<Vec<(Stri
     tools.iter().filter_map(|tool| of_tool(tool)).collect()
 }
 
-fn collect(schema: &Value, path: &mut Vec<String>, found: &mut Vec<(String, Vec<String>)>) {
+fn collect(schema: &Value, path: &mut Vec<String>, found: &mut Vec<Mirrored>) {
     let Some(properties) = schema.get("properties").and_then(Value::as_object) else { return };
     for (name, property) in properties {
         path.push(name.clone());

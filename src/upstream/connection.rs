@@ -27,8 +27,11 @@ pub struct Connection {
     mirrored: tokio::sync::Mutex<Option<(u64, Arc<MirroredArguments>)>>,
 }
 
-/// By tool: the header's name after `Mcp-Param-`, in lower case, and the path of the argument that it mirrors.
-type MirroredArguments = HashMap<String, Arc<Vec<(String, Vec<String>)>>>;
+/// By tool.
+pub(super) type MirroredArguments = HashMap<String, Arc<Vec<Mirrored>>>;
+
+/// A header's name after `Mcp-Param-`, in lower case, and the path of the argument that it mirrors.
+pub type Mirrored = (String, Vec<String>);
 
 impl Connection {
     pub(super) fn new(
@@ -45,18 +48,17 @@ impl Connection {
     ///
     /// # Errors
     /// The tools can't be listed.
-    pub async fn mirrored_arguments(&self, tool: &str) -> Result<Arc<Vec<(String, Vec<String>)>>, UpstreamError> {
+    pub async fn mirrored_arguments(&self, tool: &str) -> Result<Arc<Vec<Mirrored>>, UpstreamError> {
         let mut known = self.mirrored.lock().await;
         let generation = self.wire.tools_changed.load(Ordering::Acquire);
         let fresh = known.as_ref().filter(|(seen, _)| *seen == generation).map(|(_, mirrored)| mirrored.clone());
-        let mirrored = match fresh {
-            Some(mirrored) => mirrored,
-            None => {
-                let tools = catalog::list_all(self, "tools/list", "tools").await?;
-                let mirrored = Arc::new(catalog::mirrored_arguments(&tools));
-                *known = Some((generation, mirrored.clone()));
-                mirrored
-            }
+        let mirrored = if let Some(mirrored) = fresh {
+            mirrored
+        } else {
+            let tools = catalog::list_all(self, "tools/list", "tools").await?;
+            let mirrored = Arc::new(catalog::mirrored_arguments(&tools));
+            *known = Some((generation, mirrored.clone()));
+            mirrored
         };
         Ok(mirrored.get(tool).cloned().unwrap_or_default())
     }
@@ -73,7 +75,7 @@ impl Connection {
         ticket: Ticket,
     ) -> Result<Reply, UpstreamError> {
         // Spent here: the permit opens the way for this one request.
-        let _spent = permit;
+        drop(permit);
         let in_flight = self.wire.request(method, params, Some(ticket))?;
         // A subscription is meant to stay; its end is the agent's or the server's.
         let (quiet, longest) = if method == "subscriptions/listen" {

@@ -69,7 +69,11 @@ pub(super) fn own_meta() -> serde_json::Value {
 }
 
 /// Opens a legacy connection with `params`. The `initialized` notification is left to the caller.
-pub(super) async fn initialize(wire: &std::sync::Arc<Wire>, params: &str, limit: Duration) -> Result<Handshake, UpstreamError> {
+pub(super) async fn initialize(
+    wire: &std::sync::Arc<Wire>,
+    params: &str,
+    limit: Duration,
+) -> Result<Handshake, UpstreamError> {
     match wire.request("initialize", Some(params), None)?.reply(limit, limit).await? {
         Reply::Error(error) => Err(UpstreamError::Refused { error }),
         Reply::Result(result) => {

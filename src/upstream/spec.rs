@@ -64,10 +64,7 @@ impl Definition {
     pub fn faults(&self) -> Vec<Fault> {
         let mut faults = Vec::new();
         if !is_name(&self.name) {
-            faults.push(Fault::new(
-                "/name",
-                "a name is 1 to 63 of a-z, 0-9 and -, and starts with a letter or digit",
-            ));
+            faults.push(Fault::new("/name", "a name is 1 to 63 of a-z, 0-9 and -, and starts with a letter or digit"));
         }
         if self.command.is_empty() || self.command.contains('\0') {
             faults.push(Fault::new("/command", "the command is empty or holds a NUL character"));

@@ -45,10 +45,10 @@ pub struct TestStep {
 }
 
 impl TestReport {
-    pub(super) fn failed(status: Arc<Status>, error: &UpstreamError) -> Self {
+    pub(super) fn failed(status: &Status, error: &UpstreamError) -> Self {
         Self {
             ok: false,
-            status: Status::clone(&status),
+            status: status.clone(),
             duration_ms: 0,
             tools: None,
             prompts: None,
@@ -64,7 +64,11 @@ pub(super) async fn run(core: &Arc<Core>) -> TestReport {
     let mut steps = Vec::new();
     let mut counts = [None, None, None];
     let opened = core.open_own().await;
-    steps.push(step("handshake", started, opened.as_ref().map(|connection| greeting(connection)).map_err(|error| core.tail.scrub(&error.to_string()))));
+    steps.push(step(
+        "handshake",
+        started,
+        opened.as_ref().map(|connection| greeting(connection)).map_err(|error| core.tail.scrub(&error.to_string())),
+    ));
     if let Ok(connection) = &opened {
         let listings = [("tools/list", "tools"), ("prompts/list", "prompts"), ("resources/list", "resources")];
         for ((method, member), count) in listings.into_iter().zip(&mut counts) {

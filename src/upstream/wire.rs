@@ -181,18 +181,14 @@ impl Wire {
 
     /// Takes a line from the process. `false` when there was so much noise that it should be given up.
     pub(super) fn line(&self, line: &str) -> bool {
-        match envelope::parse(line) {
-            Ok(message) => {
-                self.state().noise = 0;
-                self.message(message);
-                true
-            }
-            Err(_) => {
-                let mut state = self.state();
-                state.noise += 1;
-                state.noise < NOISE_MAX
-            }
-        }
+        let Ok(message) = envelope::parse(line) else {
+            let mut state = self.state();
+            state.noise += 1;
+            return state.noise < NOISE_MAX;
+        };
+        self.state().noise = 0;
+        self.message(message);
+        true
     }
 
     /// A line was longer than allowed and is lost; `head` is how it began. Whoever waited for it must not wait on.
@@ -237,7 +233,9 @@ impl Wire {
             return;
         };
         let reply = match outcome {
-            envelope::Reply::Result(result) => Reply::Result(restore_subscription(result.get(), pending.ticket.as_ref())),
+            envelope::Reply::Result(result) => {
+                Reply::Result(restore_subscription(result.get(), pending.ticket.as_ref()))
+            }
             envelope::Reply::Error(error) => Reply::Error(error.get().to_owned()),
         };
         let _ = pending.reply.send(Ok(reply));
@@ -295,9 +293,11 @@ impl Wire {
 
     fn subscribed(&self, method: &str, params: &str, id: &str) {
         let Some(id) = id.parse::<u64>().ok() else { return };
-        let owner = self.state().pending.get(&id).and_then(|pending| {
-            pending.ticket.as_ref().map(|ticket| (ticket.sink.clone(), ticket.id.clone()))
-        });
+        let owner = self
+            .state()
+            .pending
+            .get(&id)
+            .and_then(|pending| pending.ticket.as_ref().map(|ticket| (ticket.sink.clone(), ticket.id.clone())));
         if let Some((sink, agents_id)) = owner {
             let params = splice::set(params, &["_meta", meta::SUBSCRIPTION_ID], &agents_id);
             sink.notify(envelope::notification(method, Some(&params)));
@@ -332,7 +332,8 @@ impl Wire {
 
     fn newest(&self) -> Option<Arc<dyn Sink>> {
         let state = self.state();
-        let (_, pending) = state.pending.iter().filter(|(_, pending)| pending.ticket.is_some()).max_by_key(|(id, _)| **id)?;
+        let (_, pending) =
+            state.pending.iter().filter(|(_, pending)| pending.ticket.is_some()).max_by_key(|(id, _)| **id)?;
         pending.ticket.as_ref().map(|ticket| ticket.sink.clone())
     }
 
@@ -410,13 +411,17 @@ impl Drop for InFlight {
 
 /// Changes of the server as a whole: they belong to no request, even if one is in flight.
 fn is_unrelated(method: &str) -> bool {
-    method.ends_with("/list_changed") || matches!(method, "notifications/resources/updated" | "notifications/elicitation/complete")
+    method.ends_with("/list_changed")
+        || matches!(method, "notifications/resources/updated" | "notifications/elicitation/complete")
 }
 
 /// The closing result of a listen request names that request; the agent knows it by another id.
 fn restore_subscription(result: &str, ticket: Option<&Ticket>) -> String {
     match ticket {
-        Some(ticket) if result.contains(meta::SUBSCRIPTION_ID) && splice::find(result, &["_meta", meta::SUBSCRIPTION_ID]).is_some() => {
+        Some(ticket)
+            if result.contains(meta::SUBSCRIPTION_ID)
+                && splice::find(result, &["_meta", meta::SUBSCRIPTION_ID]).is_some() =>
+        {
             splice::set(result, &["_meta", meta::SUBSCRIPTION_ID], &ticket.id)
         }
         _ => result.to_owned(),

@@ -16,5 +16,10 @@
 )]
 
 mod child;
+mod crash;
+mod gate;
+mod mcp;
+mod postgresql;
 mod store;
 mod support;
+mod upstream;

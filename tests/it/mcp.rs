@@ -2,6 +2,8 @@
 
 mod bad_input;
 mod bridge;
+mod clients;
+mod conformance;
 mod modern;
 mod questions;
 mod relay;

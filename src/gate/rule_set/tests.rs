@@ -29,20 +29,12 @@ fn set(rows: &[store::rule::Row]) -> RuleSet {
 }
 
 fn call(agent: &str, server: &str, method: &str, tool: Option<&str>) -> Call {
-    Call {
-        agent: agent.into(),
-        server: server.into(),
-        method: method.into(),
-        tool: tool.map(Into::into),
-    }
+    Call { agent: agent.into(), server: server.into(), method: method.into(), tool: tool.map(Into::into) }
 }
 
 #[test]
 fn the_first_match_wins() {
-    let set = set(&[
-        row(1, "deny", "*", "*", "delete_*", "tools/call"),
-        row(2, "allow", "*", "*", "*", "tools/call"),
-    ]);
+    let set = set(&[row(1, "deny", "*", "*", "delete_*", "tools/call"), row(2, "allow", "*", "*", "*", "tools/call")]);
     assert_eq!(set.evaluate(&call("a", "s", "tools/call", Some("delete_all"))).action, Action::Deny);
     assert_eq!(set.evaluate(&call("a", "s", "tools/call", Some("read"))).action, Action::Allow);
 }

@@ -16,8 +16,8 @@ use crate::http::if_match::IfMatch;
 use crate::http::problem::{Code, FieldError, Problem, ProblemBody};
 use crate::http::query::{self, Query};
 use crate::http::time::Time;
-use crate::store::agent::{NewAgent, Row};
 use crate::store;
+use crate::store::agent::{NewAgent, Row};
 use crate::upstream;
 
 const WHAT: &str = "agent";

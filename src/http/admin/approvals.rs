@@ -98,7 +98,8 @@ pub async fn list(
 ) -> Result<web::Json<Listing<ApprovalBody>>, Problem> {
     let page = query::page(query.limit, query.cursor)?;
     if query.status.as_deref().is_some_and(|status| !STATUSES.contains(&status)) {
-        let detail = format!("the query parameter \"status\" can't be used: one of {} is expected", STATUSES.join(", "));
+        let detail =
+            format!("the query parameter \"status\" can't be used: one of {} is expected", STATUSES.join(", "));
         return Err(Problem::new(Code::InvalidParameter, detail));
     }
     let listed = store::approval::list(&gateway.store, query.status.as_deref(), &page).await?;
@@ -212,7 +213,8 @@ pub async fn extend(
     let latest = now + i64::from(EXTEND_SECONDS_MAX) * 1000;
     let expires_at = (find(&gateway, &id).await?.expires_at + i64::from(wanted.seconds) * 1000).min(latest);
     let extended = store::approval::extend(&gateway.store, &id, expires_at, now).await;
-    let row = extended.map_err(|error| Problem::from(error).named(WHAT, &id).recoded(Code::Conflict, Code::AlreadyDecided))?;
+    let row = extended
+        .map_err(|error| Problem::from(error).named(WHAT, &id).recoded(Code::Conflict, Code::AlreadyDecided))?;
     Ok(web::Json(ApprovalBody::of(&gateway, row).await?))
 }
 

@@ -2,6 +2,8 @@
 //!
 //! Every match here names every variant: a new way to fail has to be given a meaning before it compiles.
 
+#![warn(clippy::wildcard_enum_match_arm)]
+
 use super::{Code, Problem};
 use crate::gate::GateError;
 use crate::identity::IdentityError;

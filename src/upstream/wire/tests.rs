@@ -23,11 +23,12 @@ impl Sink for Heard {
     }
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "as a request takes it")]
 fn ticket(sink: &Arc<Heard>, id: &str, token: Option<&str>) -> Option<Ticket> {
     Some(Ticket { sink: sink.clone(), progress_token: token.map(Into::into), id: id.into() })
 }
 
-const LONG: Duration = Duration::from_secs(60);
+const LONG: Duration = Duration::from_mins(1);
 
 #[tokio::test]
 async fn answers_find_their_requests_in_any_order() {
@@ -117,18 +118,20 @@ async fn progress_keeps_a_request_alive_up_to_the_longest_time() {
         async move {
             for _ in 0..20 {
                 tokio::time::sleep(Duration::from_secs(40)).await;
-                wire.line(r#"{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":1,"progress":1}}"#);
+                wire.line(
+                    r#"{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":1,"progress":1}}"#,
+                );
             }
         }
     });
     let started = Instant::now();
-    let error = call.reply(Duration::from_secs(60), Duration::from_secs(600)).await.unwrap_err();
+    let error = call.reply(Duration::from_mins(1), Duration::from_mins(10)).await.unwrap_err();
     assert!(matches!(error, UpstreamError::TimedOut { .. }));
     assert_eq!(started.elapsed().as_secs(), 600);
     beat.abort();
     let silent = wire.request("tools/call", None, None).unwrap();
     let started = Instant::now();
-    assert!(silent.reply(Duration::from_secs(60), Duration::from_secs(600)).await.is_err());
+    assert!(silent.reply(Duration::from_mins(1), Duration::from_mins(10)).await.is_err());
     assert_eq!(started.elapsed().as_secs(), 60);
 }
 
@@ -166,7 +169,9 @@ async fn a_listener_hears_its_own_subscription_under_its_own_id() {
     );
     assert_eq!(
         agent.all(),
-        [r#"{"jsonrpc":"2.0","method":"notifications/tools/list_changed","params":{"_meta":{"io.modelcontextprotocol/subscriptionId":"listen:0"}}}"#]
+        [
+            r#"{"jsonrpc":"2.0","method":"notifications/tools/list_changed","params":{"_meta":{"io.modelcontextprotocol/subscriptionId":"listen:0"}}}"#
+        ]
     );
     wire.line(r#"{"jsonrpc":"2.0","id":1,"result":{"_meta":{"io.modelcontextprotocol/subscriptionId":1}}}"#);
     assert_eq!(

@@ -105,7 +105,8 @@ async fn is_cancelled(app: &App, approval: &Value) {
         (read.json["status"] == "cancelled").then_some(())
     })
     .await;
-    let late = app.operator().post(&format!("/api/v1/approvals/{id}/approve"), json!({"digest": approval["digest"]})).await;
+    let late =
+        app.operator().post(&format!("/api/v1/approvals/{id}/approve"), json!({"digest": approval["digest"]})).await;
     assert_eq!(late.status, 409, "{late:?}");
     assert_eq!(ledger(app), "");
     assert_eq!(app.invocations().await[0]["state"], "cancelled");

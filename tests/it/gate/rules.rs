@@ -67,7 +67,8 @@ async fn a_list_hides_what_would_be_denied_in_both_eras() {
 async fn other_methods_are_gated_too() {
     let app = App::start().await;
     app.rule(json!({"action": "deny", "agents": ["*"], "servers": ["*"], "tools": ["*"],
-        "methods": ["resources/*", "vendor/*", "tools/list"]})).await;
+        "methods": ["resources/*", "vendor/*", "tools/list"]}))
+        .await;
     app.allow_all().await;
     app.nasty("n", &[]).await;
     let session = Session::open(&app.agent("ann").await, "n", "2025-11-25", json!({})).await;
@@ -83,7 +84,10 @@ async fn other_methods_are_gated_too() {
 #[actix_rt::test]
 async fn a_rule_for_one_agent_leaves_another_alone() {
     let app = App::start().await;
-    app.rule(json!({"action": "deny", "agents": ["ann*"], "servers": ["*"], "tools": ["*"], "methods": ["tools/call"]})).await;
+    app.rule(
+        json!({"action": "deny", "agents": ["ann*"], "servers": ["*"], "tools": ["*"], "methods": ["tools/call"]}),
+    )
+    .await;
     app.allow_all().await;
     app.nasty("n", &[]).await;
     for (name, is_denied) in [("ann", true), ("bob", false)] {

@@ -19,7 +19,11 @@ async fn malformed_messages_are_refused_precisely_and_the_session_goes_on() {
         ("{", 400, -32700),
         ("", 400, -32700),
         (r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"echo","name":"grow"}}"#, 400, -32600),
-        (r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"echo","arguments":{"a":1,"\u0061":2}}}"#, 400, -32600),
+        (
+            r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"echo","arguments":{"a":1,"\u0061":2}}}"#,
+            400,
+            -32600,
+        ),
         (r#"{"jsonrpc":"1.0","id":1,"method":"ping"}"#, 400, -32600),
         (r#"{"jsonrpc":"2.0","id":null,"method":"ping"}"#, 400, -32600),
         (r#"{"jsonrpc":"2.0","id":1,"method":"ping","params":[]}"#, 400, -32600),
@@ -32,7 +36,8 @@ async fn malformed_messages_are_refused_precisely_and_the_session_goes_on() {
         let answer = raw(&session.client, text).await;
         assert_eq!((answer.status, &answer.reply()["error"]["code"]), (status, &json!(code)), "{text}: {answer:?}");
     }
-    let deep = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"x","params":{}1{}}}"#, r#"{"a":"#.repeat(70), "}".repeat(70));
+    let deep =
+        format!(r#"{{"jsonrpc":"2.0","id":1,"method":"x","params":{}1{}}}"#, r#"{"a":"#.repeat(70), "}".repeat(70));
     assert_eq!(raw(&session.client, &deep).await.status, 400);
     let called = session.call("echo", json!({"text": "still here"})).await;
     assert_eq!(called["result"]["content"][0]["text"], "still here");
@@ -60,7 +65,8 @@ async fn what_is_not_mcp_over_http_is_refused_by_its_status() {
     assert_eq!(status(&strange, "/mcp/n").await, 400);
     let html = session.client.clone().header("accept", "text/html");
     assert_eq!(status(&html, "/mcp/n").await, 406);
-    let text = session.client.clone().header("content-type", "text/plain").send("POST", "/mcp/n", ping.to_string()).await;
+    let text =
+        session.client.clone().header("content-type", "text/plain").send("POST", "/mcp/n", ping.to_string()).await;
     assert_eq!(text.status, 415);
     let big = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"x","params":{{"a":"{}"}}}}"#, "x".repeat(5 << 20));
     let refused = session.client.clone().header("content-type", "application/json").send("POST", "/mcp/n", big).await;

@@ -18,7 +18,8 @@ async fn a_modern_agent_works_with_a_legacy_server() {
         assert_eq!(list["result"]["resultType"], "complete");
         assert_eq!(list["result"]["cacheScope"], "private");
         assert!(list["result"]["ttlMs"].is_u64());
-        let called = modern(&agent, "n", "tools/call", json!({"name": "echo", "arguments": {"text": "hi"}})).await.reply();
+        let called =
+            modern(&agent, "n", "tools/call", json!({"name": "echo", "arguments": {"text": "hi"}})).await.reply();
         assert_eq!(called["result"]["resultType"], "complete", "{called}");
         assert_eq!(called["result"]["content"][0]["text"], "hi");
         let status = app.operator().get("/api/v1/servers/n").await;

@@ -23,7 +23,8 @@ async fn a_modern_server_is_discovered_listed_and_called() {
         assert!(versions.as_array().unwrap().contains(&json!("2026-07-28")));
         let list = modern(&agent, "n", "tools/list", json!({})).await.reply();
         assert_eq!(list["result"]["resultType"], "complete", "{list}");
-        let called = modern(&agent, "n", "tools/call", json!({"name": "echo", "arguments": {"text": "hi"}})).await.reply();
+        let called =
+            modern(&agent, "n", "tools/call", json!({"name": "echo", "arguments": {"text": "hi"}})).await.reply();
         assert_eq!(called["result"]["content"][0]["text"], "hi", "{called}");
         let rows = app.invocations().await;
         assert!(rows.iter().any(|row| row["tool"] == "echo" && row["client"]["name"] == "it"), "{rows:?}");

@@ -62,7 +62,8 @@ async fn an_ended_session_is_gone_and_so_is_its_process() {
 async fn a_batch_is_taken_in_2025_03_26_alone_and_each_of_its_calls_is_recorded() {
     let app = App::start().await;
     app.allow_all().await;
-    app.rule_first(json!({"action": "deny", "agents": ["*"], "servers": ["*"], "tools": ["grow"], "methods": ["*"]})).await;
+    app.rule_first(json!({"action": "deny", "agents": ["*"], "servers": ["*"], "tools": ["grow"], "methods": ["*"]}))
+        .await;
     app.nasty("n", &[]).await;
     let agent = app.agent("ann").await;
     let batch = json!([

@@ -107,25 +107,42 @@ impl Client {
         }
     }
 
+    /// A POST to a gateway that may be gone at any moment; `None` when it was.
+    pub async fn try_post(&self, path: &str, body: String) -> Option<Answer> {
+        let mut stream = self.try_open("POST", path, body).await.ok()?;
+        let mut text = Vec::new();
+        while let Some(chunk) = stream.body.next().await {
+            text.extend(chunk.ok()?);
+        }
+        let text = String::from_utf8(text).ok()?;
+        let json = serde_json::from_str(&text).ok()?;
+        Some(Answer { status: stream.status, headers: stream.headers, json, text })
+    }
+
     /// The answer as it comes. Dropping it closes the connection.
     pub async fn open(&self, method: &str, path: &str, body: String) -> Open {
+        self.try_open(method, path, body).await.expect("the gateway answers")
+    }
+
+    async fn try_open(&self, method: &str, path: &str, body: String) -> Result<Open, awc::error::SendRequestError> {
         let client = awc::Client::builder().timeout(TIMEOUT).disable_redirects().no_default_headers().finish();
         let method = awc::http::Method::from_bytes(method.as_bytes()).expect("a method");
         let mut request = client.request(method, format!("{}{path}", self.url)).force_close();
         for (name, value) in &self.headers {
             request = request.append_header((name.as_str(), value.as_str()));
         }
-        let response = request.send_body(body).await.expect("the gateway answers");
+        let response = request.send_body(body).await?;
         let headers = response
             .headers()
             .iter()
             .map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
             .collect();
-        Open { status: response.status().as_u16(), headers, body: Box::pin(response) , seen: String::new() }
+        Ok(Open { status: response.status().as_u16(), headers, body: Box::pin(response), seen: String::new() })
     }
 }
 
-type Body = std::pin::Pin<Box<dyn futures_util::Stream<Item = Result<actix_web::web::Bytes, awc::error::PayloadError>>>>;
+type Body =
+    std::pin::Pin<Box<dyn futures_util::Stream<Item = Result<actix_web::web::Bytes, awc::error::PayloadError>>>>;
 
 /// An answer whose body is still coming.
 pub struct Open {

@@ -8,7 +8,8 @@ use crate::support::http::Session;
 
 async fn initialize(app: &App, server: &str) -> serde_json::Value {
     let agent = app.agent(&format!("agent-of-{server}")).await.header("accept", "application/json, text/event-stream");
-    let params = json!({"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "it", "version": "1"}});
+    let params =
+        json!({"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "it", "version": "1"}});
     let message = json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": params});
     agent.post(&format!("/mcp/{server}"), message).await.reply()
 }
@@ -92,7 +93,8 @@ async fn initialize_again(app: &App) -> serde_json::Value {
         None => app.agent_key("again").await,
     };
     let agent = app.anonymous().bearer(&key).header("accept", "application/json, text/event-stream");
-    let params = json!({"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "it", "version": "1"}});
+    let params =
+        json!({"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "it", "version": "1"}});
     agent.post("/mcp/n", json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": params})).await.reply()
 }
 

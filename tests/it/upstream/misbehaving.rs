@@ -7,7 +7,15 @@ use crate::support::http::Session;
 
 #[actix_rt::test]
 async fn noise_line_ends_and_early_messages_do_no_harm() {
-    for flags in [&["banner"][..], &["crlf"], &["early"], &["double"], &["stderr"], &["pages"], &["banner", "crlf", "early", "double"]] {
+    for flags in [
+        &["banner"][..],
+        &["crlf"],
+        &["early"],
+        &["double"],
+        &["stderr"],
+        &["pages"],
+        &["banner", "crlf", "early", "double"],
+    ] {
         let app = App::start().await;
         app.allow_all().await;
         app.nasty("n", flags).await;

@@ -57,8 +57,6 @@ async fn a_stopped_gateway_says_goodbye_and_leaves_nothing() {
 }
 
 async fn grandchild(pidfile: &std::path::Path) -> u32 {
-    eventually("the server has started its own", async || {
-        std::fs::read_to_string(pidfile).ok()?.trim().parse().ok()
-    })
-    .await
+    eventually("the server has started its own", async || std::fs::read_to_string(pidfile).ok()?.trim().parse().ok())
+        .await
 }

@@ -22,9 +22,26 @@ const PAGE_ROWS: u32 = 200;
 
 /// The columns of the table, in their order.
 const COLUMNS: [&str; 20] = [
-    "id", "received_at", "agent", "client_name", "client_version", "session", "server", "method", "tool", "decision",
-    "decided_by", "rule_id", "rule_set_revision", "approval_id", "state", "is_error", "error", "finished_at",
-    "arguments_digest", "arguments",
+    "id",
+    "received_at",
+    "agent",
+    "client_name",
+    "client_version",
+    "session",
+    "server",
+    "method",
+    "tool",
+    "decision",
+    "decided_by",
+    "rule_id",
+    "rule_set_revision",
+    "approval_id",
+    "state",
+    "is_error",
+    "error",
+    "finished_at",
+    "arguments_digest",
+    "arguments",
 ];
 
 /// The shape of the file.

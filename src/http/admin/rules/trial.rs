@@ -59,7 +59,10 @@ pub struct TraceStep {
 #[utoipa::path(post, path = "/api/v1/rules/test", operation_id = "test_rules", tag = "Rules", request_body = RuleTrial,
     responses((status = 200, description = "What the rules say.", body = RuleVerdict),
               (status = 422, description = "A field can't be used.", body = ProblemBody, content_type = "application/problem+json")))]
-pub async fn test(gateway: web::Data<Gateway>, Body(trial): Body<RuleTrial>) -> Result<web::Json<RuleVerdict>, Problem> {
+pub async fn test(
+    gateway: web::Data<Gateway>,
+    Body(trial): Body<RuleTrial>,
+) -> Result<web::Json<RuleVerdict>, Problem> {
     if trial.arguments.as_ref().is_some_and(|arguments| !arguments.is_object()) {
         return Err(Problem::field("/arguments", "an object is expected"));
     }

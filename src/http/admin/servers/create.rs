@@ -10,7 +10,6 @@ use crate::http::body::Body;
 use crate::http::gateway::Gateway;
 use crate::http::problem::{Code, Problem, ProblemBody};
 use crate::store::{self, secret, server::NewServer};
-use crate::vault::Slot;
 use crate::upstream::ENV_FIELD;
 use crate::vault::Slot;
 

@@ -7,16 +7,15 @@ use serde::Deserialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use super::WHAT;
 use super::draft::{SecretWrite, env_schema, faults_of, foreign, is_no_auth};
 use super::json::{self, ServerBody};
-use super::WHAT;
 use crate::http::answer;
 use crate::http::body::{Body, Edit};
 use crate::http::gateway::Gateway;
 use crate::http::if_match::IfMatch;
 use crate::http::problem::{Code, FieldError, Problem, ProblemBody};
 use crate::store::{self, secret};
-use crate::vault::Slot;
 use crate::upstream::{Definition, ENV_FIELD};
 use crate::vault::Slot;
 

@@ -1,0 +1,101 @@
+//! `kill -9` while calls are in flight: the row of each is there and ends, none runs twice, and no process is left.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures_util::future::join_all;
+use serde_json::json;
+
+use crate::support::app::{App, Settings};
+use crate::support::eventually;
+use crate::support::http::Session;
+use crate::support::postgres::create_database;
+use crate::upstream::{descendants, runs};
+
+const ROUNDS: usize = 10;
+const CALLERS: usize = 8;
+
+const TERMINAL: [&str; 7] = ["denied", "expired", "cancelled", "completed", "failed", "unknown", "refused"];
+
+/// What a caller was told: the nonces of the calls that were answered.
+type Answered = BTreeSet<String>;
+
+/// Calls until the gateway is gone. Whatever is answered before counts.
+async fn call_until_it_ends(session: Session, round: usize, caller: usize) -> Answered {
+    let mut answered = Answered::new();
+    for n in 0.. {
+        let nonce = format!("{round}-{caller}-{n}");
+        let params = json!({"name": "echo", "arguments": {"text": "x", "nonce": nonce}});
+        let message = json!({"jsonrpc": "2.0", "id": n + 1, "method": "tools/call", "params": params}).to_string();
+        match session.client.clone().header("content-type", "application/json").try_post("/mcp/n", message).await {
+            Some(answer) if answer.reply()["result"].is_object() => answered.insert(nonce),
+            Some(answer) => panic!("{answer:?}"),
+            None => break,
+        };
+    }
+    answered
+}
+
+#[actix_rt::test]
+async fn ten_kills_lose_no_row_and_run_no_call_twice() {
+    ten_kills(App::start().await).await;
+}
+
+#[actix_rt::test]
+async fn ten_kills_lose_no_row_and_run_no_call_twice_on_postgresql() {
+    let url = create_database().await;
+    ten_kills(Settings::default().with("ATRYUM_DATABASE_URL", &url).start().await).await;
+}
+
+async fn ten_kills(mut app: App) {
+    app.allow_all().await;
+    let ledger = app.dir().join("ledger");
+    app.nasty("n", &[&format!("ledger={}", ledger.display())]).await;
+    let key = app.agent_key("ann").await;
+    let mut answered = Answered::new();
+    for round in 0..ROUNDS {
+        let agent = app.anonymous().bearer(&key);
+        let sessions = join_all((0..CALLERS).map(|_| Session::open(&agent, "n", "2025-06-18", json!({})))).await;
+        let callers = sessions.into_iter().enumerate();
+        let callers = join_all(callers.map(|(caller, session)| call_until_it_ends(session, round, caller)));
+        let before = lines(&ledger);
+        let pid = app.pid;
+        let killer = async {
+            eventually("calls run", async || (lines(&ledger) > before + 10 * CALLERS).then_some(())).await;
+            let left = descendants(pid);
+            app.kill();
+            left
+        };
+        let (told, left) = tokio::join!(callers, killer);
+        answered.extend(told.into_iter().flatten());
+        eventually("no process is left", async || left.iter().all(|pid| !runs(*pid)).then_some(())).await;
+        app = app.kill_and_restart().await;
+    }
+    let mut ran = BTreeMap::<String, usize>::new();
+    for nonce in std::fs::read_to_string(&ledger).expect("the ledger").lines() {
+        *ran.entry(nonce.to_owned()).or_default() += 1;
+    }
+    let twice: Vec<_> = ran.iter().filter(|(_, times)| **times > 1).collect();
+    assert!(twice.is_empty(), "ran twice: {twice:?}");
+    let mut rows = BTreeMap::new();
+    for row in app.invocations().await {
+        let state = row["state"].as_str().expect("a state").to_owned();
+        assert!(TERMINAL.contains(&state.as_str()), "{row}");
+        if let Some(nonce) = row["arguments"]["nonce"].as_str() {
+            assert!(rows.insert(nonce.to_owned(), state).is_none(), "two rows for {nonce}");
+        }
+    }
+    for nonce in ran.keys() {
+        let state = rows.get(nonce).unwrap_or_else(|| panic!("{nonce} ran and has no row"));
+        assert!(["completed", "unknown"].contains(&state.as_str()), "{nonce} ran and its row says {state}");
+    }
+    for nonce in &answered {
+        assert_eq!(rows.get(nonce).map(String::as_str), Some("completed"), "{nonce} was answered");
+    }
+    assert!(ran.len() > ROUNDS * CALLERS * 10, "{} calls ran", ran.len());
+    let unknown = rows.values().filter(|state| *state == "unknown").count();
+    assert!(unknown <= ROUNDS * CALLERS, "{unknown} unknown: more than were in flight");
+}
+
+fn lines(path: &std::path::Path) -> usize {
+    std::fs::read(path).map_or(0, |bytes| bytes.iter().filter(|byte| **byte == b'\n').count())
+}

@@ -1,0 +1,36 @@
+//! The official conformance suite, through the gateway and direct, compared check by check.
+
+use std::process::Command;
+
+use crate::support::app::{App, repo};
+
+fn run(arguments: &[&str], key: &str) -> (bool, String) {
+    let output = Command::new("python3")
+        .arg(repo("tests/conformance/run.py"))
+        .args(arguments)
+        .env("ATRYUM_AGENT_KEY", key)
+        .output()
+        .expect("python3 starts");
+    let text = [output.stdout, output.stderr].concat();
+    (output.status.success(), String::from_utf8_lossy(&text).into_owned())
+}
+
+#[actix_rt::test]
+async fn no_check_is_worse_through_the_gateway_than_direct() {
+    let app = App::start().await;
+    app.allow_all().await;
+    let upstream = repo("target/fixture/debug/conformance-upstream");
+    assert!(upstream.exists(), "run tests/setup.sh");
+    app.server("conformance", upstream.to_str().unwrap(), &["stdio"]).await;
+    let key = app.agent_key("suite").await;
+    let url = format!("{}/mcp/conformance", app.url.replace("127.0.0.1", "localhost"));
+    let place = |name: &str| app.dir().join(name).to_string_lossy().into_owned();
+    let (direct, through) = (place("direct"), place("through"));
+    let (ran, said) = run(&["direct", "--out", &direct], &key);
+    assert!(ran, "{said}");
+    let (ran, said) = run(&["through", "--url", &url, "--token-env", "ATRYUM_AGENT_KEY", "--out", &through], &key);
+    assert!(ran, "{said}");
+    let (is_no_worse, said) = run(&["compare", &direct, &through], &key);
+    println!("{said}");
+    assert!(is_no_worse, "{said}");
+}
