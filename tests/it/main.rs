@@ -16,6 +16,7 @@
 )]
 
 mod child;
+mod cli;
 mod crash;
 mod gate;
 mod mcp;
