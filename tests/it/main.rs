@@ -25,4 +25,5 @@ mod ops;
 mod postgresql;
 mod store;
 mod support;
+mod tidy;
 mod upstream;
