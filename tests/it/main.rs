@@ -15,12 +15,16 @@
     reason = "nobody reads a test's documentation page"
 )]
 
+mod admin;
 mod child;
 mod cli;
 mod crash;
+mod door;
 mod gate;
 mod mcp;
+mod ops;
 mod postgresql;
 mod store;
 mod support;
+mod tidy;
 mod upstream;
