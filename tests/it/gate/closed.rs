@@ -10,7 +10,8 @@ use crate::support::http::Session;
 
 /// Changes the database behind the gateway's back.
 fn tamper(app: &App, statement: &str) {
-    let script = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1], timeout=30); c.execute(sys.argv[2]); c.commit()";
+    let script =
+        "import sqlite3, sys; c = sqlite3.connect(sys.argv[1], timeout=30); c.execute(sys.argv[2]); c.commit()";
     let database = app.dir().join("data/atryum.db");
     let status = Command::new(python()).args(["-c", script]).arg(database).arg(statement).status();
     assert!(status.expect("python starts").success());

@@ -26,7 +26,10 @@ async fn sessions_of_a_shared_server_use_one_process_and_are_not_mixed_up() {
     // A guard, and the server.
     assert_eq!(descendants(app.pid).len(), 2);
     let refused = sessions[0].call("sample", json!({})).await;
-    assert!(refused.to_string().contains("did not declare sampling"), "nobody can be asked over a shared process: {refused}");
+    assert!(
+        refused.to_string().contains("did not declare sampling"),
+        "nobody can be asked over a shared process: {refused}"
+    );
     assert_eq!(sessions[0].client.delete("/mcp/n").await.status, 204);
     let still = sessions[1].call("echo", json!({"text": "still"})).await;
     assert_eq!(still["result"]["content"][0]["text"], "still");
