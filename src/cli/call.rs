@@ -40,7 +40,7 @@ pub(super) struct Call {
     /// The arguments, a JSON object; - reads it from standard input, @FILE from a file
     #[arg(long, value_name = "JSON", default_value = "{}")]
     arguments: String,
-    /// The agent's key [default: ATRYUM_AGENT_KEY, else ATRYUM_TOKEN]
+    /// The agent's key [default: `ATRYUM_AGENT_KEY`, else `ATRYUM_TOKEN`]
     #[arg(long, value_name = "KEY")]
     key: Option<String>,
     /// How long to wait for the answer, and for a person if one is needed

@@ -163,8 +163,8 @@ impl Client {
         };
         let mut response = sent.await.map_err(|error| self.unreachable(&error))?;
         let announced = response.headers().get("content-length").and_then(|length| length.to_str().ok()?.parse().ok());
-        let set = response.headers().get_all("set-cookie").filter_map(|cookie| cookie.to_str().ok());
-        let cookies = set.filter_map(cookie).collect();
+        let headers = response.headers().get_all("set-cookie").filter_map(|cookie| cookie.to_str().ok());
+        let cookies = headers.filter_map(cookie).collect();
         let text = response.body().limit(BODY_BYTES_MAX).await.map_err(|error| self.strange(&error))?;
         // A body that broke off ends like a whole one.
         if announced.is_some_and(|length: usize| length != text.len()) {

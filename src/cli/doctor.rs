@@ -129,7 +129,8 @@ fn server(server: &Value) -> Finding {
         }
         "action_required" => {
             let next = action.into_iter().find(|action| !action.is_empty()).unwrap_or("look at it");
-            Finding::new(&check, Verdict::Person, detail).next(format!("{next}: atryum server show {name}"))
+            let verdict = if matches!(next, "connect" | "reconnect") { Verdict::Person } else { Verdict::Failed };
+            Finding::new(&check, verdict, detail).next(format!("{next}: atryum server show {name}"))
         }
         _ => Finding::new(&check, Verdict::Failed, detail).next(format!("atryum server logs {name}")),
     }

@@ -1,6 +1,6 @@
 //! What a command can come to, short of being done, and the exit code that says so to a script.
 
-use std::process::ExitCode;
+use std::{fmt::Write as _, process::ExitCode};
 
 use serde::Deserialize;
 
@@ -61,7 +61,7 @@ impl Problem {
             (title, detail) => format!("{title}: {detail}"),
         };
         for error in &self.errors {
-            text.push_str(&format!("\n  {}: {}", error.pointer, error.detail));
+            let _ = write!(text, "\n  {}: {}", error.pointer, error.detail);
         }
         escape(&text)
     }

@@ -134,38 +134,35 @@ impl Rule {
     pub(super) async fn run(self) -> Result<(), CliError> {
         let client = Client::new(&self.remote.url);
         match &self.act {
-            Act::Add(add) => self.add(&client, add).await,
-            Act::List => self.list(client.list(PATH).await?),
-            Act::Test(test) => self.test(&client, test).await,
-            Act::Move(to) => self.list(reorder(&client, to).await?),
-            Act::Enable(which) => self.set_enabled(&client, which, true).await,
-            Act::Disable(which) => self.set_enabled(&client, which, false).await,
+            Act::Add(add) => self.add(&client, add).await?,
+            Act::List => self.list(&client.list(PATH).await?),
+            Act::Test(test) => self.test(&client, test).await?,
+            Act::Move(to) => self.list(&reorder(&client, to).await?),
+            Act::Enable(which) => self.set_enabled(&client, which, true).await?,
+            Act::Disable(which) => self.set_enabled(&client, which, false).await?,
             Act::Remove(which) => {
                 let id = which.id(&client).await?;
                 client.delete(&format!("{PATH}/{}", segment(&id))).await?;
                 remark("the rule is removed");
-                Ok(())
             }
-            Act::Default { action } => self.default(&client, *action).await,
+            Act::Default { action } => self.default(&client, *action).await?,
         }
+        Ok(())
     }
 
-    fn list(&self, rules: Value) -> Result<(), CliError> {
-        show(self.remote.output, &rules, |rules| {
-            let columns = [
-                ("#", "/position"),
-                ("ON", "/enabled"),
-                ("ACTION", "/action"),
-                ("AGENTS", "/agents"),
-                ("SERVERS", "/servers"),
-                ("TOOLS", "/tools"),
-                ("METHODS", "/methods"),
-                ("ID", "/id"),
-                ("DESCRIPTION", "/description"),
-            ];
-            table(rules, &columns)
-        });
-        Ok(())
+    fn list(&self, rules: &Value) {
+        let columns = [
+            ("#", "/position"),
+            ("ON", "/enabled"),
+            ("ACTION", "/action"),
+            ("AGENTS", "/agents"),
+            ("SERVERS", "/servers"),
+            ("TOOLS", "/tools"),
+            ("METHODS", "/methods"),
+            ("ID", "/id"),
+            ("DESCRIPTION", "/description"),
+        ];
+        show(self.remote.output, rules, |rules| table(rules, &columns));
     }
 
     async fn add(&self, client: &Client, add: &Add) -> Result<(), CliError> {
@@ -242,15 +239,18 @@ impl Add {
 
 impl Test {
     fn body(&self) -> Result<Value, CliError> {
-        let mut body = json!({ "agent": self.agent, "server": self.server, "method": self.method });
+        let mut body = Map::new();
+        body.insert("agent".into(), json!(self.agent));
+        body.insert("server".into(), json!(self.server));
+        body.insert("method".into(), json!(self.method));
         if let Some(tool) = &self.tool {
-            body["tool"] = json!(tool);
+            body.insert("tool".into(), json!(tool));
         }
         if let Some(arguments) = &self.arguments {
             let not_json = |error| CliError::Usage(format!("--arguments is not JSON: {error}"));
-            body["arguments"] = serde_json::from_str(arguments).map_err(not_json)?;
+            body.insert("arguments".into(), serde_json::from_str(arguments).map_err(not_json)?);
         }
-        Ok(body)
+        Ok(Value::Object(body))
     }
 }
 

@@ -157,7 +157,7 @@ impl Named {
             return Ok(());
         }
         let why = format!("{} cannot be used: {}", self.name, cell(&report, "/connection/reason"));
-        Err(if needs_a_person(&report) { CliError::Pending(why) } else { CliError::Failed(why) })
+        Err(if needs_a_login(&report) { CliError::Pending(why) } else { CliError::Failed(why) })
     }
 
     async fn connect(&self) -> Result<(), CliError> {
@@ -187,9 +187,9 @@ impl Named {
 }
 
 /// Whether the operator has to log in somewhere before it can work.
-fn needs_a_person(report: &Value) -> bool {
-    let is = |pointer: &str| text(report, pointer) == "action_required";
-    is("/connection/status") || is("/credentials/status")
+fn needs_a_login(report: &Value) -> bool {
+    let logs_in = |pointer: &str| matches!(text(report, pointer), "connect" | "reconnect");
+    logs_in("/connection/action") || logs_in("/credentials/action")
 }
 
 fn describe_test(report: &Value) -> String {

@@ -17,6 +17,7 @@
 
 mod admin;
 mod child;
+mod cli;
 mod crash;
 mod door;
 mod gate;

@@ -3,9 +3,8 @@
 //! In comes an HTTP response, out goes the message that answers; progress is told on the way. A stream that ends
 //! without its answer is an error, never a success.
 
-use actix_web::web::Bytes;
-use awc::{ClientResponse, error::PayloadError, http::header::CONTENT_TYPE};
-use futures_util::{Stream, StreamExt};
+use awc::{ClientResponse, http::header::CONTENT_TYPE};
+use futures_util::StreamExt;
 use serde_json::Value;
 
 use crate::cli::{error::Problem, output::text};
@@ -27,14 +26,7 @@ pub(super) enum Answer {
 }
 
 /// Reads until the message with this id is there.
-pub(super) async fn read<S>(
-    response: &mut ClientResponse<S>,
-    id: u64,
-    progress: impl Fn(&str),
-) -> Result<Answer, String>
-where
-    S: Stream<Item = Result<Bytes, PayloadError>> + Unpin,
-{
+pub(super) async fn read(response: &mut ClientResponse, id: u64, progress: impl Fn(&str)) -> Result<Answer, String> {
     let kind = response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     if kind.starts_with("text/event-stream") {
         return read_events(response, id, progress).await.map(Answer::Message);
@@ -51,10 +43,7 @@ where
     if status.is_success() { Err("the message answers something else".into()) } else { Ok(Answer::Refused(problem)) }
 }
 
-async fn read_events<S>(response: &mut ClientResponse<S>, id: u64, progress: impl Fn(&str)) -> Result<Message, String>
-where
-    S: Stream<Item = Result<Bytes, PayloadError>> + Unpin,
-{
+async fn read_events(response: &mut ClientResponse, id: u64, progress: impl Fn(&str)) -> Result<Message, String> {
     let mut events = Events::default();
     while let Some(chunk) = response.next().await {
         for data in events.push(&chunk.map_err(|error| error.to_string())?)? {
@@ -72,11 +61,12 @@ where
 /// The outcome in a message, if it answers this id; an error without an id is about the only request there was.
 fn answering(mut value: Value, id: u64) -> Option<Message> {
     let of = value.get("id").cloned().unwrap_or_default();
-    if of == Value::from(id) && value.get("result").is_some() {
-        return Some(Message::Result(value["result"].take()));
+    let is_ours = of.as_u64() == Some(id);
+    if is_ours && let Some(result) = value.get_mut("result") {
+        return Some(Message::Result(result.take()));
     }
     let error = value.get_mut("error").filter(|error| error.is_object())?.take();
-    (of == Value::from(id) || of.is_null()).then_some(Message::Error(error))
+    (is_ours || of.is_null()).then_some(Message::Error(error))
 }
 
 /// Bytes in, the data of whole events out (the WHATWG's event stream format, as far as MCP uses it).

@@ -28,10 +28,10 @@ pub(in crate::cli) struct Add {
     #[arg(long, value_name = "URL", conflicts_with_all = ["command", "env", "cwd", "shared"])]
     url: Option<String>,
     /// Read the bearer token for a remote server from standard input
-    #[arg(long, requires = "url")]
+    #[arg(long, requires = "url", conflicts_with = "command")]
     bearer_token_stdin: bool,
     /// Send this header to a remote server; repeat for more
-    #[arg(long, value_name = "NAME=VALUE", value_parser = pair, requires = "url", conflicts_with = "bearer_token_stdin")]
+    #[arg(long, value_name = "NAME=VALUE", value_parser = pair, requires = "url", conflicts_with_all = ["bearer_token_stdin", "command"])]
     header: Vec<Pair>,
     /// Set a variable of the process; repeat for more
     #[arg(long, value_name = "NAME=VALUE", value_parser = pair)]
