@@ -98,6 +98,15 @@ async fn a_modern_agent_that_hangs_up_withdraws_its_question() {
     drop(session);
 }
 
+#[actix_rt::test]
+async fn an_agent_that_loses_its_stream_and_does_not_come_back_withdraws_its_question() {
+    let (app, session) = waiting().await;
+    let stream = session.open_call("echo", json!({"text": "x", "nonce": "one"}), None).await;
+    let approval = app.pending_approval().await;
+    drop(stream);
+    is_cancelled(&app, &approval).await;
+}
+
 async fn is_cancelled(app: &App, approval: &Value) {
     let id = approval["id"].as_str().unwrap();
     eventually("the question is withdrawn", async || {
