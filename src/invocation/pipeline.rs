@@ -215,6 +215,10 @@ impl Invocations {
                 return Answer::Failed(error);
             }
         };
+        if outgoing.connection.revision != run.request.server_revision {
+            let text = "it was approved, but meanwhile the server was edited; ask again".into();
+            return self.end_pending(run, State::Denied, "denied", text).await;
+        }
         let at = clock::now_ms();
         let dispatch = Transition {
             decided_by: Some("person".into()),

@@ -33,6 +33,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const WELL_AFTER: Duration = Duration::from_secs(30);
 /// At least this long for the era question, however fast the server started before.
 const PROBE_MIN: Duration = Duration::from_secs(5);
+/// A process that is told to stop is gone within this time, whatever it does.
+const ROOM_WITHIN: Duration = Duration::from_secs(7);
 /// How long a retired connection may finish what is in flight.
 const DRAIN_MAX: Duration = Duration::from_secs(30);
 
@@ -394,6 +396,11 @@ impl Core {
         for connection in connections {
             actix_rt::spawn(drain(connection));
         }
+    }
+
+    /// Returns when one more process may be started, but waits no longer than a process takes to be stopped.
+    pub(super) async fn has_room(&self) {
+        let _ = tokio::time::timeout(ROOM_WITHIN, self.processes.acquire()).await;
     }
 
     /// Returns when no process is left.

@@ -1,4 +1,4 @@
-//! The official SDK clients, unmodified, in front of real servers from npm and PyPI.
+//! The official SDK clients, unmodified, in front of real servers from npm and `PyPI`.
 
 use std::path::PathBuf;
 use std::process::Stdio;
