@@ -22,7 +22,6 @@ run: build ## Build it and start it with a demo server; state in the usual direc
 
 test: setup lint ## Install what the tests need, and run everything there is
 	$(CARGO) test --locked --workspace
-	$(CARGO) test --locked --workspace --doc
 	$(MAKE) doc
 
 setup: ## Install what the tests need beyond Rust
