@@ -184,6 +184,7 @@ impl Upstream {
     }
 
     pub(super) async fn retire(&self) {
+        self.actor.retire();
         self.close(true).await;
     }
 
