@@ -34,7 +34,7 @@ use tokio::sync::watch;
 use crate::invocation::Invocations;
 use crate::mcp::version::{self, Era};
 use crate::mcp::{envelope, error, meta};
-use crate::upstream::{Directory, Upstream};
+use crate::upstream::{Directory, Upstream, UpstreamError};
 use sessions::Sessions;
 
 /// The face of this room.
@@ -163,6 +163,13 @@ impl Downstream {
             let data = serde_json::json!({ "code": "stopping", "retry": "safe" });
             Response::error_object(503, Some(id), &error::object_with(error::UPSTREAM, what, &data))
         })
+    }
+
+    /// The server as it is now: while a call waited for a person, it may have been edited. One that was made later under the
+    /// same name is another.
+    fn present(&self, upstream: &Upstream) -> Result<Arc<Upstream>, UpstreamError> {
+        let present = self.directory.find(&upstream.spec.name).filter(|present| present.spec.id == upstream.spec.id);
+        present.ok_or(UpstreamError::Stopped { was_sent: false })
     }
 
     fn find(&self, name: &str) -> Result<Arc<Upstream>, Response> {

@@ -13,5 +13,5 @@ mod record;
 mod run;
 
 pub use answer::{Answer, Refusal};
-pub use pipeline::{Invocations, Watch};
+pub use pipeline::{Invocations, Ready, Watch};
 pub use record::Request;

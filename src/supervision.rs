@@ -28,7 +28,7 @@ pub struct Sentinel(#[expect(dead_code, reason = "held for its drop")] oneshot::
 pub struct Slot<A: Actor> {
     address: ArcSwapOption<Addr<A>>,
     restarts: AtomicU64,
-    is_dismissed: AtomicBool,
+    is_retired: AtomicBool,
 }
 
 impl<A: Actor<Context = Context<A>>> Slot<A> {
@@ -38,12 +38,12 @@ impl<A: Actor<Context = Context<A>>> Slot<A> {
     }
 
     /// From now on the actor's end is its end: it is not made again.
-    pub fn dismiss(&self) {
-        self.is_dismissed.store(true, Ordering::Release);
+    pub fn retire(&self) {
+        self.is_retired.store(true, Ordering::Release);
     }
 
-    fn is_dismissed(&self) -> bool {
-        self.is_dismissed.load(Ordering::Acquire)
+    fn is_retired(&self) -> bool {
+        self.is_retired.load(Ordering::Acquire)
     }
 
     /// How often the actor was made again.
@@ -52,7 +52,7 @@ impl<A: Actor<Context = Context<A>>> Slot<A> {
     }
 }
 
-/// Starts an actor on `arbiter` and keeps it there until the slot is dismissed or dropped, or the arbiter ends.
+/// Starts an actor on `arbiter` and keeps it there until the slot is retired or dropped, or the arbiter ends.
 ///
 /// Returns when the first incarnation has an address.
 pub async fn supervise<A>(
@@ -66,7 +66,7 @@ where
     let slot = Arc::new(Slot {
         address: ArcSwapOption::empty(),
         restarts: AtomicU64::new(0),
-        is_dismissed: AtomicBool::new(false),
+        is_retired: AtomicBool::new(false),
     });
     let gone = incarnate(&slot, &arbiter, make.clone()).await;
     if let Some(gone) = gone {
@@ -77,15 +77,16 @@ where
             loop {
                 let born = tokio::time::Instant::now();
                 let _ended = gone.await;
-                let Some(slot) = slot.upgrade().filter(|slot| !slot.is_dismissed()) else { return };
+                let Some(slot) = slot.upgrade().filter(|slot| !slot.is_retired()) else { return };
                 slot.address.store(None);
                 if born.elapsed() > WELL_AFTER {
                     backoff.reset();
                 }
                 let delay = backoff.fail();
-                tracing::error!(actor = name, delay_ms = delay.as_millis(), "an actor ended; it is made again");
+                let delay_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
+                tracing::error!(actor = name, delay_ms, "an actor ended; it is made again");
                 tokio::time::sleep(delay).await;
-                if slot.is_dismissed() {
+                if slot.is_retired() {
                     return;
                 }
                 slot.restarts.fetch_add(1, Ordering::Relaxed);
@@ -225,9 +226,9 @@ mod tests {
     }
 
     #[actix_rt::test]
-    async fn an_actor_that_was_dismissed_stays_away() {
-        let slot = supervise("dismissed", actix_rt::Arbiter::current(), counter).await;
-        slot.dismiss();
+    async fn an_actor_that_was_retired_stays_away() {
+        let slot = supervise("retired", actix_rt::Arbiter::current(), counter).await;
+        slot.retire();
         slot.address().unwrap().send(End).await.unwrap();
         tokio::time::sleep(Duration::from_millis(300)).await;
         assert_eq!((count(&slot).await, slot.restarts()), (None, 0));

@@ -14,7 +14,7 @@ use super::session::Session;
 use super::stream::EventStream;
 use super::{Downstream, Phase, listen, listing};
 use crate::gate::{Call, RuleSet};
-use crate::invocation::{Answer, Refusal, Request};
+use crate::invocation::{Answer, Ready, Refusal, Request};
 use crate::mcp::version::Era;
 use crate::mcp::{envelope, error, meta, method, splice};
 use crate::upstream::{Claim, Connection, Reply, Sink, Ticket, Upstream, UpstreamError};
@@ -156,7 +156,8 @@ impl Downstream {
             let (connection, claim) = claimed(&open).await?;
             crossing.set(Crossing { agent: task.era, server: connection.handshake.era });
             let params = crossing.get().params(task.params.clone(), client);
-            Ok(async move |permit, ticket| {
+            let revision = connection.revision;
+            let dispatch = async move |permit, ticket| {
                 let call = async |permit| connection.call(permit, &task.method, params.as_deref(), ticket).await;
                 if listen::is_asked(task) {
                     // It can be made anew, so it doesn't keep the connection from closing.
@@ -165,7 +166,8 @@ impl Downstream {
                 }
                 let _held_to_the_end = claim;
                 call(permit).await
-            })
+            };
+            Ok(Ready { revision, dispatch })
         };
         let cancelled = async {
             tokio::select! {

@@ -13,7 +13,7 @@ use super::{Downstream, envelope, version};
 use crate::mcp::envelope::Message;
 use crate::mcp::version::Era;
 use crate::mcp::{error, method, splice};
-use crate::upstream::{Audience, Reply, Sink, Upstream};
+use crate::upstream::{Audience, Connection, Reply, Sink, Upstream, UpstreamError};
 
 impl Downstream {
     pub(super) async fn legacy(&self, upstream: Arc<Upstream>, incoming: Incoming) -> Response {
@@ -94,7 +94,7 @@ impl Downstream {
 
     /// The session is known before the agent learns of it, and only when its connection stands.
     async fn open_session(&self, task: &Task, session: Arc<Session>) -> Option<Said> {
-        let connection = match session.connection(&task.upstream).await {
+        let connection = match self.connect(&task.upstream, &session).await {
             Ok(connection) => connection,
             Err(failed) => return Some(task.says_error(&super::call::failure(task, &failed))),
         };
@@ -105,6 +105,17 @@ impl Downstream {
         let result = bridge::initialize_result(&connection, session.version());
         self.sessions.insert(session);
         Some(task.says(&result))
+    }
+
+    /// The session's connection. When all processes are taken, one whose client seems to be gone is made free.
+    async fn connect(&self, upstream: &Upstream, session: &Arc<Session>) -> Result<Arc<Connection>, UpstreamError> {
+        let upstream = self.present(upstream)?;
+        let opened = session.connection(&upstream).await;
+        if !matches!(opened, Err(UpstreamError::TooMany { .. })) || !self.sessions.make_room(&session.server_id) {
+            return opened;
+        }
+        upstream.has_room().await;
+        session.connection(&upstream).await
     }
 
     async fn in_session(
@@ -167,7 +178,7 @@ impl Downstream {
         {
             return Some(said);
         }
-        let open = async || session.connection(&task.upstream).await;
+        let open = async || self.connect(&task.upstream, session).await;
         let said = self.run(task, sink, &session.bridged(), open, begun.cancelled()).await?;
         if said.is_result() {
             session.remember(&task.method, task.params.as_deref());

@@ -14,7 +14,7 @@ use super::stream::{EventStream, parse_event_id};
 use crate::clock;
 use crate::mcp::version::Era;
 use crate::mcp::{envelope, splice};
-use crate::upstream::{Connection, Opening, Owner, Reply, Setting, Sink, Upstream, UpstreamError};
+use crate::upstream::{Audience, Connection, Opening, Owner, Reply, Setting, Sink, Upstream, UpstreamError};
 
 /// Most streams of a session that a lost reader can come back to.
 const STREAMS_MAX: usize = 32;
@@ -91,12 +91,7 @@ impl Session {
         if let Some(connection) = self.usable(upstream) {
             return Ok(connection);
         }
-        if let Some(present) = self.present() {
-            if present.is_open() && present.revision > upstream.spec.revision {
-                // The call began before an edit, and the session has gone on: what it was meant for is no more.
-                return Err(UpstreamError::Stopped { was_sent: false });
-            }
-            self.connection.store(None);
+        if let Some(present) = self.connection.swap(None) {
             let mut state = self.state();
             state.former.retain(|former| former.strong_count() > 0);
             state.former.push(Arc::downgrade(&present));
@@ -149,6 +144,11 @@ impl Session {
     fn usable(&self, upstream: &Upstream) -> Option<Arc<Connection>> {
         let connection = self.connection.load_full()?;
         (connection.is_open() && connection.revision == upstream.spec.revision).then_some(connection)
+    }
+
+    /// Gives the connection up, and its process with it; the next request opens another and sets it up as this one was.
+    pub(super) fn release(&self) {
+        self.connection.store(None);
     }
 
     /// The connection as it is, for what is not worth a new one.
@@ -250,6 +250,11 @@ impl Session {
         for cancelled in self.state().in_flight.values() {
             cancelled.notify_one();
         }
+    }
+
+    /// Whether it holds a connection of its own.
+    pub(super) fn is_connected(&self) -> bool {
+        self.connection.load().as_ref().is_some_and(|connection| connection.audience == Audience::Session)
     }
 
     pub(super) fn touch(&self) {

@@ -1,5 +1,6 @@
 //! The way of a call through the gate, the journal and the upstream.
 
+use std::pin::Pin;
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
@@ -17,8 +18,18 @@ use crate::upstream::{Reply, Ticket, UpstreamError};
 pub trait Watch {
     /// The wait begins.
     fn asked(&self, approval_id: &str, expires_at: i64);
+    /// Resolves when nobody is left who would hear the answer.
+    fn abandoned(&self) -> Pin<Box<dyn Future<Output = ()> + '_>>;
     /// The wait is over, one way or the other.
     fn answered(&self);
+}
+
+/// A way to the server that stands.
+pub struct Ready<D> {
+    /// The revision of the server that it leads to.
+    pub revision: i64,
+    /// Takes the call there.
+    pub dispatch: D,
 }
 
 /// Sends a permitted call and waits for its answer. Dropping the future cancels the call.
@@ -72,7 +83,7 @@ impl Invocations {
         &self,
         request: &Request,
         ticket: Ticket,
-        open: impl AsyncFnOnce() -> Result<D, UpstreamError>,
+        open: impl AsyncFnOnce() -> Result<Ready<D>, UpstreamError>,
         watch: &dyn Watch,
         cancelled: impl Future<Output = ()>,
     ) -> Answer {
@@ -98,7 +109,7 @@ impl Invocations {
         &self,
         run: &mut Run<'_>,
         decision: &Decision,
-        way: Way<impl AsyncFnOnce() -> Result<D, UpstreamError>>,
+        way: Way<impl AsyncFnOnce() -> Result<Ready<D>, UpstreamError>>,
         cancelled: &mut (impl Future<Output = ()> + Unpin),
     ) -> Answer {
         let opened = tokio::select! {
@@ -109,8 +120,8 @@ impl Invocations {
             }
             opened = run.open(way.open) => opened,
         };
-        let send = match opened {
-            Ok(send) => send,
+        let ready = match opened {
+            Ok(ready) => ready,
             // The server could not be reached, so nothing was sent.
             Err(error) => {
                 let text = error.to_string();
@@ -120,7 +131,7 @@ impl Invocations {
         let row = run.request.row(&run.id, decision, State::Dispatched, run.received_at);
         run.row.may_be(&[State::Dispatched]);
         match self.journal.record(Entry { invocation: row, approval: None }).await {
-            Ok(receipt) => self.dispatch(run, decision.permit(receipt), send, way.ticket, cancelled).await,
+            Ok(receipt) => self.dispatch(run, decision.permit(receipt), ready.dispatch, way.ticket, cancelled).await,
             Err(error) => self.unrecorded(run, &error),
         }
     }
@@ -129,7 +140,7 @@ impl Invocations {
         &self,
         run: &mut Run<'_>,
         decision: &Decision,
-        way: Way<impl AsyncFnOnce() -> Result<D, UpstreamError>>,
+        way: Way<impl AsyncFnOnce() -> Result<Ready<D>, UpstreamError>>,
         watch: &dyn Watch,
         cancelled: &mut (impl Future<Output = ()> + Unpin),
     ) -> Answer {
@@ -148,6 +159,7 @@ impl Invocations {
         let settled = tokio::select! {
             answer = self.approvals.wait(&approval.id, approval.expires_at) => Some(answer),
             () = &mut *cancelled => None,
+            () = watch.abandoned() => None,
         };
         watch.answered();
         run.asked = asked.elapsed();
@@ -177,7 +189,7 @@ impl Invocations {
         &self,
         run: &mut Run<'_>,
         approved: Approved,
-        way: Way<impl AsyncFnOnce() -> Result<D, UpstreamError>>,
+        way: Way<impl AsyncFnOnce() -> Result<Ready<D>, UpstreamError>>,
         cancelled: &mut (impl Future<Output = ()> + Unpin),
     ) -> Answer {
         let now = self.gate.decide(&run.request.call);
@@ -193,13 +205,17 @@ impl Invocations {
             }
             opened = run.open(way.open) => opened,
         };
-        let send = match opened {
-            Ok(send) => send,
+        let ready = match opened {
+            Ok(ready) => ready,
             Err(error) => {
                 self.end_pending(run, State::Cancelled, "upstream", error.to_string()).await;
                 return Answer::Failed(error);
             }
         };
+        if ready.revision != run.request.server_revision {
+            let text = "it was approved, but meanwhile the server was edited; ask again".into();
+            return self.end_pending(run, State::Denied, "denied", text).await;
+        }
         let at = clock::now_ms();
         let dispatch = Transition {
             decided_by: Some(gate::By::Person.as_str().into()),
@@ -211,7 +227,7 @@ impl Invocations {
         match self.journal.advance(dispatch).await {
             Ok(receipt) => {
                 run.row.may_be(&[State::Dispatched]);
-                self.dispatch(run, approved.permit(receipt), send, way.ticket, cancelled).await
+                self.dispatch(run, approved.permit(receipt), ready.dispatch, way.ticket, cancelled).await
             }
             Err(error) => {
                 // It still waits, and nobody will come back to it; should the move be there after all, the journal
@@ -227,7 +243,7 @@ impl Invocations {
         &self,
         run: &Run<'_>,
         permit: Option<Permit>,
-        send: impl Dispatch,
+        dispatch: impl Dispatch,
         ticket: Ticket,
         cancelled: &mut (impl Future<Output = ()> + Unpin),
     ) -> Answer {
@@ -241,7 +257,7 @@ impl Invocations {
         let began = Instant::now();
         let reply = tokio::select! {
             biased;
-            reply = send(permit, ticket) => Some(reply),
+            reply = dispatch(permit, ticket) => Some(reply),
             // Dropping the call tells the server that nobody waits.
             () = cancelled => None,
         };

@@ -56,7 +56,7 @@ impl Actor for UpstreamActor {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         if self.core.is_retired() {
-            // Dismissed while it was made again.
+            // Retired while it was made again.
             return ctx.stop();
         }
         ctx.set_mailbox_capacity(MAILBOX_MAX);
@@ -158,6 +158,11 @@ impl Upstream {
         self.core.tail.scrub(text)
     }
 
+    /// Returns when one more process may be started; after some seconds in any case.
+    pub async fn has_room(&self) {
+        self.core.has_room().await;
+    }
+
     /// A real handshake on a process of its own; nothing else is touched.
     pub async fn test(&self) -> TestReport {
         match self.address() {
@@ -183,7 +188,7 @@ impl Upstream {
     }
 
     pub(super) async fn retire(&self) {
-        self.actor.dismiss();
+        self.actor.retire();
         self.close(true).await;
     }
 

@@ -30,6 +30,8 @@ use crate::metrics::Metrics;
 const DELAYS: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
 /// At least this long for the era question, however fast the server started before.
 const PROBE_MIN: Duration = Duration::from_secs(5);
+/// A process that is told to stop is gone within this time, whatever it does.
+const ROOM_WITHIN: Duration = Duration::from_secs(7);
 /// How long a retired connection may finish what is in flight.
 const DRAIN_MAX: Duration = Duration::from_secs(30);
 
@@ -39,7 +41,7 @@ pub(super) struct House {
     pub(super) limits: Arc<Limits>,
     /// One permit a start, so that many servers do not all start at once.
     pub(super) starts: Arc<Semaphore>,
-    pub(super) metrics: Metrics,
+    pub(super) metrics: Option<Metrics>,
     /// Where the actors run.
     pub(super) arbiter: ArbiterHandle,
 }
@@ -99,7 +101,8 @@ pub(super) struct Core {
     own_starts: Arc<Semaphore>,
     state: Mutex<State>,
     is_retired: AtomicBool,
-    metrics: Metrics,
+    /// None for a trial: what is not stored is not counted.
+    metrics: Option<Metrics>,
 }
 
 struct State {
@@ -116,6 +119,9 @@ struct State {
 impl Core {
     pub(super) fn new(spec: Arc<ServerSpec>, house: &House) -> Arc<Self> {
         let limits = house.limits.clone();
+        if let (Some(metrics), false) = (&house.metrics, spec.enabled) {
+            metrics.server_up(&spec.name, false);
+        }
         Arc::new(Self {
             status: ArcSwap::from_pointee(Status::untried(spec.enabled)),
             tail: Arc::new(Tail::new(spec.secrets())),
@@ -280,6 +286,11 @@ impl Core {
             }
             actix_rt::spawn(drain(connection));
         }
+    }
+
+    /// Returns when one more process may be started, but waits no longer than a process takes to be stopped.
+    pub(super) async fn has_room(&self) {
+        let _ = tokio::time::timeout(ROOM_WITHIN, self.processes.acquire()).await;
     }
 
     /// Returns when no process is left.

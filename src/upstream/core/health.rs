@@ -114,7 +114,9 @@ impl Core {
             state.last_failure.clone_from(&reason);
         }
         tracing::warn!(server.name = %self.spec.name, exit, "a server's process ended by itself");
-        self.metrics.server_restarted(&self.spec.name);
+        if let Some(metrics) = &self.metrics {
+            metrics.server_restarted(&self.spec.name);
+        }
         self.publish(|status| Status {
             status: Word::Failing,
             reason: Some(reason),
@@ -129,9 +131,8 @@ impl Core {
         }
         let mut next = change(Status::clone(&self.status.load()));
         next.checked_at = Some(clock::now_ms());
-        // A definition that is only tried may have the name of a server.
-        if self.spec.revision > 0 {
-            self.metrics.server_up(&self.spec.name, next.status == Word::Ready);
+        if let Some(metrics) = &self.metrics {
+            metrics.server_up(&self.spec.name, next.status == Word::Ready);
         }
         self.status.store(Arc::new(next));
     }
