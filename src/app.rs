@@ -6,8 +6,6 @@ mod serving;
 
 use std::io::Write as _;
 use std::net::SocketAddr;
-use std::os::unix::fs::DirBuilderExt as _;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,7 +24,7 @@ use crate::invocation::Invocations;
 use crate::journal::Journal;
 use crate::metrics::Metrics;
 use crate::store::{self, Store};
-use crate::upstream::{Limits, Registry};
+use crate::upstream::{Arbiters, Limits, Registry};
 use crate::vault::Vault;
 
 /// How long upstreams may take to be gone when the gateway stops.
@@ -50,7 +48,6 @@ impl App {
     /// The configuration, the key, the database or the address can't be used; the error says which and why.
     pub async fn build(config: Config) -> Result<Self, AppError> {
         let config = Arc::new(config);
-        make_private(&config.data_dir).map_err(|source| AppError::DataDir { path: config.data_dir.clone(), source })?;
         let store = Store::open_with(&config.database_url(), config.journal.durability).await?;
         let vault = Vault::unlock(config.key_source(), &store).await?;
         recover(&store).await?;
@@ -61,9 +58,8 @@ impl App {
         let gate = Gate::start(store.clone(), Arbiter::current()).await?;
         let approvals = Approvals::new(store.clone());
         let upstreams = Arbiter::new();
-        let registry =
-            Registry::start(store.clone(), vault.clone(), limits(&config), Arbiter::current(), upstreams.handle())
-                .await;
+        let arbiters = Arbiters { control: Arbiter::current(), upstreams: upstreams.handle() };
+        let registry = Registry::start(store.clone(), vault.clone(), metrics.clone(), limits(&config), arbiters).await;
         let invocations = Invocations::new(
             gate.clone(),
             approvals.clone(),
@@ -119,11 +115,6 @@ impl App {
         tracing::info!("stopped");
         Ok(())
     }
-}
-
-/// The state is nobody else's to read.
-fn make_private(directory: &Path) -> std::io::Result<()> {
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)
 }
 
 /// Every call that an earlier process left unfinished gets its end before anybody can ask.

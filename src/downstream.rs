@@ -54,9 +54,9 @@ impl Downstream {
     #[must_use]
     pub fn new(invocations: Invocations, directory: Directory, bounds: Bounds, public_url: &str) -> Self {
         Self {
+            sessions: Sessions::start(bounds, invocations.metrics().clone()),
             invocations,
             directory,
-            sessions: Sessions::start(bounds),
             public_url: public_url.into(),
             is_quiet: Arc::new(watch::Sender::new(false)),
         }

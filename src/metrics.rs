@@ -1,8 +1,8 @@
 //! Every metric of the gateway: name, help, labels.
 //!
-//! What happened comes in through a [`Metrics`] handle, one method each; Prometheus text goes out. Labels are words of ours
-//! and names that operators gave to servers; never a tool, an agent, or anything else that a caller could choose, because
-//! each new value would be kept for as long as the process lives.
+//! What happened comes in through a [`Metrics`] handle, one method each; Prometheus text goes out. Labels are words of
+//! ours and names that operators gave to servers; never a tool, an agent, or anything else that a caller could choose,
+//! because each new value would be kept for as long as the process lives.
 
 use std::sync::Arc;
 use std::time::Duration;

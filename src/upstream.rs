@@ -37,7 +37,7 @@ pub use core::{Opening, Owner};
 pub use directory::Directory;
 pub use error::UpstreamError;
 pub use handshake::Handshake;
-pub use registry::{ENV_FIELD, Registry};
+pub use registry::{Arbiters, ENV_FIELD, Registry};
 pub use sink::{NoSink, Sink};
 pub use spec::{Definition, Fault, Limits, ServerSpec, is_name};
 pub use status::{Status, Word};

@@ -9,15 +9,6 @@ use crate::vault::VaultError;
 /// Each is for the operator: what, and what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum AppError {
-    /// The data directory can't be made.
-    #[error("the data directory {} can't be made; choose another with --data-dir or ATRYUM_DATA_DIR", path.display())]
-    DataDir {
-        /// Which.
-        path: std::path::PathBuf,
-        /// What the system said.
-        #[source]
-        source: std::io::Error,
-    },
     /// The database can't be used.
     #[error("the database can't be used")]
     Store(#[from] StoreError),

@@ -7,6 +7,7 @@ use dashmap::DashMap;
 
 use super::session::Session;
 use crate::clock;
+use crate::metrics::Metrics;
 
 /// How often idle sessions are looked for.
 const SWEEP_EVERY: Duration = Duration::from_secs(15);
@@ -23,12 +24,13 @@ pub struct Bounds {
 pub(super) struct Sessions {
     by_id: DashMap<Arc<str>, Arc<Session>>,
     bounds: Bounds,
+    metrics: Metrics,
 }
 
 impl Sessions {
     /// Starts the sweep on this thread.
-    pub(super) fn start(bounds: Bounds) -> Arc<Self> {
-        let sessions = Arc::new(Self { by_id: DashMap::new(), bounds });
+    pub(super) fn start(bounds: Bounds, metrics: Metrics) -> Arc<Self> {
+        let sessions = Arc::new(Self { by_id: DashMap::new(), bounds, metrics });
         let swept = Arc::downgrade(&sessions);
         actix_rt::spawn(async move {
             loop {
@@ -51,6 +53,7 @@ impl Sessions {
     }
 
     pub(super) fn insert(&self, session: Arc<Session>) {
+        self.metrics.session_opened();
         self.by_id.insert(session.id.clone(), session);
     }
 
@@ -61,7 +64,9 @@ impl Sessions {
     }
 
     pub(super) fn end(&self, session: &Session) {
-        self.by_id.remove(&session.id);
+        if self.by_id.remove(&session.id).is_some() {
+            self.metrics.session_closed();
+        }
         session.end();
     }
 

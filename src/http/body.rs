@@ -9,20 +9,19 @@ pub mod reader;
 
 use std::future::Future;
 use std::pin::Pin;
-use std::time::Duration;
 
+use actix_web::error::PayloadError;
 use actix_web::http::{Method, header};
 use actix_web::{FromRequest, HttpRequest, dev::Payload, web};
 use futures_util::StreamExt as _;
 use serde::de::DeserializeOwned;
 
+use super::middleware::arrival::{self, ARRIVES_WITHIN};
 use super::problem::{Code, Problem};
 use crate::mcp::strict;
 
 pub use edit::Edit;
 
-/// How long a body may take to arrive; nothing else would end a connection that sends a byte now and then.
-const ARRIVES_WITHIN: Duration = Duration::from_secs(30);
 /// Most bytes of a body of the REST surface; no resource comes near it.
 const BYTES_MAX: usize = 256 * 1024;
 
@@ -50,24 +49,29 @@ impl<T: DeserializeOwned + 'static> FromRequest for Body<T> {
 /// # Errors
 /// It is larger, takes too long, or breaks off.
 pub async fn receive(mut payload: Payload, bytes_max: usize) -> Result<web::BytesMut, Problem> {
-    let whole = async {
-        let mut bytes = web::BytesMut::new();
-        while let Some(chunk) = payload.next().await {
-            let chunk = chunk.map_err(|error| {
-                Problem::new(Code::MalformedRequest, format!("the body broke off: {error}; send it again"))
-            })?;
-            if bytes.len() + chunk.len() > bytes_max {
-                let detail = format!("the body is larger than {bytes_max} bytes; send less");
-                return Err(Problem::new(Code::PayloadTooLarge, detail).with_header(header::CONNECTION, "close"));
-            }
-            bytes.extend_from_slice(&chunk);
+    let mut bytes = web::BytesMut::new();
+    while let Some(chunk) = payload.next().await {
+        let chunk = chunk.map_err(|error| broken(&error))?;
+        if bytes.len() + chunk.len() > bytes_max {
+            let detail = format!("the body is larger than {bytes_max} bytes; send less");
+            return Err(Problem::new(Code::PayloadTooLarge, detail).with_header(header::CONNECTION, "close"));
         }
-        Ok(bytes)
-    };
-    tokio::time::timeout(ARRIVES_WITHIN, whole).await.unwrap_or_else(|_| {
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(bytes)
+}
+
+/// Builds the problem of a body that can't be read to its end.
+#[must_use]
+pub fn broken(error: &PayloadError) -> Problem {
+    if arrival::is_too_late(error) {
         let detail = format!("the body did not arrive within {} s; send it again", ARRIVES_WITHIN.as_secs());
-        Err(Problem::new(Code::RequestTimeout, detail).with_header(header::CONNECTION, "close"))
-    })
+        return Problem::new(Code::RequestTimeout, detail).with_header(header::CONNECTION, "close");
+    }
+    if matches!(error, PayloadError::Overflow) {
+        return Problem::new(Code::PayloadTooLarge, "the body is larger than http.body_bytes_max allows; send less");
+    }
+    Problem::new(Code::MalformedRequest, format!("the body broke off: {error}; send it again"))
 }
 
 /// Parses the text of a body.

@@ -6,9 +6,10 @@
 //! alone is never enough, for reading neither: cookies ignore ports, so every program that listens on this machine is
 //! sent ours.
 //!
-//! Failures are counted by address. After too many, bearer tokens of operators are not looked at for a while, as a fixed
-//! token may be guessable. Agents' keys and logins are 256 random bits, which nobody guesses: they are looked at all the
-//! same, so that a forgotten program with an old key locks neither its neighbours nor the person at the same machine out.
+//! Failures are counted by address. After too many, bearer tokens of operators are not looked at for a while, as a
+//! fixed token may be guessable. Agents' keys and logins are 256 random bits, which nobody guesses: they are looked at
+//! all the same, so that a forgotten program with an old key locks out neither its neighbours nor the person at the
+//! same machine.
 
 mod attempts;
 

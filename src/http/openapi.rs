@@ -5,23 +5,23 @@ use std::sync::OnceLock;
 use actix_web::HttpResponse;
 use actix_web::http::header;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::openapi::{RefOr, Schema};
+use utoipa::openapi::{Content, Ref, RefOr, Response, ResponseBuilder, Schema};
 use utoipa::{Modify, OpenApi};
 
 use super::admin::{agents, approvals, invocations, login, rules, servers, settings};
 use super::extract::SESSION_COOKIE;
 use super::ops;
-use super::problem::{Code, ProblemBody};
+use super::problem::{self, Code, ProblemBody};
 
 /// The document of the REST surface. The MCP endpoint speaks its own protocol and is not in it.
 #[derive(OpenApi)]
 #[openapi(
     info(
         title = "Atryum",
-        description = "Operating a permissions gateway for the Model Context Protocol.\n\nTimes are RFC 3339, UTC, with \
-                       milliseconds. Edits are JSON Merge Patches; `If-Match` with the `ETag` of what was read keeps two \
-                       people from overwriting each other. Unknown fields are refused. Errors are RFC 9457 problem \
-                       documents with a stable `code`.",
+        description = "Operating a permissions gateway for the Model Context Protocol.\n\nTimes are RFC 3339, UTC, \
+                       with milliseconds. Edits are JSON Merge Patches; `If-Match` with the `ETag` of what was read \
+                       keeps two people from overwriting each other. Unknown fields are refused. Errors are RFC 9457 \
+                       problem documents with a stable `code`.",
         license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),
     servers((url = "/")),
@@ -36,7 +36,7 @@ use super::problem::{Code, ProblemBody};
         (name = "Operations", description = "For those who run the gateway."),
     ),
     security(("bearer" = []), ("session" = [], "csrf" = [])),
-    modifiers(&Credentials, &Codes),
+    modifiers(&Credentials, &Codes, &Problems),
     components(schemas(ProblemBody, invocations::export::Format)),
     paths(
         servers::list, servers::create::create, servers::create::try_draft, servers::read, servers::update::update,
@@ -47,7 +47,7 @@ use super::problem::{Code, ProblemBody};
         invocations::list, invocations::read, invocations::export::export,
         agents::list, agents::create, agents::read, agents::update, agents::delete, agents::keys::create,
         agents::keys::revoke,
-        login::login, login::logout, login::me,
+        login::login, login::create_link, login::logout, login::me,
         settings::read,
         ops::healthz, ops::readyz, ops::metrics,
     )
@@ -84,6 +84,45 @@ impl Modify for Codes {
             codes.description = Some(lines.join("\n"));
         }
     }
+}
+
+/// In which form a refusal comes, and that every path with a credential refuses whoever has none.
+struct Problems;
+
+impl Modify for Problems {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        for item in document.paths.paths.values_mut() {
+            let methods = [&mut item.get, &mut item.post, &mut item.put, &mut item.patch, &mut item.delete];
+            for operation in methods.into_iter().flatten() {
+                let is_open = operation.security.is_some();
+                let responses = &mut operation.responses.responses;
+                if !is_open {
+                    responses.entry("401".to_owned()).or_insert_with(unauthenticated);
+                }
+                for response in responses.values_mut() {
+                    if let RefOr::T(response) = response {
+                        say_problem(response);
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn say_problem(response: &mut Response) {
+    let is_problem = match response.content.get("application/json") {
+        Some(RefOr::T(Content { schema: Some(RefOr::Ref(schema)), .. })) => schema.ref_location.ends_with("/Problem"),
+        _ => false,
+    };
+    if is_problem && let Some(body) = response.content.swap_remove("application/json") {
+        response.content.insert(problem::CONTENT_TYPE.to_owned(), body);
+    }
+}
+
+fn unauthenticated() -> RefOr<Response> {
+    let problem = Content::new(Some(Ref::from_schema_name("Problem")));
+    let response = ResponseBuilder::new().description("No credential that holds.").content("application/json", problem);
+    RefOr::T(response.build())
 }
 
 /// Returns the document's text, the same for every build of one source.

@@ -84,7 +84,7 @@ pub async fn readyz(gateway: web::Data<Gateway>) -> HttpResponse {
 /// Gives out all metrics in the Prometheus text format, to this machine and to operators.
 #[utoipa::path(get, path = "/metrics", operation_id = "read_metrics", tag = "Operations",
     responses((status = 200, description = "The metrics.", body = String, content_type = "text/plain"),
-              (status = 401, description = "Not from this machine, and not an operator.", body = ProblemBody, content_type = "application/problem+json")))]
+              (status = 401, description = "Not from this machine, and not an operator.", body = ProblemBody)))]
 pub async fn metrics(gateway: web::Data<Gateway>, request: HttpRequest) -> Result<HttpResponse, Problem> {
     if !is_from_this_machine(&request) {
         find_operator(&request).await?;

@@ -41,7 +41,7 @@ pub struct Route {
 
 macro_rules! routes {
     ($($access:ident { $($path:literal $($only:ident)? => $($method:ident $handler:path),+;)+ })+) => {
-        /// All paths with all their methods; `HEAD` goes with each `GET`.
+        /// All paths with all their methods. `HEAD` goes with each `GET`, except the agents' one, which opens a stream.
         pub const INVENTORY: &[Route] = &[
             $($($(Route { path: $path, method: stringify!($method), access: Access::$access },)+)+)+
         ];
@@ -50,8 +50,8 @@ macro_rules! routes {
         pub fn configure(services: &mut web::ServiceConfig) {
             $($({
                 let resource = web::resource($path);
-                $(let resource = on!($method, resource, $handler);)+
-                let resource = resource.default_service(refuse_method(&[$(stringify!($method)),+]));
+                $(let resource = on!($access $method, resource, $handler);)+
+                let resource = resource.default_service(refuse_method(Access::$access, &[$(stringify!($method)),+]));
                 $(let resource = $only(resource);)?
                 services.service(behind!($access, resource));
             })+)+
@@ -61,19 +61,22 @@ macro_rules! routes {
 }
 
 macro_rules! on {
-    (GET, $resource:ident, $handler:path) => {
+    (Agent GET, $resource:ident, $handler:path) => {
+        $resource.route(web::get().to($handler))
+    };
+    ($access:ident GET, $resource:ident, $handler:path) => {
         $resource.route(web::get().to($handler)).route(web::head().to($handler))
     };
-    (POST, $resource:ident, $handler:path) => {
+    ($access:ident POST, $resource:ident, $handler:path) => {
         $resource.route(web::post().to($handler))
     };
-    (PUT, $resource:ident, $handler:path) => {
+    ($access:ident PUT, $resource:ident, $handler:path) => {
         $resource.route(web::put().to($handler))
     };
-    (PATCH, $resource:ident, $handler:path) => {
+    ($access:ident PATCH, $resource:ident, $handler:path) => {
         $resource.route(web::patch().to($handler))
     };
-    (DELETE, $resource:ident, $handler:path) => {
+    ($access:ident DELETE, $resource:ident, $handler:path) => {
         $resource.route(web::delete().to($handler))
     };
 }
@@ -108,6 +111,7 @@ routes! {
         "/mcp/{name:[a-z0-9][a-z0-9-]{0,62}}" => POST mcp::post, GET mcp::get, DELETE mcp::delete;
     }
     Operator {
+        "/api/v1/login-links" => POST login::create_link;
         "/api/v1/logout" => POST login::logout;
         "/api/v1/me" => GET login::me;
 
@@ -149,9 +153,9 @@ fn only_post(resource: Resource) -> Resource {
     resource.guard(guard::Post())
 }
 
-fn refuse_method(methods: &[&str]) -> actix_web::Route {
+fn refuse_method(access: Access, methods: &[&str]) -> actix_web::Route {
     let mut allowed = methods.to_vec();
-    if allowed.contains(&"GET") {
+    if allowed.contains(&"GET") && access != Access::Agent {
         allowed.push("HEAD");
     }
     let allowed = allowed.join(", ");

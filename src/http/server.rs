@@ -10,7 +10,7 @@ use actix_web::{App, HttpServer, web};
 
 use super::gateway::Gateway;
 use super::middleware::door::{self, Door};
-use super::middleware::request_id;
+use super::middleware::{arrival, request_id};
 use super::routes;
 
 /// How long a client may take to send the head of a request.
@@ -25,8 +25,8 @@ const STOP_WITHIN_SECS: u64 = 30;
 pub enum ListenError {
     /// Another program has the port.
     #[error(
-        "cannot listen on {address}: another program listens there; stop it, or choose another address with --listen or \
-         ATRYUM_LISTEN (port 0 picks a free one)"
+        "cannot listen on {address}: another program listens there; stop it, or choose another address with --listen \
+         or ATRYUM_LISTEN (port 0 picks a free one)"
     )]
     InUse {
         /// What was to be listened on.
@@ -92,6 +92,7 @@ impl Listening {
                 .configure(routes::configure)
                 // The last that is added is the first that is passed.
                 .wrap(from_fn(door::guard))
+                .wrap(from_fn(arrival::bound))
                 .wrap(from_fn(request_id::name))
         });
         Ok(server

@@ -75,6 +75,12 @@ impl Invocations {
         &self.gate
     }
 
+    /// Where these calls are counted.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
     /// Runs one call to its end. `open` gives the way to the server and is asked only for a call that may go; `cancelled`
     /// resolves when the agent no longer wants the answer.
     pub async fn run(

@@ -1,3 +1,5 @@
+//! What is counted, under which names.
+
 use super::*;
 
 fn text(metrics: &Metrics) -> String {

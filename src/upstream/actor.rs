@@ -4,14 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
-use tokio::sync::Semaphore;
 
 use super::catalog::{self, Items};
 use super::connection::Connection;
-use super::core::{Core, Opening, Owner};
+use super::core::{Core, House, Opening, Owner};
 use super::error::UpstreamError;
 use super::sink::Sink;
-use super::spec::{Limits, ServerSpec};
+use super::spec::ServerSpec;
 use super::status::Status;
 use super::test::{self, TestReport};
 use crate::supervision::{Sentinel, Slot, supervise};
@@ -113,15 +112,10 @@ pub struct Upstream {
 }
 
 impl Upstream {
-    pub(super) async fn start(
-        spec: ServerSpec,
-        limits: Arc<Limits>,
-        starts: Arc<Semaphore>,
-        arbiter: ArbiterHandle,
-    ) -> Arc<Self> {
+    pub(super) async fn start(spec: ServerSpec, house: &House) -> Arc<Self> {
         let spec = Arc::new(spec);
-        let core = Core::new(spec.clone(), limits, starts);
-        let actor = supervise("upstream", arbiter, {
+        let core = Core::new(spec.clone(), house);
+        let actor = supervise("upstream", house.arbiter.clone(), {
             let core = core.clone();
             move |sentinel| UpstreamActor { core: core.clone(), _sentinel: sentinel }
         })

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
+use actix::ArbiterHandle;
 use arc_swap::ArcSwap;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
@@ -22,6 +23,7 @@ use super::wire::Wire;
 use crate::backoff::Backoff;
 use crate::clock;
 use crate::mcp::version::Era;
+use crate::metrics::Metrics;
 
 /// First and longest delay between failing starts.
 const DELAYS: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
@@ -33,6 +35,17 @@ const WELL_AFTER: Duration = Duration::from_secs(30);
 const PROBE_MIN: Duration = Duration::from_secs(5);
 /// How long a retired connection may finish what is in flight.
 const DRAIN_MAX: Duration = Duration::from_secs(30);
+
+/// What all upstreams of the process have in common.
+#[derive(Clone)]
+pub(super) struct House {
+    pub(super) limits: Arc<Limits>,
+    /// One permit a start, so that many servers do not all start at once.
+    pub(super) starts: Arc<Semaphore>,
+    pub(super) metrics: Metrics,
+    /// Where the actors run.
+    pub(super) arbiter: ArbiterHandle,
+}
 
 /// How a connection is to be opened.
 #[derive(Debug, Clone)]
@@ -88,6 +101,7 @@ pub(super) struct Core {
     starts: Arc<Semaphore>,
     state: Mutex<State>,
     is_retired: AtomicBool,
+    metrics: Metrics,
 }
 
 struct State {
@@ -101,12 +115,14 @@ struct State {
 }
 
 impl Core {
-    pub(super) fn new(spec: Arc<ServerSpec>, limits: Arc<Limits>, starts: Arc<Semaphore>) -> Arc<Self> {
+    pub(super) fn new(spec: Arc<ServerSpec>, house: &House) -> Arc<Self> {
+        let limits = house.limits.clone();
         Arc::new(Self {
             status: ArcSwap::from_pointee(Status::untried(spec.enabled)),
             tail: Arc::new(Tail::new(spec.secrets())),
             processes: Arc::new(Semaphore::new(limits.processes_max)),
-            starts,
+            starts: house.starts.clone(),
+            metrics: house.metrics.clone(),
             state: Mutex::new(State {
                 era: None,
                 backoff: Backoff::new(DELAYS.0, DELAYS.1),
@@ -342,6 +358,7 @@ impl Core {
             state.last_failure.clone_from(&reason);
         }
         tracing::warn!(server.name = %self.spec.name, exit, "a server's process ended by itself");
+        self.metrics.server_restarted(&self.spec.name);
         self.publish(|status| Status {
             status: Word::Failing,
             reason: Some(reason),
@@ -356,6 +373,7 @@ impl Core {
         }
         let mut next = change(Status::clone(&self.status.load()));
         next.checked_at = Some(clock::now_ms());
+        self.metrics.server_up(&self.spec.name, next.status == Word::Ready);
         self.status.store(Arc::new(next));
     }
 

@@ -10,9 +10,11 @@ use actix::prelude::*;
 use tokio::sync::Semaphore;
 
 use super::actor::Upstream;
+use super::core::House;
 use super::directory::{Directory, Upstreams};
 use super::spec::{Definition, Limits, ServerSpec};
 use super::test::TestReport;
+use crate::metrics::Metrics;
 use crate::store::{self, Store};
 use crate::supervision::{Sentinel, Slot, supervise};
 use crate::vault::{Slot as Sealed, Vault};
@@ -33,10 +35,8 @@ struct Reconcile;
 struct Parts {
     store: Store,
     vault: Vault,
-    limits: Arc<Limits>,
-    starts: Arc<Semaphore>,
+    house: House,
     directory: Directory,
-    arbiter: ArbiterHandle,
     /// One reconciliation at a time.
     turn: Arc<tokio::sync::Mutex<()>>,
 }
@@ -96,6 +96,9 @@ async fn reconcile(parts: &Parts) {
     // The new ones are found before the old ones close: the next call goes to the new one.
     parts.directory.publish(wanted);
     for upstream in retired {
+        if parts.directory.find(&upstream.spec.name).is_none() {
+            parts.house.metrics.forget_server(&upstream.spec.name);
+        }
         upstream.retire().await;
     }
 }
@@ -112,8 +115,7 @@ async fn start(parts: &Parts, row: &store::server::Row) -> Option<Arc<Upstream>>
             return None;
         }
     };
-    let (limits, starts) = (parts.limits.clone(), parts.starts.clone());
-    Some(Upstream::start(spec, limits, starts, parts.arbiter.clone()).await)
+    Some(Upstream::start(spec, &parts.house).await)
 }
 
 async fn load_spec(parts: &Parts, row: &store::server::Row) -> Result<ServerSpec, String> {
@@ -131,6 +133,14 @@ async fn load_spec(parts: &Parts, row: &store::server::Row) -> Result<ServerSpec
     ServerSpec::parse(row, env)
 }
 
+/// Where the actors of this room run.
+pub struct Arbiters {
+    /// The registry's.
+    pub control: ArbiterHandle,
+    /// The upstreams', with their processes' reading and writing.
+    pub upstreams: ArbiterHandle,
+}
+
 /// The face of the registry.
 #[derive(Clone)]
 pub struct Registry {
@@ -140,23 +150,20 @@ pub struct Registry {
 
 impl Registry {
     /// Starts the registry on `control` and the upstreams on `arbiter`, and returns when they match the store.
-    pub async fn start(
-        store: Store,
-        vault: Vault,
-        limits: Limits,
-        control: ArbiterHandle,
-        arbiter: ArbiterHandle,
-    ) -> Self {
+    pub async fn start(store: Store, vault: Vault, metrics: Metrics, limits: Limits, arbiters: Arbiters) -> Self {
         let parts = Parts {
             store,
             vault,
-            limits: Arc::new(limits),
-            starts: Arc::new(Semaphore::new(STARTS_MAX)),
+            house: House {
+                limits: Arc::new(limits),
+                starts: Arc::new(Semaphore::new(STARTS_MAX)),
+                metrics,
+                arbiter: arbiters.upstreams,
+            },
             directory: Directory::default(),
-            arbiter,
             turn: Arc::default(),
         };
-        let actor = supervise("registry", control, {
+        let actor = supervise("registry", arbiters.control, {
             let parts = parts.clone();
             move |sentinel| RegistryActor { parts: parts.clone(), _sentinel: sentinel }
         })
@@ -185,8 +192,7 @@ impl Registry {
 
     /// Tries a definition that is not stored; nothing of it is kept.
     pub async fn try_definition(&self, definition: Definition) -> TestReport {
-        let (limits, starts) = (self.parts.limits.clone(), self.parts.starts.clone());
-        let upstream = Upstream::start(definition.into_spec(), limits, starts, self.parts.arbiter.clone()).await;
+        let upstream = Upstream::start(definition.into_spec(), &self.parts.house).await;
         let report = upstream.test().await;
         upstream.retire().await;
         report

@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures_util::future::join_all;
 use serde_json::json;
 
-use crate::support::app::App;
+use crate::support::app::{App, Settings};
 use crate::support::eventually;
 use crate::support::http::Session;
+use crate::support::postgres::create_database;
 use crate::upstream::{descendants, runs};
 
 const ROUNDS: usize = 10;
@@ -36,7 +37,16 @@ async fn call_until_it_ends(session: Session, round: usize, caller: usize) -> An
 
 #[actix_rt::test]
 async fn ten_kills_lose_no_row_and_run_no_call_twice() {
-    let mut app = App::start().await;
+    ten_kills(App::start().await).await;
+}
+
+#[actix_rt::test]
+async fn ten_kills_lose_no_row_and_run_no_call_twice_on_postgresql() {
+    let url = create_database().await;
+    ten_kills(Settings::default().with("ATRYUM_DATABASE_URL", &url).start().await).await;
+}
+
+async fn ten_kills(mut app: App) {
     app.allow_all().await;
     let ledger = app.dir().join("ledger");
     app.nasty("n", &[&format!("ledger={}", ledger.display())]).await;

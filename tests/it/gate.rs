@@ -1,4 +1,5 @@
 //! Rules and approvals, from the agent's side and the operator's.
 
 mod approvals;
+mod closed;
 mod rules;

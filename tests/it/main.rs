@@ -15,10 +15,15 @@
     reason = "nobody reads a test's documentation page"
 )]
 
+mod admin;
 mod child;
 mod crash;
+mod door;
 mod gate;
 mod mcp;
+mod ops;
+mod postgresql;
 mod store;
 mod support;
+mod tidy;
 mod upstream;

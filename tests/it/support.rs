@@ -3,7 +3,9 @@
 pub mod app;
 pub mod database;
 pub mod http;
+pub mod login;
 pub mod postgres;
+pub mod raw;
 
 use std::time::{Duration, Instant};
 

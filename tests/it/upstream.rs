@@ -4,6 +4,7 @@ mod environment;
 mod failing;
 mod misbehaving;
 mod processes;
+mod shared;
 
 use crate::support::eventually;
 

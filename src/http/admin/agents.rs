@@ -70,7 +70,7 @@ pub struct AgentQuery {
 /// Lists agents by name.
 #[utoipa::path(get, path = "/api/v1/agents", operation_id = "list_agents", tag = "Agents", params(AgentQuery),
     responses((status = 200, description = "A page of agents.", body = Listing<AgentBody>),
-              (status = "4XX", description = "Refused.", body = ProblemBody, content_type = "application/problem+json")))]
+              (status = "4XX", description = "Refused.", body = ProblemBody)))]
 pub async fn list(
     gateway: web::Data<Gateway>,
     Query(query): Query<AgentQuery>,
@@ -113,8 +113,8 @@ pub struct AgentCreated {
 /// Adds an agent and its first key, which is shown this once.
 #[utoipa::path(post, path = "/api/v1/agents", operation_id = "create_agent", tag = "Agents", request_body = AgentDraft,
     responses((status = 201, description = "It may call from now on.", body = AgentCreated),
-              (status = 409, description = "The name is taken.", body = ProblemBody, content_type = "application/problem+json"),
-              (status = 422, description = "A field can't be used.", body = ProblemBody, content_type = "application/problem+json")))]
+              (status = 409, description = "The name is taken.", body = ProblemBody),
+              (status = 422, description = "A field can't be used.", body = ProblemBody)))]
 pub async fn create(gateway: web::Data<Gateway>, Body(draft): Body<AgentDraft>) -> Result<HttpResponse, Problem> {
     let servers = draft.servers.unwrap_or_else(|| vec!["*".to_owned()]);
     let mut errors = Vec::new();
@@ -147,7 +147,7 @@ pub async fn create(gateway: web::Data<Gateway>, Body(draft): Body<AgentDraft>) 
 #[utoipa::path(get, path = "/api/v1/agents/{name}", operation_id = "read_agent", tag = "Agents",
     params(("name" = String, Path, description = "The agent's name.")),
     responses((status = 200, description = "The agent; `ETag` holds its revision.", body = AgentBody),
-              (status = 404, description = "There is none of that name.", body = ProblemBody, content_type = "application/problem+json")))]
+              (status = 404, description = "There is none of that name.", body = ProblemBody)))]
 pub async fn read(gateway: web::Data<Gateway>, name: web::Path<String>) -> Result<HttpResponse, Problem> {
     let row = find(&gateway, &name).await?;
     Ok(answer::revised(row.revision, &AgentBody::of(&gateway, row).await?))
@@ -175,9 +175,9 @@ pub struct AgentPatch {
            ("If-Match" = Option<String>, Header, description = "The `ETag` of what the edit was made from.")),
     request_body = AgentPatch,
     responses((status = 200, description = "The agent as it holds from now on.", body = AgentBody),
-              (status = 409, description = "`name` can't be changed.", body = ProblemBody, content_type = "application/problem+json"),
-              (status = 412, description = "It was edited since it was read.", body = ProblemBody, content_type = "application/problem+json"),
-              (status = 422, description = "A field can't be used.", body = ProblemBody, content_type = "application/problem+json")))]
+              (status = 409, description = "`name` can't be changed.", body = ProblemBody),
+              (status = 412, description = "It was edited since it was read.", body = ProblemBody),
+              (status = 422, description = "A field can't be used.", body = ProblemBody)))]
 pub async fn update(
     gateway: web::Data<Gateway>,
     name: web::Path<String>,
@@ -216,7 +216,7 @@ fn apply(patch: AgentPatch, row: &mut Row) -> Result<(), Problem> {
 #[utoipa::path(delete, path = "/api/v1/agents/{name}", operation_id = "delete_agent", tag = "Agents",
     params(("name" = String, Path, description = "The agent's name.")),
     responses((status = 204, description = "It is gone, and its keys with it."),
-              (status = 404, description = "There is none of that name.", body = ProblemBody, content_type = "application/problem+json")))]
+              (status = 404, description = "There is none of that name.", body = ProblemBody)))]
 pub async fn delete(gateway: web::Data<Gateway>, name: web::Path<String>) -> Result<HttpResponse, Problem> {
     store::agent::delete(&gateway.store, &name).await.map_err(|error| Problem::from(error).named(WHAT, &name))?;
     gateway.keyring.reload().await?;

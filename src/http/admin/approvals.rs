@@ -89,9 +89,10 @@ pub struct ApprovalQuery {
 }
 
 /// Lists questions, newest first.
-#[utoipa::path(get, path = "/api/v1/approvals", operation_id = "list_approvals", tag = "Approvals", params(ApprovalQuery),
+#[utoipa::path(get, path = "/api/v1/approvals", operation_id = "list_approvals", tag = "Approvals",
+    params(ApprovalQuery),
     responses((status = 200, description = "A page of questions.", body = Listing<ApprovalBody>),
-              (status = "4XX", description = "Refused.", body = ProblemBody, content_type = "application/problem+json")))]
+              (status = "4XX", description = "Refused.", body = ProblemBody)))]
 pub async fn list(
     gateway: web::Data<Gateway>,
     Query(query): Query<ApprovalQuery>,
@@ -114,7 +115,7 @@ pub async fn list(
 #[utoipa::path(get, path = "/api/v1/approvals/{id}", operation_id = "read_approval", tag = "Approvals",
     params(("id" = String, Path, description = "The question's id.")),
     responses((status = 200, description = "The question.", body = ApprovalBody),
-              (status = 404, description = "There is none with that id.", body = ProblemBody, content_type = "application/problem+json")))]
+              (status = 404, description = "There is none with that id.", body = ProblemBody)))]
 pub async fn read(gateway: web::Data<Gateway>, id: web::Path<String>) -> Result<web::Json<ApprovalBody>, Problem> {
     Ok(web::Json(ApprovalBody::of(&gateway, find(&gateway, &id).await?).await?))
 }
@@ -131,7 +132,7 @@ pub struct Approve {
 #[utoipa::path(post, path = "/api/v1/approvals/{id}/approve", operation_id = "approve", tag = "Approvals",
     params(("id" = String, Path, description = "The question's id.")), request_body = Approve,
     responses((status = 200, description = "The call goes on.", body = ApprovalBody),
-              (status = 409, description = "It is decided already, or the digest is another one.", body = ProblemBody, content_type = "application/problem+json")))]
+              (status = 409, description = "Decided already, or another digest.", body = ProblemBody)))]
 pub async fn approve(
     gateway: web::Data<Gateway>,
     operator: Operator,
@@ -163,7 +164,7 @@ pub struct Deny {
 #[utoipa::path(post, path = "/api/v1/approvals/{id}/deny", operation_id = "deny", tag = "Approvals",
     params(("id" = String, Path, description = "The question's id.")), request_body = Deny,
     responses((status = 200, description = "The call ends here.", body = ApprovalBody),
-              (status = 409, description = "It is decided already, or the digest is another one.", body = ProblemBody, content_type = "application/problem+json")))]
+              (status = 409, description = "Decided already, or another digest.", body = ProblemBody)))]
 pub async fn deny(
     gateway: web::Data<Gateway>,
     operator: Operator,
@@ -200,7 +201,7 @@ pub struct Extend {
 #[utoipa::path(post, path = "/api/v1/approvals/{id}/extend", operation_id = "extend_approval", tag = "Approvals",
     params(("id" = String, Path, description = "The question's id.")), request_body = Extend,
     responses((status = 200, description = "It ends later.", body = ApprovalBody),
-              (status = 409, description = "It is decided already.", body = ProblemBody, content_type = "application/problem+json")))]
+              (status = 409, description = "It is decided already.", body = ProblemBody)))]
 pub async fn extend(
     gateway: web::Data<Gateway>,
     id: web::Path<String>,

@@ -46,7 +46,7 @@ pub struct InvocationQuery {
 #[utoipa::path(get, path = "/api/v1/invocations", operation_id = "list_invocations", tag = "Invocations",
     params(InvocationQuery),
     responses((status = 200, description = "A page of calls.", body = Listing<InvocationBody>),
-              (status = "4XX", description = "Refused.", body = ProblemBody, content_type = "application/problem+json")))]
+              (status = "4XX", description = "Refused.", body = ProblemBody)))]
 pub async fn list(
     gateway: web::Data<Gateway>,
     Query(query): Query<InvocationQuery>,
@@ -71,7 +71,7 @@ pub async fn list(
 #[utoipa::path(get, path = "/api/v1/invocations/{id}", operation_id = "read_invocation", tag = "Invocations",
     params(("id" = String, Path, description = "The call's id.")),
     responses((status = 200, description = "The call.", body = InvocationBody),
-              (status = 404, description = "There is none with that id.", body = ProblemBody, content_type = "application/problem+json")))]
+              (status = 404, description = "There is none with that id.", body = ProblemBody)))]
 pub async fn read(gateway: web::Data<Gateway>, id: web::Path<String>) -> Result<web::Json<InvocationBody>, Problem> {
     let row = store::invocation::find(&gateway.store, &id).await?;
     row.map(|row| web::Json(row.into())).ok_or_else(|| Problem::no_such("invocation", &id))

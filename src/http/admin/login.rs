@@ -36,8 +36,8 @@ pub struct Session {
 #[utoipa::path(post, path = "/api/v1/login", operation_id = "login", tag = "Operators", security(()),
     request_body = LoginRequest,
     responses((status = 200, description = "A session; its other half is the cookie `atryum_session`.", body = Session),
-              (status = 401, description = "The code does not hold.", body = ProblemBody, content_type = "application/problem+json"),
-              (status = 429, description = "Too many failed attempts.", body = ProblemBody, content_type = "application/problem+json")))]
+              (status = 401, description = "The code does not hold.", body = ProblemBody),
+              (status = 429, description = "Too many failed attempts.", body = ProblemBody)))]
 pub async fn login(
     gateway: web::Data<Gateway>,
     request: HttpRequest,
@@ -60,6 +60,23 @@ pub async fn login(
         expires_at: Time(login.expires_at),
     };
     Ok(HttpResponse::Ok().cookie(cookie).json(body))
+}
+
+/// A link that logs in.
+#[derive(Serialize, ToSchema)]
+pub struct LoginLink {
+    /// To be opened in a browser, once and within ten minutes.
+    #[schema(example = "http://127.0.0.1:8080/ui/#code=…")]
+    url: String,
+}
+
+/// Makes a one-time link, for an operator who has a token and wants the page.
+#[utoipa::path(post, path = "/api/v1/login-links", operation_id = "create_login_link", tag = "Operators",
+    responses((status = 201, description = "Whoever opens it first is logged in.", body = LoginLink)))]
+pub async fn create_link(gateway: web::Data<Gateway>) -> Result<HttpResponse, Problem> {
+    let code = gateway.operators.begin_link(clock::now_ms()).await?;
+    let url = format!("{}/ui/#code={}", gateway.public_url, code.expose());
+    Ok(HttpResponse::Created().json(LoginLink { url }))
 }
 
 /// Ends the session that the request belongs to.
@@ -87,7 +104,7 @@ pub struct Me {
 /// Reads who one is.
 #[utoipa::path(get, path = "/api/v1/me", operation_id = "read_me", tag = "Operators",
     responses((status = 200, description = "The operator of this request.", body = Me),
-              (status = 401, description = "Nobody that is known.", body = ProblemBody, content_type = "application/problem+json")))]
+              (status = 401, description = "Nobody that is known.", body = ProblemBody)))]
 pub async fn me(operator: Operator) -> web::Json<Me> {
     web::Json(Me { operator: operator.name().to_owned(), role: "administrator" })
 }

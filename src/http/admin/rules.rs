@@ -89,7 +89,7 @@ pub async fn list(gateway: web::Data<Gateway>) -> Result<web::Json<Listing<RuleB
 /// Adds a rule, before the rule `before` or at the end.
 #[utoipa::path(post, path = "/api/v1/rules", operation_id = "create_rule", tag = "Rules", request_body = RuleDraft,
     responses((status = 201, description = "It decides from now on.", body = RuleBody),
-              (status = 422, description = "A field can't be used.", body = ProblemBody, content_type = "application/problem+json")))]
+              (status = 422, description = "A field can't be used.", body = ProblemBody)))]
 pub async fn create(gateway: web::Data<Gateway>, Body(draft): Body<RuleDraft>) -> Result<HttpResponse, Problem> {
     let (new, before) = draft.into_new()?;
     let row = store::rule::insert(&gateway.store, new, before.as_deref()).await.map_err(|error| {
@@ -107,7 +107,7 @@ pub async fn create(gateway: web::Data<Gateway>, Body(draft): Body<RuleDraft>) -
 #[utoipa::path(get, path = "/api/v1/rules/{id}", operation_id = "read_rule", tag = "Rules",
     params(("id" = String, Path, description = "The rule's id.")),
     responses((status = 200, description = "The rule; `ETag` holds its revision.", body = RuleBody),
-              (status = 404, description = "There is none with that id.", body = ProblemBody, content_type = "application/problem+json")))]
+              (status = 404, description = "There is none with that id.", body = ProblemBody)))]
 pub async fn read(gateway: web::Data<Gateway>, id: web::Path<String>) -> Result<HttpResponse, Problem> {
     let row = store::rule::find(&gateway.store, &id).await?.ok_or_else(|| Problem::no_such(WHAT, &id))?;
     Ok(answer::revised(row.revision, &RuleBody::of(row)?))
@@ -119,8 +119,8 @@ pub async fn read(gateway: web::Data<Gateway>, id: web::Path<String>) -> Result<
            ("If-Match" = Option<String>, Header, description = "The `ETag` of what the edit was made from.")),
     request_body = RulePatch,
     responses((status = 200, description = "The rule as it decides from now on.", body = RuleBody),
-              (status = 412, description = "It was edited since it was read.", body = ProblemBody, content_type = "application/problem+json"),
-              (status = 422, description = "A field can't be used.", body = ProblemBody, content_type = "application/problem+json")))]
+              (status = 412, description = "It was edited since it was read.", body = ProblemBody),
+              (status = 422, description = "A field can't be used.", body = ProblemBody)))]
 pub async fn update(
     gateway: web::Data<Gateway>,
     id: web::Path<String>,
@@ -137,7 +137,7 @@ pub async fn update(
 #[utoipa::path(delete, path = "/api/v1/rules/{id}", operation_id = "delete_rule", tag = "Rules",
     params(("id" = String, Path, description = "The rule's id.")),
     responses((status = 204, description = "It decides nothing any more."),
-              (status = 404, description = "There is none with that id.", body = ProblemBody, content_type = "application/problem+json")))]
+              (status = 404, description = "There is none with that id.", body = ProblemBody)))]
 pub async fn delete(gateway: web::Data<Gateway>, id: web::Path<String>) -> Result<HttpResponse, Problem> {
     store::rule::delete(&gateway.store, &id).await.map_err(|error| Problem::from(error).named(WHAT, &id))?;
     gateway.gate.reload().await?;

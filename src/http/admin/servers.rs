@@ -38,7 +38,7 @@ pub struct ServerQuery {
 /// Lists servers by name.
 #[utoipa::path(get, path = "/api/v1/servers", operation_id = "list_servers", tag = "Servers", params(ServerQuery),
     responses((status = 200, description = "A page of servers.", body = Listing<ServerBody>),
-              (status = "4XX", description = "Refused.", body = ProblemBody, content_type = "application/problem+json")))]
+              (status = "4XX", description = "Refused.", body = ProblemBody)))]
 pub async fn list(
     gateway: web::Data<Gateway>,
     Query(query): Query<ServerQuery>,
@@ -54,7 +54,7 @@ pub async fn list(
 #[utoipa::path(get, path = "/api/v1/servers/{name}", operation_id = "read_server", tag = "Servers",
     params(("name" = String, Path, description = "The server's name.")),
     responses((status = 200, description = "The server; `ETag` holds its revision.", body = ServerBody),
-              (status = 404, description = "There is none of that name.", body = ProblemBody, content_type = "application/problem+json")))]
+              (status = 404, description = "There is none of that name.", body = ProblemBody)))]
 pub async fn read(gateway: web::Data<Gateway>, name: web::Path<String>) -> Result<HttpResponse, Problem> {
     let row = find(&gateway, &name).await?;
     let revision = row.revision;
@@ -65,7 +65,7 @@ pub async fn read(gateway: web::Data<Gateway>, name: web::Path<String>) -> Resul
 #[utoipa::path(delete, path = "/api/v1/servers/{name}", operation_id = "delete_server", tag = "Servers",
     params(("name" = String, Path, description = "The server's name.")),
     responses((status = 204, description = "It is gone, and its processes with it."),
-              (status = 404, description = "There is none of that name.", body = ProblemBody, content_type = "application/problem+json")))]
+              (status = 404, description = "There is none of that name.", body = ProblemBody)))]
 pub async fn delete(gateway: web::Data<Gateway>, name: web::Path<String>) -> Result<HttpResponse, Problem> {
     store::server::delete(&gateway.store, &name).await.map_err(|error| Problem::from(error).named(WHAT, &name))?;
     gateway.registry.nudge().await;

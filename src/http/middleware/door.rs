@@ -2,8 +2,8 @@
 //!
 //! A gateway on this machine can be reached by every page that a browser on this machine has open, and by every name
 //! that resolves to it. So each request, whatever its route, has to name a host that is ours and, if a page sent it, a
-//! page that is ours. None of it depends on `Forwarded` or `X-Forwarded-*`, which anyone can send, and none of it can be
-//! turned off. Who is calling is asked afterwards.
+//! page that is ours. None of it depends on `Forwarded` or `X-Forwarded-*`, which anyone can send, and none of it can
+//! be turned off. Who is calling is asked afterwards.
 
 use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr};

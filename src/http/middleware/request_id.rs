@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::error::PayloadError;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage as _, HttpRequest, ResponseError as _};
@@ -14,6 +15,7 @@ use tracing::Instrument as _;
 use uuid::Uuid;
 
 use super::headers;
+use crate::http::body;
 use crate::http::problem::{self, Code, Problem};
 
 /// The header that carries the name.
@@ -92,6 +94,10 @@ fn as_problem(answer: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
     let is_document = answer.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind == problem::CONTENT_TYPE);
     if is_ours || is_document {
         return answer;
+    }
+    if let Some(broken) = answer.response().error().and_then(|error| error.as_error::<PayloadError>()) {
+        let broken = body::broken(broken).error_response();
+        return ServiceResponse::new(answer.into_parts().0, broken);
     }
     let words = answer.response().error().map(ToString::to_string).unwrap_or_default();
     let code = Code::of_status(answer.status());

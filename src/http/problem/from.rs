@@ -57,8 +57,8 @@ impl From<GateError> for Problem {
             }
             GateError::EvaluatorDown => Self::new(
                 Code::Unavailable,
-                "the edit is stored, but the rule evaluator is being restarted; it reads the rules when it is back, and \
-                 until then every call is denied",
+                "the edit is stored, but the rule evaluator is being restarted; it reads the rules when it is back, \
+                 and until then every call is denied",
             ),
         }
     }

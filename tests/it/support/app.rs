@@ -102,6 +102,11 @@ impl App {
         }
     }
 
+    /// What it was started with.
+    pub fn setting(&self, name: &str) -> String {
+        self.settings.iter().find(|(known, _)| known == name).expect("a setting").1.clone()
+    }
+
     /// All that it printed and logged so far.
     pub fn log(&self) -> String {
         self.log.lock().unwrap().clone()
@@ -149,7 +154,7 @@ impl App {
     pub async fn nasty(&self, name: &str, flags: &[&str]) -> Answer {
         let script = repo("tests/fixture-stdio/nasty.py");
         let args: Vec<_> = std::iter::once(script.to_str().unwrap()).chain(flags.iter().copied()).collect();
-        self.server(name, "python3", &args).await
+        self.server(name, python(), &args).await
     }
 
     /// Adds a rule at the end.
@@ -234,6 +239,15 @@ pub fn command(dir: &Path, settings: &[(String, String)], arguments: &[String]) 
         command.env(name, value);
     }
     command
+}
+
+/// The interpreter itself: `python3` may be a script that adds variables of its own.
+pub fn python() -> &'static str {
+    static PYTHON: std::sync::OnceLock<String> = std::sync::OnceLock::new();
+    PYTHON.get_or_init(|| {
+        let output = Command::new("python3").args(["-c", "import sys; print(sys.executable)"]).output();
+        String::from_utf8(output.expect("python3 starts").stdout).expect("a path").trim().to_owned()
+    })
 }
 
 /// A path in the repository.

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::app::{ADMIN_TOKEN, Settings, repo};
+use crate::support::app::{ADMIN_TOKEN, Settings, python, repo};
 use crate::support::http::Session;
 
 #[actix_rt::test]
@@ -16,10 +16,18 @@ async fn a_server_sees_a_few_plain_variables_and_its_own_and_no_secret_of_the_ga
     app.allow_all().await;
     let script = repo("tests/fixture-stdio/nasty.py");
     app.server_from(json!({
-        "name": "n", "mode": "stdio", "command": "python3", "args": [script, "stderr=0"],
+        "name": "n", "mode": "stdio", "command": python(), "args": [script, "stderr=0"],
         "env": {"API_KEY": "canary-2"},
     }))
     .await;
+    let read = app.operator().get("/api/v1/servers/n").await;
+    assert_eq!(read.json["env_names"], json!(["API_KEY"]));
+    assert!(!read.text.contains("canary-2"), "an env value is write-only");
+    let database = std::fs::read(app.dir().join("data/atryum.db")).expect("the database");
+    let wal = std::fs::read(app.dir().join("data/atryum.db-wal")).unwrap_or_default();
+    for bytes in [database, wal] {
+        assert!(!bytes.windows(8).any(|window| window == b"canary-2"), "sealed at rest");
+    }
     let session = Session::open(&app.agent("ann").await, "n", "2025-11-25", json!({})).await;
     let answer = session.call("env", json!({})).await;
     let text = answer["result"]["content"][0]["text"].as_str().expect("text");
@@ -31,13 +39,5 @@ async fn a_server_sees_a_few_plain_variables_and_its_own_and_no_secret_of_the_ga
     assert_eq!(names, ["API_KEY", "HOME", "LANG", "PATH", "USER"]);
     assert_eq!(env["API_KEY"], "canary-2");
     assert!(!text.contains("canary-1") && !text.contains(ADMIN_TOKEN));
-    let read = app.operator().get("/api/v1/servers/n").await;
-    assert_eq!(read.json["env_names"], json!(["API_KEY"]));
-    assert!(!read.text.contains("canary-2"), "an env value is write-only");
-    let database = std::fs::read(app.dir().join("data/atryum.db")).expect("the database");
-    let wal = std::fs::read(app.dir().join("data/atryum.db-wal")).unwrap_or_default();
-    for bytes in [database, wal] {
-        assert!(!bytes.windows(8).any(|window| window == b"canary-2"), "sealed at rest");
-    }
     assert!(!app.log().contains("canary-2"));
 }

@@ -51,12 +51,12 @@ pub struct KeyCreated {
     created_at: Time,
 }
 
-/// Makes a further key, which is shown this once. The keys that are there go on to hold: revoke them when the new one is
-/// in its place.
+/// Makes a further key, which is shown this once. The keys that are there go on to hold: revoke them when the new one
+/// is in its place.
 #[utoipa::path(post, path = "/api/v1/agents/{name}/keys", operation_id = "create_agent_key", tag = "Agents",
     params(("name" = String, Path, description = "The agent's name.")),
     responses((status = 201, description = "It holds from now on.", body = KeyCreated),
-              (status = 404, description = "There is no such agent.", body = ProblemBody, content_type = "application/problem+json")))]
+              (status = 404, description = "There is no such agent.", body = ProblemBody)))]
 pub async fn create(gateway: web::Data<Gateway>, name: web::Path<String>) -> Result<HttpResponse, Problem> {
     let agent = find(&gateway, &name).await?;
     let (key, new) = mint(&gateway)?;
@@ -69,9 +69,10 @@ pub async fn create(gateway: web::Data<Gateway>, name: web::Path<String>) -> Res
 
 /// Revokes a key: it is refused from now on. Revoking it again changes nothing.
 #[utoipa::path(delete, path = "/api/v1/agents/{name}/keys/{id}", operation_id = "revoke_agent_key", tag = "Agents",
-    params(("name" = String, Path, description = "The agent's name."), ("id" = String, Path, description = "The key's id.")),
+    params(("name" = String, Path, description = "The agent's name."),
+           ("id" = String, Path, description = "The key's id.")),
     responses((status = 204, description = "It is refused from now on."),
-              (status = 404, description = "There is no such agent, or no such key of it.", body = ProblemBody, content_type = "application/problem+json")))]
+              (status = 404, description = "There is no such agent, or no such key of it.", body = ProblemBody)))]
 pub async fn revoke(gateway: web::Data<Gateway>, path: web::Path<(String, String)>) -> Result<HttpResponse, Problem> {
     let (name, id) = path.into_inner();
     let agent = find(&gateway, &name).await?;

@@ -86,7 +86,7 @@ pub struct ExportQuery {
     params(ExportQuery),
     responses((status = 200, description = "The file. It breaks off without its end when the store fails on the way.",
                content((String = "application/x-ndjson"), (String = "text/csv"))),
-              (status = "4XX", description = "Refused.", body = ProblemBody, content_type = "application/problem+json")))]
+              (status = "4XX", description = "Refused.", body = ProblemBody)))]
 pub async fn export(gateway: web::Data<Gateway>, Query(query): Query<ExportQuery>) -> Result<HttpResponse, Problem> {
     let format = query.format.unwrap_or_default();
     let filter = Filter {

@@ -23,7 +23,7 @@ pub struct RuleOrder {
 /// Puts the rules in an order.
 #[utoipa::path(put, path = "/api/v1/rules/order", operation_id = "order_rules", tag = "Rules", request_body = RuleOrder,
     responses((status = 200, description = "All rules, in their order.", body = Listing<RuleBody>),
-              (status = 409, description = "The ids are not those of all rules.", body = ProblemBody, content_type = "application/problem+json")))]
+              (status = 409, description = "The ids are not those of all rules.", body = ProblemBody)))]
 pub async fn put(
     gateway: web::Data<Gateway>,
     Body(order): Body<RuleOrder>,

@@ -58,7 +58,7 @@ pub struct TraceStep {
 /// Tries the rules on a call.
 #[utoipa::path(post, path = "/api/v1/rules/test", operation_id = "test_rules", tag = "Rules", request_body = RuleTrial,
     responses((status = 200, description = "What the rules say.", body = RuleVerdict),
-              (status = 422, description = "A field can't be used.", body = ProblemBody, content_type = "application/problem+json")))]
+              (status = 422, description = "A field can't be used.", body = ProblemBody)))]
 pub async fn test(
     gateway: web::Data<Gateway>,
     Body(trial): Body<RuleTrial>,

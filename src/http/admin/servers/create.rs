@@ -14,10 +14,11 @@ use crate::upstream::ENV_FIELD;
 use crate::vault::Slot;
 
 /// Registers a server.
-#[utoipa::path(post, path = "/api/v1/servers", operation_id = "create_server", tag = "Servers", request_body = ServerDraft,
+#[utoipa::path(post, path = "/api/v1/servers", operation_id = "create_server", tag = "Servers",
+    request_body = ServerDraft,
     responses((status = 201, description = "It is registered; `Location` says where.", body = ServerBody),
-              (status = 409, description = "The name is taken.", body = ProblemBody, content_type = "application/problem+json"),
-              (status = 422, description = "A field can't be used.", body = ProblemBody, content_type = "application/problem+json")))]
+              (status = 409, description = "The name is taken.", body = ProblemBody),
+              (status = 422, description = "A field can't be used.", body = ProblemBody)))]
 pub async fn create(gateway: web::Data<Gateway>, Body(draft): Body<ServerDraft>) -> Result<HttpResponse, Problem> {
     let enabled = draft.enabled.unwrap_or(true);
     let definition = draft.into_definition()?;
@@ -50,7 +51,7 @@ pub async fn create(gateway: web::Data<Gateway>, Body(draft): Body<ServerDraft>)
 #[utoipa::path(post, path = "/api/v1/servers/test", operation_id = "test_server_draft", tag = "Servers",
     request_body = ServerDraft,
     responses((status = 200, description = "What was seen; `ok` says whether it can be used.", body = TestBody),
-              (status = 422, description = "A field can't be used.", body = ProblemBody, content_type = "application/problem+json")))]
+              (status = 422, description = "A field can't be used.", body = ProblemBody)))]
 pub async fn try_draft(
     gateway: web::Data<Gateway>,
     Body(draft): Body<ServerDraft>,

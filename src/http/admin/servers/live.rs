@@ -75,7 +75,7 @@ impl From<TestReport> for TestBody {
 #[utoipa::path(post, path = "/api/v1/servers/{name}/test", operation_id = "test_server", tag = "Servers",
     params(("name" = String, Path, description = "The server's name.")),
     responses((status = 200, description = "What was seen; `ok` says whether it can be used.", body = TestBody),
-              (status = 404, description = "There is none of that name.", body = ProblemBody, content_type = "application/problem+json")))]
+              (status = 404, description = "There is none of that name.", body = ProblemBody)))]
 pub async fn test(gateway: web::Data<Gateway>, name: web::Path<String>) -> Result<web::Json<TestBody>, Problem> {
     Ok(web::Json(running(&gateway, &name).await?.test().await.into()))
 }
@@ -108,8 +108,8 @@ pub struct ToolBody {
 #[utoipa::path(get, path = "/api/v1/servers/{name}/tools", operation_id = "list_server_tools", tag = "Servers",
     params(("name" = String, Path, description = "The server's name."), ToolsQuery),
     responses((status = 200, description = "All of its tools.", body = Listing<ToolBody>),
-              (status = 404, description = "There is none of that name.", body = ProblemBody, content_type = "application/problem+json"),
-              (status = 502, description = "The server gave no list.", body = ProblemBody, content_type = "application/problem+json")))]
+              (status = 404, description = "There is none of that name.", body = ProblemBody),
+              (status = 502, description = "The server gave no list.", body = ProblemBody)))]
 pub async fn tools(
     gateway: web::Data<Gateway>,
     name: web::Path<String>,
@@ -157,7 +157,7 @@ pub struct LogsBody {
 #[utoipa::path(get, path = "/api/v1/servers/{name}/logs", operation_id = "read_server_logs", tag = "Servers",
     params(("name" = String, Path, description = "The server's name."), LogsQuery),
     responses((status = 200, description = "The last lines.", body = LogsBody),
-              (status = 404, description = "There is none of that name.", body = ProblemBody, content_type = "application/problem+json")))]
+              (status = 404, description = "There is none of that name.", body = ProblemBody)))]
 pub async fn logs(
     gateway: web::Data<Gateway>,
     name: web::Path<String>,
@@ -175,7 +175,7 @@ pub async fn logs(
 #[utoipa::path(post, path = "/api/v1/servers/{name}/restart", operation_id = "restart_server", tag = "Servers",
     params(("name" = String, Path, description = "The server's name.")),
     responses((status = 204, description = "Its processes were ended; the next call starts one."),
-              (status = 404, description = "There is none of that name.", body = ProblemBody, content_type = "application/problem+json")))]
+              (status = 404, description = "There is none of that name.", body = ProblemBody)))]
 pub async fn restart(gateway: web::Data<Gateway>, name: web::Path<String>) -> Result<HttpResponse, Problem> {
     running(&gateway, &name).await?.restart().await;
     Ok(answer::done())

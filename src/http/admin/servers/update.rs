@@ -69,9 +69,9 @@ pub struct ServerPatch {
            ("If-Match" = Option<String>, Header, description = "The `ETag` of what the edit was made from.")),
     request_body = ServerPatch,
     responses((status = 200, description = "The server as it is now stored.", body = ServerBody),
-              (status = 409, description = "`name` and `mode` can't be changed.", body = ProblemBody, content_type = "application/problem+json"),
-              (status = 412, description = "It was edited since it was read.", body = ProblemBody, content_type = "application/problem+json"),
-              (status = 422, description = "A field can't be used.", body = ProblemBody, content_type = "application/problem+json")))]
+              (status = 409, description = "`name` and `mode` can't be changed.", body = ProblemBody),
+              (status = 412, description = "It was edited since it was read.", body = ProblemBody),
+              (status = 422, description = "A field can't be used.", body = ProblemBody)))]
 pub async fn update(
     gateway: web::Data<Gateway>,
     name: web::Path<String>,

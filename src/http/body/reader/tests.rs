@@ -1,3 +1,5 @@
+//! What a body may be, and what is said of one that is not.
+
 use std::collections::BTreeMap;
 
 use serde::Deserialize;

@@ -1,3 +1,5 @@
+//! Which hosts and origins pass the door.
+
 use actix_web::test::TestRequest;
 
 use super::*;

@@ -1,0 +1,10 @@
+//! The REST surface for operators; the folders mirror its paths.
+
+mod agents;
+mod approvals;
+mod authorization;
+mod document;
+mod invocations;
+mod login;
+mod rules;
+mod servers;

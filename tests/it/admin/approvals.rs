@@ -1,0 +1,123 @@
+//! `/api/v1/approvals`
+
+use serde_json::{Value, json};
+
+use crate::support::app::App;
+use crate::support::http::{Answer, Client, Session};
+
+/// A call that waits for a person, and what the person sees.
+async fn ask(app: &App, session: &Session, arguments: &Value) -> (crate::support::http::Open, Value) {
+    let call = session.open_call("echo", arguments.clone(), None).await;
+    let pending = app.pending_approval().await;
+    (call, pending)
+}
+
+async fn answer(client: &Client, approval: &Value, verb: &str, body: Value) -> Answer {
+    client.post(&format!("/api/v1/approvals/{}/{verb}", approval["id"].as_str().unwrap()), body).await
+}
+
+async fn started() -> (App, Session) {
+    let app = App::start().await;
+    app.nasty("n", &[]).await;
+    let session = Session::open(&app.agent("ann").await, "n", "2025-11-25", json!({})).await;
+    (app, session)
+}
+
+#[actix_rt::test]
+async fn what_was_shown_and_approved_is_what_runs() {
+    let (app, session) = started().await;
+    let (mut call, approval) = ask(&app, &session, &json!({"text": "hi", "n": 1})).await;
+    assert_eq!(
+        (&approval["agent"], &approval["server"], &approval["tool"]),
+        (&json!("ann"), &json!("n"), &json!("echo"))
+    );
+    assert_eq!((&approval["status"], &approval["method"]), (&json!("pending"), &json!("tools/call")));
+    assert!(approval["digest"].as_str().unwrap().starts_with("sha256:"));
+    let shown: Value = serde_json::from_str(approval["arguments_text"].as_str().unwrap()).unwrap();
+    assert_eq!(shown, json!({"text": "hi", "n": 1}));
+    let approved = answer(&app.operator(), &approval, "approve", json!({"digest": approval["digest"]})).await;
+    assert_eq!((approved.status, &approved.json["status"]), (200, &json!("approved")), "{approved:?}");
+    assert_eq!(approved.json["decided_by"], "admin-token");
+    let reply = call.message().await.expect("an answer");
+    assert_eq!(reply["result"]["content"][0]["text"], "hi", "{reply}");
+    assert_eq!(app.operator().get("/api/v1/approvals?status=pending").await.json["items"], json!([]));
+    let rows = app.invocations().await;
+    assert_eq!((&rows[0]["decision"]["by"], &rows[0]["decision"]["approval_id"]), (&json!("person"), &approval["id"]));
+}
+
+#[actix_rt::test]
+async fn a_no_is_told_to_the_model_with_its_reason() {
+    let (app, session) = started().await;
+    let (mut call, approval) = ask(&app, &session, &json!({"text": "hi"})).await;
+    let reason = "use the staging account instead";
+    let denied = answer(&app.operator(), &approval, "deny", json!({"reason": reason})).await;
+    assert_eq!(
+        (denied.status, &denied.json["status"], &denied.json["reason"]),
+        (200, &json!("denied"), &json!(reason))
+    );
+    let reply = call.message().await.expect("an answer");
+    assert_eq!(reply["result"]["isError"], true, "{reply}");
+    assert!(reply["result"]["content"][0]["text"].as_str().unwrap().contains(reason), "{reply}");
+}
+
+#[actix_rt::test]
+async fn the_digest_of_something_else_decides_nothing() {
+    let (app, session) = started().await;
+    let (_call, approval) = ask(&app, &session, &json!({"text": "hi"})).await;
+    for verb in ["approve", "deny"] {
+        let refused = answer(&app.operator(), &approval, verb, json!({"digest": "sha256:0000"})).await;
+        assert_eq!((refused.status, &refused.json["code"]), (409, &json!("digest_mismatch")), "{refused:?}");
+    }
+    let without = answer(&app.operator(), &approval, "approve", json!({})).await;
+    assert_eq!((without.status, &without.json["errors"][0]["pointer"]), (422, &json!("/digest")));
+    let path = format!("/api/v1/approvals/{}", approval["id"].as_str().unwrap());
+    assert_eq!(app.operator().get(&path).await.json["status"], "pending");
+}
+
+#[actix_rt::test]
+async fn of_all_who_answer_one_is_heard() {
+    let (app, session) = started().await;
+    let (_call, approval) = ask(&app, &session, &json!({"text": "hi"})).await;
+    let operator = app.operator();
+    let digest = json!({"digest": approval["digest"]});
+    let (yes, no) = futures_util::future::join(
+        answer(&operator, &approval, "approve", digest.clone()),
+        answer(&operator, &approval, "deny", digest.clone()),
+    )
+    .await;
+    let mut statuses = [yes.status, no.status];
+    statuses.sort_unstable();
+    assert_eq!(statuses, [200, 409]);
+    let late = answer(&operator, &approval, "approve", digest).await;
+    assert_eq!((late.status, &late.json["code"]), (409, &json!("already_decided")), "{late:?}");
+    let extended = answer(&operator, &approval, "extend", json!({"seconds": 60})).await;
+    assert_eq!((extended.status, &extended.json["code"]), (409, &json!("already_decided")), "{extended:?}");
+}
+
+#[actix_rt::test]
+async fn a_question_can_be_given_more_time() {
+    let (app, session) = started().await;
+    let (_call, approval) = ask(&app, &session, &json!({"text": "hi"})).await;
+    let extended = answer(&app.operator(), &approval, "extend", json!({"seconds": 3600})).await;
+    assert_eq!(extended.status, 200, "{extended:?}");
+    assert!(extended.json["expires_at"].as_str().unwrap() > approval["expires_at"].as_str().unwrap());
+    for seconds in [json!(0), json!(86_401), json!(-1), json!("60"), json!(1.5)] {
+        let refused = answer(&app.operator(), &approval, "extend", json!({ "seconds": seconds })).await;
+        assert_eq!((refused.status, &refused.json["errors"][0]["pointer"]), (422, &json!("/seconds")), "{seconds}");
+    }
+}
+
+#[actix_rt::test]
+async fn an_agent_can_not_answer_for_itself_and_nobody_answers_what_is_not_asked() {
+    let (app, session) = started().await;
+    let (_call, approval) = ask(&app, &session, &json!({"text": "hi"})).await;
+    let digest = json!({"digest": approval["digest"]});
+    for client in [&session.client, &app.anonymous()] {
+        assert_eq!(answer(client, &approval, "approve", digest.clone()).await.status, 401);
+    }
+    let nothing = json!({"id": "none"});
+    for (verb, body) in [("approve", digest.clone()), ("deny", json!({})), ("extend", json!({"seconds": 60}))] {
+        assert_eq!(answer(&app.operator(), &nothing, verb, body).await.status, 404, "{verb}");
+    }
+    assert_eq!(app.operator().get("/api/v1/approvals?status=open").await.status, 400);
+}

@@ -1,0 +1,5 @@
+//! `/api/v1/rules`
+
+mod edit;
+mod order;
+mod trial;

@@ -1,0 +1,57 @@
+//! `POST /api/v1/rules/test`
+
+use serde_json::json;
+
+use crate::support::app::App;
+
+#[actix_rt::test]
+async fn a_trial_says_which_rule_decides_and_why_the_others_do_not() {
+    let app = App::start().await;
+    let other = app.rule(json!({"action": "allow", "servers": ["git*"]})).await.json["id"].clone();
+    let off = app.rule(json!({"action": "allow", "enabled": false})).await.json["id"].clone();
+    let deny = app.rule(json!({"action": "deny", "tools": ["add"], "guidance": "use sub"})).await.json["id"].clone();
+    app.rule(json!({"action": "allow"})).await;
+    let call = json!({"agent": "ann", "server": "calc", "tool": "add", "arguments": {"a": 1}});
+    let answer = app.operator().post("/api/v1/rules/test", call).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert_eq!(
+        (&answer.json["decision"], &answer.json["by"], &answer.json["rule_id"]),
+        (&json!("deny"), &json!("rule"), &deny)
+    );
+    assert!(answer.json["revision"].as_i64().unwrap() > 0);
+    assert!(answer.json["reason"].as_str().unwrap().contains("use sub"), "{answer:?}");
+    let trace = answer.json["trace"].as_array().unwrap();
+    assert_eq!(trace.len(), 2, "a rule that is off is not tried, and nothing after the one that decides: {trace:?}");
+    assert_eq!((&trace[0]["rule_id"], &trace[0]["matched"]), (&other, &json!(false)));
+    assert!(trace[0]["why"].as_str().unwrap().contains("servers"), "{trace:?}");
+    assert_eq!((&trace[1]["rule_id"], &trace[1]["matched"]), (&deny, &json!(true)));
+    assert!(!trace.iter().any(|step| step["rule_id"] == off));
+    assert_eq!(app.invocations().await.len(), 0, "a trial is no call");
+}
+
+#[actix_rt::test]
+async fn a_listing_needs_a_rule_to_be_refused() {
+    let app = App::start().await;
+    app.operator().put("/api/v1/rules/default", json!({"action": "deny"})).await;
+    let trial = async |method: &str| {
+        let call = json!({"agent": "ann", "server": "calc", "method": method});
+        app.operator().post("/api/v1/rules/test", call).await.json["decision"].clone()
+    };
+    assert_eq!(trial("tools/list").await, "allow");
+    assert_eq!(trial("resources/read").await, "deny");
+    assert_eq!(trial("made/up").await, "deny");
+}
+
+#[actix_rt::test]
+async fn a_trial_of_something_that_is_no_call_is_refused() {
+    let app = App::start().await;
+    for (body, pointer) in [
+        (json!({"server": "calc", "tool": "add"}), "/agent"),
+        (json!({"agent": "ann", "tool": "add"}), "/server"),
+        (json!({"agent": "ann", "server": "calc", "tool": "add", "arguments": [1]}), "/arguments"),
+        (json!({"agent": "ann", "server": "calc", "toool": "add"}), "/toool"),
+    ] {
+        let answer = app.operator().post("/api/v1/rules/test", body.clone()).await;
+        assert_eq!((answer.status, &answer.json["errors"][0]["pointer"]), (422, &json!(pointer)), "{body}: {answer:?}");
+    }
+}

@@ -1,0 +1,73 @@
+//! What is written and never read: the values of variables.
+
+use serde_json::json;
+
+use crate::support::app::App;
+
+const SECRET: &str = "s3cr3t-value-that-nobody-may-read";
+
+#[actix_rt::test]
+async fn the_value_of_a_variable_comes_out_nowhere() {
+    let app = App::start().await;
+    let env = json!({"TOKEN": SECRET, "OTHER": SECRET});
+    let created = app.server_from(json!({"name": "calc", "command": "cat", "env": env})).await;
+    assert_eq!(created.json["env_names"], json!(["OTHER", "TOKEN"]));
+    let edited = app.operator().patch("/api/v1/servers/calc", json!({"env": {"THIRD": SECRET}})).await;
+    assert_eq!(edited.json["env_names"], json!(["OTHER", "THIRD", "TOKEN"]), "{edited:?}");
+    let tested = app.operator().post("/api/v1/servers/calc/test", json!({})).await;
+    let mut seen = vec![created.text, edited.text, tested.text, app.log()];
+    for path in ["/api/v1/servers", "/api/v1/servers/calc", "/api/v1/servers/calc/logs", "/api/v1/settings", "/metrics"]
+    {
+        seen.push(app.operator().get(path).await.text);
+    }
+    for text in seen {
+        assert!(!text.contains(SECRET), "{text}");
+    }
+    for file in ["atryum.db", "atryum.db-wal"] {
+        let bytes = std::fs::read(app.dir().join("data").join(file)).unwrap_or_default();
+        assert!(!bytes.windows(SECRET.len()).any(|window| window == SECRET.as_bytes()), "{file} holds it in clear");
+    }
+}
+
+#[actix_rt::test]
+async fn a_refusal_does_not_repeat_what_was_written() {
+    let app = App::start().await;
+    for body in [
+        json!({"name": "calc", "command": "cat", "env": {"TOKEN": [SECRET]}}),
+        json!({"name": "calc", "command": "cat", "env": {"TOKEN": format!("{SECRET}\u{0}")}}),
+        json!({"name": "UPPER", "command": "cat", "env": {"TOKEN": SECRET}}),
+        json!({"name": "calc", "command": "cat", "env": {"TOKEN": {"value": SECRET}}}),
+    ] {
+        let answer = app.operator().post("/api/v1/servers", body).await;
+        assert_eq!(answer.status, 422);
+        assert!(!answer.text.contains(SECRET), "{answer:?}");
+    }
+    assert!(!app.log().contains(SECRET));
+}
+
+#[actix_rt::test]
+async fn a_variable_is_kept_set_and_removed_by_itself() {
+    let app = App::start().await;
+    app.server_from(json!({"name": "n", "command": "cat", "env": {"A": "1", "B": "2", "C": "3"}})).await;
+    let names = async |patch: serde_json::Value| {
+        let answer = app.operator().patch("/api/v1/servers/n", patch).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        answer.json["env_names"].clone()
+    };
+    assert_eq!(names(json!({"enabled": true})).await, json!(["A", "B", "C"]), "what is not named is kept");
+    assert_eq!(names(json!({"env": {}})).await, json!(["A", "B", "C"]));
+    assert_eq!(names(json!({"env": {"B": null, "D": "4", "never-was": null}})).await, json!(["A", "C", "D"]));
+    assert_eq!(names(json!({"env": null})).await, json!([]));
+}
+
+#[actix_rt::test]
+async fn the_process_gets_the_values() {
+    let app = App::start().await;
+    app.allow_all().await;
+    let script = crate::support::app::repo("tests/fixture-stdio/nasty.py");
+    let definition = json!({"name": "n", "command": "python3", "args": [script], "env": {"GREETING": "good morning"}});
+    app.server_from(definition).await;
+    let session = crate::support::http::Session::open(&app.agent("ann").await, "n", "2025-11-25", json!({})).await;
+    let answer = session.call("env", json!({})).await.to_string();
+    assert!(answer.contains("GREETING"), "{answer}");
+}

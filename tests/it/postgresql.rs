@@ -1,0 +1,56 @@
+//! The whole gateway on PostgreSQL: what its users do, and what happens when the database goes away.
+
+use serde_json::json;
+
+use crate::support::app::{App, Settings};
+use crate::support::http::Session;
+use crate::support::postgres::create_database;
+
+async fn start() -> App {
+    let url = create_database().await;
+    Settings::default().with("ATRYUM_DATABASE_URL", &url).start().await
+}
+
+#[actix_rt::test]
+async fn servers_rules_approvals_and_the_record_work_as_on_sqlite() {
+    let app = start().await;
+    app.rule(json!({"action": "deny", "agents": ["*"], "servers": ["*"], "tools": ["grow"], "methods": ["*"]})).await;
+    app.nasty("n", &["both"]).await;
+    let session = Session::open(&app.agent("ann").await, "n", "2025-11-25", json!({})).await;
+    assert_eq!(session.call("grow", json!({})).await["result"]["isError"], true);
+    let mut stream = session.open_call("echo", json!({"text": "é\u{0} x"}), None).await;
+    let approval = app.pending_approval().await;
+    let path = format!("/api/v1/approvals/{}/approve", approval["id"].as_str().unwrap());
+    assert_eq!(app.operator().post(&path, json!({"digest": approval["digest"]})).await.status, 200);
+    let answer = stream.message().await.expect("an answer");
+    assert_eq!(answer["result"]["content"][0]["text"], "é\u{0} x", "{answer}");
+    let states: Vec<_> = app.invocations().await.iter().map(|row| row["state"].clone()).collect();
+    assert_eq!(states, ["completed", "denied"]);
+}
+
+#[actix_rt::test]
+async fn what_was_acknowledged_is_there_after_a_kill() {
+    let app = start().await;
+    app.allow_all().await;
+    app.nasty("n", &[]).await;
+    let key = app.agent_key("ann").await;
+    let app = app.kill_and_restart().await;
+    let session = Session::open(&app.anonymous().bearer(&key), "n", "2025-11-25", json!({})).await;
+    assert_eq!(session.call("echo", json!({"text": "x"})).await["result"]["content"][0]["text"], "x");
+}
+
+#[actix_rt::test]
+async fn a_second_gateway_on_the_same_database_refuses_to_start() {
+    let app = start().await;
+    let url = app.setting("ATRYUM_DATABASE_URL");
+    let dir = tempfile::tempdir().unwrap();
+    let config = app.dir().join("config");
+    let settings = [
+        ("ATRYUM_DATABASE_URL".to_owned(), url),
+        ("XDG_CONFIG_HOME".to_owned(), config.to_string_lossy().into_owned()),
+    ];
+    let output = crate::support::app::command(dir.path(), &settings, &[]).output().expect("it starts");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("another atryum is using this database"), "{said}");
+}
