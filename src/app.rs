@@ -103,8 +103,10 @@ impl App {
     /// # Errors
     /// The server broke off, or the store could not be closed.
     pub async fn run_until_stopped(self) -> Result<(), AppError> {
+        // Before anybody is told that it listens: who is told may ask it to stop at once.
+        let signals = serving::Signals::new()?;
         announce(self.address, &self.greeting);
-        serving::serve_until_stopped(self.server, &self.gateway).await?;
+        serving::serve_until_stopped(self.server, &self.gateway, signals).await?;
         if tokio::time::timeout(UPSTREAMS_GONE_WITHIN, self.gateway.registry.stop()).await.is_err() {
             tracing::warn!("a server's processes were not gone in time; their guards end them");
         }

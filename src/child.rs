@@ -4,7 +4,7 @@
 //! interpreted here, nothing is restarted here, and nothing of the gateway's own environment reaches the child but the
 //! names in [`INHERITED`].
 //!
-//! Every child runs below a [guard](crate::guard), so that stopping or dropping a [`Child`], or the gateway's own death,
+//! Every child runs below a [`guard`], so that stopping or dropping a [`Child`], or the gateway's own death,
 //! takes all its descendants along. Stopping goes up a ladder: close standard input, wait, `SIGTERM` to the program's
 //! group, wait, kill everything.
 

@@ -34,7 +34,7 @@ use tokio::sync::watch;
 use crate::invocation::Invocations;
 use crate::mcp::version::{self, Era};
 use crate::mcp::{envelope, meta};
-use crate::upstream::{Directory, Upstream};
+use crate::upstream::{Directory, Upstream, UpstreamError};
 use sessions::Sessions;
 
 /// The face of this room.
@@ -129,6 +129,11 @@ impl Downstream {
     /// Ends all sessions, so that their processes can stop.
     pub fn close(&self) {
         self.sessions.end_all();
+    }
+
+    /// The upstream as it is now: while a call waited for a person, the server may have been edited.
+    fn present(&self, name: &str) -> Result<Arc<Upstream>, UpstreamError> {
+        self.directory.find(name).ok_or(UpstreamError::Stopped { was_sent: false })
     }
 
     fn find(&self, name: &str) -> Result<Arc<Upstream>, Response> {

@@ -59,6 +59,8 @@ pub struct Load {
     pub dropped: u64,
     /// the database is taken to be away, and calls are refused
     pub is_away: bool,
+    /// the writer is there; without it nothing is recorded, and so no call is made
+    pub is_running: bool,
 }
 
 impl Journal {
@@ -112,6 +114,7 @@ impl Journal {
             kept: self.counts.kept.load(Ordering::Relaxed),
             dropped: self.counts.dropped.load(Ordering::Relaxed),
             is_away: self.counts.is_away.load(Ordering::Relaxed),
+            is_running: !self.jobs.is_closed(),
         }
     }
 

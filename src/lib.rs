@@ -34,12 +34,12 @@
 //! They stand in one line; each knows only rooms to its left.
 //!
 //! ```text
-//! clock backoff mcp metrics supervision child config < store < journal · vault < identity < gate
-//!     < upstream < invocation < downstream < http < app < main
+//! clock backoff mcp guard demo child metrics supervision < store < journal · vault < config < identity < gate
+//!     < upstream < invocation < downstream < http < app < telemetry cli < main
 //! ```
 //!
-//! Beside them: [`guard`] and [`demo`], which are other processes of the same binary, and the command line, which knows
-//! the gateway only by its REST interface.
+//! [`guard`] and [`demo`] are other processes of the same binary; the command line ([`cli`]) knows a running gateway only
+//! by its REST interface.
 
 pub mod app;
 pub mod backoff;

@@ -6,7 +6,7 @@
 //! reads the truth anew.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use actix::{Actor, Addr, ArbiterHandle, Context};
@@ -28,12 +28,18 @@ pub struct Sentinel(#[expect(dead_code, reason = "held for its drop")] oneshot::
 pub struct Slot<A: Actor> {
     address: ArcSwapOption<Addr<A>>,
     restarts: AtomicU64,
+    is_retired: AtomicBool,
 }
 
 impl<A: Actor<Context = Context<A>>> Slot<A> {
     /// The living actor's address; `None` while it is being made again.
     pub fn address(&self) -> Option<Addr<A>> {
         self.address.load().as_deref().filter(|address| address.connected()).cloned()
+    }
+
+    /// The actor's next end is wanted: it is not made again.
+    pub fn retire(&self) {
+        self.is_retired.store(true, Ordering::Release);
     }
 
     /// How often the actor was made again.
@@ -53,7 +59,11 @@ pub async fn supervise<A>(
 where
     A: Actor<Context = Context<A>>,
 {
-    let slot = Arc::new(Slot { address: ArcSwapOption::empty(), restarts: AtomicU64::new(0) });
+    let slot = Arc::new(Slot {
+        address: ArcSwapOption::empty(),
+        restarts: AtomicU64::new(0),
+        is_retired: AtomicBool::new(false),
+    });
     let gone = incarnate(&slot, &arbiter, make.clone()).await;
     if let Some(gone) = gone {
         let slot = Arc::downgrade(&slot);
@@ -65,11 +75,15 @@ where
                 let _ended = gone.await;
                 let Some(slot) = slot.upgrade() else { return };
                 slot.address.store(None);
+                if slot.is_retired.load(Ordering::Acquire) {
+                    return;
+                }
                 if born.elapsed() > WELL_AFTER {
                     backoff.reset();
                 }
                 let delay = backoff.fail();
-                tracing::error!(actor = name, delay_ms = delay.as_millis(), "an actor ended; it is made again");
+                let delay_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
+                tracing::error!(actor = name, delay_ms, "an actor ended; it is made again");
                 tokio::time::sleep(delay).await;
                 slot.restarts.fetch_add(1, Ordering::Relaxed);
                 match incarnate(&slot, &arbiter, make.clone()).await {

@@ -30,15 +30,20 @@ pub enum TelemetryError {
 /// # Errors
 /// When the level is not one, or something else logs already.
 pub fn start(log: &LogConfig) -> Result<(), TelemetryError> {
-    let filter =
-        EnvFilter::try_new(&log.level).map_err(|source| TelemetryError::Filter { level: log.level.clone(), source })?;
+    let unreadable = |source| TelemetryError::Filter { level: log.level.clone(), source };
+    let filter = EnvFilter::try_new(directives(&log.level)).map_err(unreadable)?;
     let lines = fmt::layer().with_writer(io::stderr);
     let registry = tracing_subscriber::registry().with(filter);
-    match log.format {
-        LogFormat::Json => registry.with(lines.json().flatten_event(true)).try_init()?,
-        LogFormat::Pretty => registry.with(lines.with_ansi(io::stderr().is_terminal())).try_init()?,
-        LogFormat::Auto if io::stderr().is_terminal() => registry.with(lines).try_init()?,
-        LogFormat::Auto => registry.with(lines.json().flatten_event(true)).try_init()?,
+    let on_terminal = io::stderr().is_terminal();
+    let for_people = match log.format {
+        LogFormat::Pretty => true,
+        LogFormat::Json => false,
+        LogFormat::Auto => on_terminal,
+    };
+    if for_people {
+        registry.with(lines.with_ansi(on_terminal)).try_init()?;
+    } else {
+        registry.with(lines.json().flatten_event(true).with_span_list(false)).try_init()?;
     }
     Ok(())
 }

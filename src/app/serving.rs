@@ -10,10 +10,13 @@ use crate::http::gateway::Gateway;
 ///
 /// The first SIGTERM or SIGINT asks: nothing new is taken, calls in flight may finish within the server's bound, calls
 /// that wait for a person are told that the gateway stops. The second one ends at once.
-pub(super) async fn serve_until_stopped(server: Server, gateway: &Gateway) -> Result<(), AppError> {
+pub(super) async fn serve_until_stopped(
+    server: Server,
+    gateway: &Gateway,
+    mut signals: Signals,
+) -> Result<(), AppError> {
     let handle = server.handle();
     let mut serving = actix_rt::spawn(server);
-    let mut signals = Signals::new()?;
     tokio::select! {
         ended = &mut serving => return ended.unwrap_or(Ok(())).map_err(AppError::Broken),
         () = signals.next() => {}
@@ -33,13 +36,14 @@ pub(super) async fn serve_until_stopped(server: Server, gateway: &Gateway) -> Re
     Ok(())
 }
 
-struct Signals {
+/// The signals that ask to stop. Once this exists they no longer end the process by themselves.
+pub(super) struct Signals {
     term: Signal,
     int: Signal,
 }
 
 impl Signals {
-    fn new() -> Result<Self, AppError> {
+    pub(super) fn new() -> Result<Self, AppError> {
         let of = |kind| signal(kind).map_err(AppError::Broken);
         Ok(Self { term: of(SignalKind::terminate())?, int: of(SignalKind::interrupt())? })
     }

@@ -34,7 +34,7 @@ pub(super) struct Serve {
     /// sqlite:PATH or postgres://… [default: atryum.db in the data directory]
     #[arg(long, value_name = "URL")]
     database_url: Option<String>,
-    /// The base URL that browsers and agents use [default: http://<listen>]
+    /// The base URL that browsers and agents use [default: the address listened on]
     #[arg(long, value_name = "URL")]
     public_url: Option<String>,
     /// Start with a demo server, some rules and an agent

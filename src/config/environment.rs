@@ -48,6 +48,16 @@ impl Environment {
         Self { variables: owned.collect(), directory: directory.into() }
     }
 
+    /// The operator's token for the command line.
+    pub fn operator_token(&self) -> Option<String> {
+        self.variable("ATRYUM_TOKEN").map(str::to_owned)
+    }
+
+    /// The key with which the command line calls as an agent.
+    pub fn agent_key(&self) -> Option<String> {
+        self.variable("ATRYUM_AGENT_KEY").map(str::to_owned)
+    }
+
     /// A variable that is set and not empty.
     pub(super) fn variable(&self, name: &str) -> Option<&str> {
         self.variables.get(name).map(String::as_str).filter(|value| !value.is_empty())

@@ -1,5 +1,6 @@
 //! What an agent hears while a person is asked: progress, so that its client does not give up.
 
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -11,6 +12,10 @@ use crate::mcp::envelope;
 
 /// Clients that count progress as life wait from one to the next; this is well below the shortest patience known.
 const PROGRESS_EVERY: Duration = Duration::from_secs(10);
+
+/// An agent whose stream broke may come back within this time; after it the question is withdrawn, because a call that
+/// nobody waits for must not be made.
+const GRACE: Duration = Duration::from_secs(10);
 
 /// Opens the stream at once and beats until there is an answer.
 pub(super) struct Asking {
@@ -47,6 +52,10 @@ impl Watch for Asking {
                 tokio::time::sleep(PROGRESS_EVERY).await;
             }
         })));
+    }
+
+    fn abandoned(&self) -> Pin<Box<dyn Future<Output = ()> + '_>> {
+        Box::pin(self.stream.abandoned(GRACE))
     }
 
     fn answered(&self) {

@@ -109,6 +109,17 @@ impl Task {
         }
     }
 
+    /// Whether what is decided on is what the server will read, whatever reads it there.
+    fn is_unambiguous(&self) -> Result<(), String> {
+        if let Some((key, read)) = self.params.as_deref().and_then(method::look_alike) {
+            return Err(format!("the member {key:?} may be taken for {read:?}; leave it out"));
+        }
+        if method::needs_subject(&self.method) && self.call().tool.is_none() {
+            return Err(format!("{} needs a name or uri that is a string", self.method));
+        }
+        Ok(())
+    }
+
     pub(super) fn says(&self, result: &str) -> Said {
         Said { status: 200, text: envelope::result(&self.id, result) }
     }
@@ -133,8 +144,7 @@ impl Downstream {
         open: impl AsyncFnOnce() -> Result<Arc<Connection>, UpstreamError>,
         cancelled: impl Future<Output = ()>,
     ) -> Option<Said> {
-        if method::needs_subject(&task.method) && task.call().tool.is_none() {
-            let what = format!("{} needs a name or uri that is a string", task.method);
+        if let Err(what) = task.is_unambiguous() {
             return Some(task.says_error(&error::object(error::INVALID_PARAMS, &what)));
         }
         let progress_token = meta::progress_token(task.params.as_deref()).map(Into::into);

@@ -13,7 +13,7 @@ use super::{Downstream, envelope, version};
 use crate::mcp::envelope::Message;
 use crate::mcp::version::Era;
 use crate::mcp::{error, splice};
-use crate::upstream::{Reply, Sink, Upstream};
+use crate::upstream::{Connection, Reply, Sink, Upstream, UpstreamError};
 
 impl Downstream {
     pub(super) async fn legacy(&self, upstream: Arc<Upstream>, incoming: Incoming) -> Response {
@@ -91,7 +91,7 @@ impl Downstream {
 
     /// The session is known before the agent learns of it, and only when its connection stands.
     async fn open_session(&self, task: &Task, session: Arc<Session>) -> Said {
-        match session.connection(&task.upstream).await {
+        match self.connect(&session).await {
             Ok(connection) => {
                 let result = bridge::initialize_result(&connection.handshake, &session.version);
                 self.sessions.insert(session);
@@ -99,6 +99,17 @@ impl Downstream {
             }
             Err(failed) => task.says_error(&super::call::failure(task, &failed)),
         }
+    }
+
+    /// The session's connection. When all processes are taken, one whose client seems to be gone is made free.
+    async fn connect(&self, session: &Session) -> Result<Arc<Connection>, UpstreamError> {
+        let upstream = self.present(&session.server)?;
+        let opened = session.connection(&upstream).await;
+        if !matches!(opened, Err(UpstreamError::TooMany { .. })) || !self.sessions.make_room(&session.server) {
+            return opened;
+        }
+        upstream.has_room().await;
+        session.connection(&upstream).await
     }
 
     async fn in_session(
@@ -148,7 +159,7 @@ impl Downstream {
         if is_bridged && let Some(said) = local(task, session) {
             return Some(said);
         }
-        let open = async || session.connection(&task.upstream).await;
+        let open = async || self.connect(session).await;
         let said = self.run(task, sink, &session.bridged(), open, begun.cancelled()).await?;
         if said.is_result() {
             session.remember(&task.method, task.params.as_deref());

@@ -52,7 +52,7 @@ impl Downstream {
     async fn stand_alone(&self, task: &Task, agent_id: Arc<str>, headers: &Headers) -> Option<Said> {
         let open = async || -> Result<Arc<Connection>, UpstreamError> {
             let owner = Owner::Agent(agent_id.clone());
-            task.upstream.open(owner, Opening::Stateless, Arc::new(NoSink)).await
+            self.present(&task.upstream.spec.name)?.open(owner, Opening::Stateless, Arc::new(NoSink)).await
         };
         if task.method == "server/discover" {
             return Some(match open().await {

@@ -33,6 +33,8 @@ pub(super) struct Session {
     /// One opening at a time.
     opening: tokio::sync::Mutex<()>,
     is_initialized: AtomicBool,
+    /// Whether the connection was given up and is to be set up anew.
+    was_connected: AtomicBool,
     last_used: AtomicI64,
     state: Mutex<State>,
 }
@@ -59,6 +61,7 @@ impl Session {
             connection: ArcSwapOption::empty(),
             opening: tokio::sync::Mutex::default(),
             is_initialized: AtomicBool::new(false),
+            was_connected: AtomicBool::new(false),
             last_used: AtomicI64::new(clock::now_ms()),
             state: Mutex::default(),
         }
@@ -73,7 +76,7 @@ impl Session {
         if let Some(connection) = self.usable(upstream) {
             return Ok(connection);
         }
-        let was_connected = self.connection.swap(None).is_some();
+        let was_connected = self.connection.swap(None).is_some() | self.was_connected.swap(false, Ordering::AcqRel);
         let owner = if upstream.spec.shared { Owner::Everyone } else { Owner::Session };
         let opening = if upstream.spec.shared {
             Opening::shared()
@@ -113,6 +116,14 @@ impl Session {
     fn usable(&self, upstream: &Upstream) -> Option<Arc<Connection>> {
         let connection = self.connection.load_full()?;
         (connection.is_open() && connection.revision == upstream.spec.revision).then_some(connection)
+    }
+
+    /// Gives the connection up, and its process with it; the next request opens another and sets it up as this one was.
+    pub(super) fn release(&self) {
+        if let Some(connection) = self.connection.swap(None) {
+            self.was_connected.store(true, Ordering::Release);
+            drop(connection);
+        }
     }
 
     /// The connection as it is, for what is not worth a new one.
@@ -197,6 +208,11 @@ impl Session {
         for cancelled in self.state().in_flight.values() {
             cancelled.notify_one();
         }
+    }
+
+    /// Whether it holds a connection of its own.
+    pub(super) fn is_connected(&self) -> bool {
+        self.connection.load().as_ref().is_some_and(|connection| !connection.is_pooled)
     }
 
     pub(super) fn touch(&self) {

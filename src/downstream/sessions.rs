@@ -12,6 +12,10 @@ use crate::metrics::Metrics;
 /// How often idle sessions are looked for.
 const SWEEP_EVERY: Duration = Duration::from_secs(15);
 
+/// A client that neither listens nor called for this long may have gone without a word; its process is the first to be
+/// given to somebody else when all are taken. If it comes back, it gets another one.
+const GONE_AFTER_MS: i64 = 10_000;
+
 /// What bounds the sessions.
 #[derive(Debug, Clone)]
 pub struct Bounds {
@@ -86,6 +90,23 @@ impl Sessions {
 
     pub(super) fn count(&self) -> usize {
         self.by_id.len()
+    }
+
+    /// Makes the session of `server` that was idle for longest give its process up, when it looks as if its client is
+    /// gone. `false` when there is none.
+    pub(super) fn make_room(&self, server: &str) -> bool {
+        let quiet_since = clock::now_ms() - GONE_AFTER_MS;
+        let oldest = self
+            .by_id
+            .iter()
+            .filter(|session| *session.server == *server && session.is_connected())
+            .filter_map(|session| Some((session.idle_since()?, session.value().clone())))
+            .filter(|(since, _)| *since < quiet_since)
+            .min_by_key(|(since, _)| *since);
+        if let Some((_, session)) = &oldest {
+            session.release();
+        }
+        oldest.is_some()
     }
 
     fn sweep(&self) {

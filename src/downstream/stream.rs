@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::Notify;
 
@@ -35,8 +36,6 @@ pub struct EventStream {
     id: u64,
     state: Mutex<State>,
     changed: Notify,
-    /// Notified when the reader goes away.
-    left: Notify,
 }
 
 #[derive(Debug)]
@@ -87,7 +86,6 @@ impl EventStream {
                 status: 200,
             }),
             changed: Notify::new(),
-            left: Notify::new(),
         }
     }
 
@@ -165,7 +163,29 @@ impl EventStream {
 
     /// Waits for the reader to go away.
     pub async fn left(&self) {
-        self.left.notified().await;
+        loop {
+            let changed = self.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            {
+                let state = self.state();
+                if state.reader > 0 && !state.has_reader {
+                    return;
+                }
+            }
+            changed.await;
+        }
+    }
+
+    /// Waits until the reader has been away for `grace` without another one coming.
+    pub async fn abandoned(&self, grace: Duration) {
+        loop {
+            self.left().await;
+            tokio::time::sleep(grace).await;
+            if !self.has_reader() {
+                return;
+            }
+        }
     }
 
     /// The whole answer, when it is one message and no more; `None` when it has to be a stream.
@@ -293,7 +313,7 @@ impl Drop for Reader {
         if state.reader == self.number {
             state.has_reader = false;
             drop(state);
-            self.stream.left.notify_one();
+            self.stream.changed.notify_waiters();
         }
     }
 }

@@ -159,10 +159,11 @@ fn find_agent(request: &HttpRequest) -> Result<AgentIdentity, Problem> {
     let Some(key) = bearer(request.headers())? else {
         return Err(unauthenticated("an agent's key is needed: set the header \"Authorization: Bearer atr_…\""));
     };
-    let agent = gateway
-        .keyring
-        .identify(key, clock::now_ms())
-        .map_err(|refusal| refused(&gateway, address(request), refusal, "ask the operator for a new key"))?;
+    let agent = gateway.keyring.identify(key, clock::now_ms()).map_err(|refusal| {
+        // Not counted: a forgotten program with an old key must not lock out the operators beside it.
+        tracing::warn!(client.address = ?address(request), refusal = refusal.kind(), "an agent's key was refused");
+        unauthenticated("the credential does not hold: ask the operator for a new key")
+    })?;
     let server = request.match_info().get("name").unwrap_or_default().to_owned();
     if !agent.may_reach(&server) {
         let detail = format!("the agent {:?} may not use the server {server:?}; an operator can allow it", agent.name);
@@ -200,6 +201,12 @@ fn address(request: &HttpRequest) -> Option<IpAddr> {
 /// Builds the problem of a request without a credential that holds.
 fn unauthenticated(detail: &str) -> Problem {
     Problem::new(Code::Unauthenticated, detail).with_header(header::WWW_AUTHENTICATE, CHALLENGE)
+}
+
+/// The logins that a request carries, whether they hold or not: in the cookie, and as a bearer token.
+pub(super) fn shown_logins(request: &HttpRequest) -> Result<Vec<String>, Problem> {
+    let cookie = request.cookie_raw(SESSION_COOKIE).map(|cookie| cookie.value().to_owned());
+    Ok(cookie.into_iter().chain(bearer(request.headers())?.map(str::to_owned)).collect())
 }
 
 /// Counts a credential that did not hold. Why it did not is for the log; the caller is told what to do.

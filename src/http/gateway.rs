@@ -6,6 +6,7 @@ use crate::config::Config;
 use crate::downstream::Downstream;
 use crate::gate::{Approvals, Gate};
 use crate::http::extract::Attempts;
+use crate::http::problem::{Code, Problem};
 use crate::identity::{Keyring, Operators};
 use crate::journal::Journal;
 use crate::metrics::Metrics;
@@ -44,4 +45,32 @@ pub struct Gateway {
     pub attempts: Arc<Attempts>,
     /// The base URL that browsers and agents use, without a slash at its end.
     pub public_url: Arc<str>,
+}
+
+impl Gateway {
+    /// Makes an edit of the rules hold, before it is answered.
+    ///
+    /// # Errors
+    /// The edit is stored and does not hold yet; until it does, everything is denied.
+    pub async fn publish_rules(&self) -> Result<(), Problem> {
+        self.gate.reload().await.map(drop).map_err(|error| {
+            stored_only(&error, "the rules can't be loaded, and every call is denied until they can; look at the log")
+        })
+    }
+
+    /// Makes an edit of agents or keys hold, before it is answered.
+    ///
+    /// # Errors
+    /// The edit is stored and does not hold yet: a key that was revoked may still be taken.
+    pub async fn publish_keys(&self) -> Result<(), Problem> {
+        self.keyring.reload().await.map_err(|error| {
+            stored_only(&error, "the keys can't be loaded, and those that were loaded before still hold; send it again")
+        })
+    }
+}
+
+/// Says that an edit is in the store and not in force: neither "it failed" nor "it is done" would be true.
+fn stored_only(error: &dyn std::error::Error, what: &str) -> Problem {
+    tracing::error!(error = %crate::chain(error), "an edit is stored and does not hold yet");
+    Problem::new(Code::Unavailable, format!("the edit is stored and does not hold yet: {what}"))
 }

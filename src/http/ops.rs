@@ -67,10 +67,12 @@ pub async fn readyz(gateway: web::Data<Gateway>) -> HttpResponse {
     let load = gateway.journal.load();
     let journal = Check {
         name: "journal",
-        ok: load.kept == 0,
-        detail: match load.kept {
-            0 => "everything is written".into(),
-            kept => format!("{kept} ends of calls wait for the database"),
+        ok: load.kept == 0 && !load.is_away && load.is_running,
+        detail: match (load.is_running, load.is_away, load.kept) {
+            (false, ..) => "its writer has ended; restart the gateway".into(),
+            (true, true, _) => "the database is away; calls are refused".into(),
+            (true, false, 0) => "everything is written".into(),
+            (true, false, kept) => format!("{kept} ends of calls wait for the database"),
         },
     };
     let checks = vec![store, migrations, key, rules, journal];

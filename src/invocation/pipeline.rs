@@ -1,5 +1,6 @@
 //! The way of a call through the gate, the journal and the upstream.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -24,6 +25,8 @@ pub struct Outgoing {
 pub trait Watch {
     /// The wait begins.
     fn asked(&self, approval_id: &str, expires_at: i64);
+    /// Resolves when nobody is left who would hear the answer.
+    fn abandoned(&self) -> Pin<Box<dyn Future<Output = ()> + '_>>;
     /// The wait is over, one way or the other.
     fn answered(&self);
 }
@@ -165,6 +168,7 @@ impl Invocations {
         let settled = tokio::select! {
             answer = self.approvals.wait(&approval.id, approval.expires_at) => Some(answer),
             () = &mut cancelled => None,
+            () = watch.abandoned() => None,
         };
         watch.answered();
         run.asked = asked.elapsed();
@@ -211,6 +215,10 @@ impl Invocations {
                 return Answer::Failed(error);
             }
         };
+        if outgoing.connection.revision != run.request.server_revision {
+            let text = "it was approved, but meanwhile the server was edited; ask again".into();
+            return self.end_pending(run, State::Denied, "denied", text).await;
+        }
         let at = clock::now_ms();
         let dispatch = Transition {
             decided_by: Some("person".into()),

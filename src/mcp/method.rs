@@ -41,18 +41,55 @@ pub fn subject(method: &str, params: Option<&str>) -> Option<String> {
     match method {
         "tools/call" | "prompts/get" => splice::find_string(params, &["name"]),
         "resources/read" | "resources/subscribe" | "resources/unsubscribe" => splice::find_string(params, &["uri"]),
-        "completion/complete" => {
-            splice::find_string(params, &["ref", "name"]).or_else(|| splice::find_string(params, &["ref", "uri"]))
-        }
+        "completion/complete" => completed(params),
         "tasks/get" | "tasks/update" | "tasks/cancel" | "tasks/result" => splice::find_string(params, &["taskId"]),
         _ => None,
     }
 }
 
+/// What is completed: the type of the reference says which of its members counts, and where it doesn't, there must be
+/// only one.
+fn completed(params: &str) -> Option<String> {
+    let part = |member| splice::find_string(params, &["ref", member]);
+    match (part("type").as_deref(), part("name"), part("uri")) {
+        (Some("ref/prompt"), Some(name), _) => Some(name),
+        (Some("ref/resource"), _, Some(uri)) => Some(uri),
+        (_, Some(one), None) | (_, None, Some(one)) => Some(one),
+        _ => None,
+    }
+}
+
+/// The members of parameters that are decided on, recorded, or read by the gateway.
+const READ: [&str; 9] = ["name", "arguments", "uri", "ref", "type", "taskId", "task", "_meta", "requestState"];
+
+/// A member that is not one of those but would be to a reader that does not mind case, as many JSON libraries don't: then
+/// the gateway would decide on `name`, and the server act on `Name`. With the member that it could be taken for.
+#[must_use]
+pub fn look_alike(params: &str) -> Option<(String, &'static str)> {
+    let of_object = |text: &str| {
+        let members = splice::members(text)?;
+        members.into_iter().find_map(|(key, _)| {
+            let read = READ.into_iter().find(|read| *read != key && folds_to(&key, read))?;
+            Some((key, read))
+        })
+    };
+    of_object(params).or_else(|| of_object(splice::find(params, &["ref"])?))
+}
+
+/// Whether they are the same when case is ignored; two signs beside the ASCII letters count as letters then.
+fn folds_to(key: &str, ascii: &str) -> bool {
+    let fold = |char: char| match char {
+        '\u{17f}' => 's',
+        '\u{212a}' => 'k',
+        other => other.to_ascii_lowercase(),
+    };
+    key.chars().map(fold).eq(ascii.chars().map(fold))
+}
+
 /// Methods whose request must name its subject.
 #[must_use]
 pub fn needs_subject(method: &str) -> bool {
-    matches!(method, "tools/call" | "prompts/get" | "resources/read" | "resources/subscribe")
+    matches!(method, "tools/call" | "prompts/get" | "resources/read" | "resources/subscribe" | "completion/complete")
 }
 
 /// Methods that the modern revision removed; it answers them as unknown.
@@ -125,5 +162,38 @@ mod tests {
         assert_eq!(subject("tools/call", Some(r#"{"name":"a\u0062"}"#)).as_deref(), Some("ab"));
         assert_eq!(subject("resources/read", Some(r#"{"uri":"x://y"}"#)).as_deref(), Some("x://y"));
         assert_eq!(subject("tools/call", Some(r#"{"Name":"ab"}"#)), None);
+    }
+
+    #[test]
+    fn what_is_completed_is_what_the_type_of_the_reference_says() {
+        for (reference, expected) in [
+            (r#"{"type":"ref/prompt","name":"p"}"#, Some("p")),
+            (r#"{"type":"ref/resource","uri":"secret://x","name":"harmless"}"#, Some("secret://x")),
+            (r#"{"type":"ref/prompt","uri":"harmless://x","name":"secret"}"#, Some("secret")),
+            (r#"{"type":"ref/later","uri":"x://y"}"#, Some("x://y")),
+            (r#"{"type":"ref/later","uri":"x://y","name":"n"}"#, None),
+            (r#"{"uri":"x://y","name":"n"}"#, None),
+            (r"{}", None),
+        ] {
+            let params = format!(r#"{{"ref":{reference}}}"#);
+            assert_eq!(subject("completion/complete", Some(&params)).as_deref(), expected, "{reference}");
+        }
+    }
+
+    #[test]
+    fn a_member_that_differs_in_case_alone_is_found() {
+        for (params, read) in [
+            (r#"{"name":"a","Name":"b"}"#, "name"),
+            (r#"{"NAME":"b"}"#, "name"),
+            (r#"{"uri":"a","\u0055ri":"b"}"#, "uri"),
+            (r#"{"argument\u017f":{}}"#, "arguments"),
+            (r#"{"taſKId":"a"}"#, "taskId"),
+            (r#"{"ref":{"type":"ref/prompt","name":"a","Uri":"b"}}"#, "uri"),
+        ] {
+            assert_eq!(look_alike(params).map(|(_, read)| read), Some(read), "{params}");
+        }
+        for params in [r#"{"name":"a","arguments":{"Name":"b"},"names":1}"#, "{}", r#"{"name":"NAME"}"#] {
+            assert_eq!(look_alike(params), None, "{params}");
+        }
     }
 }

@@ -154,6 +154,11 @@ impl Upstream {
         self.core.tail.scrub(text)
     }
 
+    /// Returns when one more process may be started; after some seconds in any case.
+    pub async fn has_room(&self) {
+        self.core.has_room().await;
+    }
+
     /// A real handshake on a process of its own; nothing else is touched.
     pub async fn test(&self) -> TestReport {
         match self.address() {
@@ -179,6 +184,7 @@ impl Upstream {
     }
 
     pub(super) async fn retire(&self) {
+        self.actor.retire();
         self.close(true).await;
     }
 

@@ -33,6 +33,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const WELL_AFTER: Duration = Duration::from_secs(30);
 /// At least this long for the era question, however fast the server started before.
 const PROBE_MIN: Duration = Duration::from_secs(5);
+/// A process that is told to stop is gone within this time, whatever it does.
+const ROOM_WITHIN: Duration = Duration::from_secs(7);
 /// How long a retired connection may finish what is in flight.
 const DRAIN_MAX: Duration = Duration::from_secs(30);
 
@@ -42,7 +44,7 @@ pub(super) struct House {
     pub(super) limits: Arc<Limits>,
     /// One permit a start, so that many servers do not all start at once.
     pub(super) starts: Arc<Semaphore>,
-    pub(super) metrics: Metrics,
+    pub(super) metrics: Option<Metrics>,
     /// Where the actors run.
     pub(super) arbiter: ArbiterHandle,
 }
@@ -101,7 +103,8 @@ pub(super) struct Core {
     starts: Arc<Semaphore>,
     state: Mutex<State>,
     is_retired: AtomicBool,
-    metrics: Metrics,
+    /// None for a trial: what is not stored is not counted.
+    metrics: Option<Metrics>,
 }
 
 struct State {
@@ -117,6 +120,9 @@ struct State {
 impl Core {
     pub(super) fn new(spec: Arc<ServerSpec>, house: &House) -> Arc<Self> {
         let limits = house.limits.clone();
+        if let (Some(metrics), false) = (&house.metrics, spec.enabled) {
+            metrics.server_up(&spec.name, false);
+        }
         Arc::new(Self {
             status: ArcSwap::from_pointee(Status::untried(spec.enabled)),
             tail: Arc::new(Tail::new(spec.secrets())),
@@ -358,7 +364,9 @@ impl Core {
             state.last_failure.clone_from(&reason);
         }
         tracing::warn!(server.name = %self.spec.name, exit, "a server's process ended by itself");
-        self.metrics.server_restarted(&self.spec.name);
+        if let Some(metrics) = &self.metrics {
+            metrics.server_restarted(&self.spec.name);
+        }
         self.publish(|status| Status {
             status: Word::Failing,
             reason: Some(reason),
@@ -373,7 +381,9 @@ impl Core {
         }
         let mut next = change(Status::clone(&self.status.load()));
         next.checked_at = Some(clock::now_ms());
-        self.metrics.server_up(&self.spec.name, next.status == Word::Ready);
+        if let Some(metrics) = &self.metrics {
+            metrics.server_up(&self.spec.name, next.status == Word::Ready);
+        }
         self.status.store(Arc::new(next));
     }
 
@@ -394,6 +404,11 @@ impl Core {
         for connection in connections {
             actix_rt::spawn(drain(connection));
         }
+    }
+
+    /// Returns when one more process may be started, but waits no longer than a process takes to be stopped.
+    pub(super) async fn has_room(&self) {
+        let _ = tokio::time::timeout(ROOM_WITHIN, self.processes.acquire()).await;
     }
 
     /// Returns when no process is left.

@@ -96,8 +96,10 @@ async fn reconcile(parts: &Parts) {
     // The new ones are found before the old ones close: the next call goes to the new one.
     parts.directory.publish(wanted);
     for upstream in retired {
-        if parts.directory.find(&upstream.spec.name).is_none() {
-            parts.house.metrics.forget_server(&upstream.spec.name);
+        if parts.directory.find(&upstream.spec.name).is_none()
+            && let Some(metrics) = &parts.house.metrics
+        {
+            metrics.forget_server(&upstream.spec.name);
         }
         upstream.retire().await;
     }
@@ -157,7 +159,7 @@ impl Registry {
             house: House {
                 limits: Arc::new(limits),
                 starts: Arc::new(Semaphore::new(STARTS_MAX)),
-                metrics,
+                metrics: Some(metrics),
                 arbiter: arbiters.upstreams,
             },
             directory: Directory::default(),
@@ -192,7 +194,8 @@ impl Registry {
 
     /// Tries a definition that is not stored; nothing of it is kept.
     pub async fn try_definition(&self, definition: Definition) -> TestReport {
-        let upstream = Upstream::start(definition.into_spec(), &self.parts.house).await;
+        let house = House { metrics: None, ..self.parts.house.clone() };
+        let upstream = Upstream::start(definition.into_spec(), &house).await;
         let report = upstream.test().await;
         upstream.retire().await;
         report

@@ -97,5 +97,5 @@ async fn ten_kills(mut app: App) {
 }
 
 fn lines(path: &std::path::Path) -> usize {
-    std::fs::read(path).map_or(0, |bytes| bytes.iter().filter(|byte| **byte == b'\n').count())
+    std::fs::read_to_string(path).map_or(0, |text| text.lines().count())
 }

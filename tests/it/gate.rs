@@ -3,3 +3,4 @@
 mod approvals;
 mod closed;
 mod rules;
+mod smuggling;

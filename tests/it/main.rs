@@ -8,15 +8,13 @@
     reason = "a test may panic"
 )]
 #![allow(clippy::disallowed_methods, reason = "a test may look at its own environment and clock")]
-#![allow(
-    clippy::missing_panics_doc,
-    unreachable_pub,
-    missing_docs,
-    reason = "nobody reads a test's documentation page"
-)]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a test that fails may say more")]
+#![allow(clippy::pedantic, reason = "in a test plain words win over the last polish")]
+#![allow(unreachable_pub, missing_docs, reason = "nobody reads a test's documentation page")]
 
 mod admin;
 mod child;
+mod cli;
 mod crash;
 mod door;
 mod gate;

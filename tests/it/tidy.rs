@@ -73,6 +73,29 @@ fn code(path: &Path, text: &str) -> String {
     shipped.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
 }
 
+/// The rooms named after `crate::`: one, or those of a group.
+fn first_names(path: &str) -> Vec<String> {
+    let name = |text: &str| text.chars().take_while(|char| char.is_alphanumeric() || *char == '_').collect::<String>();
+    let Some(group) = path.strip_prefix('{') else { return vec![name(path)] };
+    let mut depth = 0;
+    let mut names = Vec::new();
+    let mut start = true;
+    for (at, char) in group.char_indices() {
+        match char {
+            '{' => depth += 1,
+            '}' if depth == 0 => break,
+            '}' => depth -= 1,
+            ',' if depth == 0 => start = true,
+            _ if start && !char.is_whitespace() => {
+                names.push(name(&group[at..]));
+                start = false;
+            }
+            _ => {}
+        }
+    }
+    names
+}
+
 #[test]
 fn each_room_knows_only_rooms_to_its_left() {
     let place: BTreeMap<_, _> = LINE.iter().enumerate().map(|(at, room)| (*room, at)).collect();
@@ -84,8 +107,7 @@ fn each_room_knows_only_rooms_to_its_left() {
         }
         let own = *place.get(room.as_str()).unwrap_or_else(|| panic!("{room} has no place in the line"));
         let code = code(&path, &text);
-        for used in code.split("crate::").skip(1) {
-            let name: String = used.chars().take_while(|char| char.is_alphanumeric() || *char == '_').collect();
+        for name in code.split("crate::").skip(1).flat_map(first_names) {
             if place.get(name.as_str()).is_some_and(|at| *at > own) {
                 wrong.push(format!("{}: {room} must not know {name}", path.display()));
             }

@@ -136,7 +136,7 @@ pub async fn create(gateway: web::Data<Gateway>, Body(draft): Body<AgentDraft>) 
     let (row, _) = store::agent::insert(&gateway.store, new, new_key)
         .await
         .map_err(|error| Problem::from(error).recoded(Code::Conflict, Code::NameTaken))?;
-    gateway.keyring.reload().await?;
+    gateway.publish_keys().await?;
     let (location, revision) = (format!("/api/v1/agents/{}", row.name), row.revision);
     let name = row.name.clone();
     let agent = AgentBody::of(&gateway, row).await?;
@@ -186,7 +186,7 @@ pub async fn update(
 ) -> Result<HttpResponse, Problem> {
     let row = store::agent::update(&gateway.store, &name, expected, |row| apply(patch, row)).await;
     let row = row.map_err(|problem: Problem| problem.named(WHAT, &name))?;
-    gateway.keyring.reload().await?;
+    gateway.publish_keys().await?;
     Ok(answer::revised(row.revision, &AgentBody::of(&gateway, row).await?))
 }
 
@@ -219,7 +219,7 @@ fn apply(patch: AgentPatch, row: &mut Row) -> Result<(), Problem> {
               (status = 404, description = "There is none of that name.", body = ProblemBody)))]
 pub async fn delete(gateway: web::Data<Gateway>, name: web::Path<String>) -> Result<HttpResponse, Problem> {
     store::agent::delete(&gateway.store, &name).await.map_err(|error| Problem::from(error).named(WHAT, &name))?;
-    gateway.keyring.reload().await?;
+    gateway.publish_keys().await?;
     Ok(answer::done())
 }
 

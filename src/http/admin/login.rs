@@ -83,8 +83,8 @@ pub async fn create_link(gateway: web::Data<Gateway>) -> Result<HttpResponse, Pr
 #[utoipa::path(post, path = "/api/v1/logout", operation_id = "logout", tag = "Operators",
     responses((status = 204, description = "The session has ended, everywhere.")))]
 pub async fn logout(gateway: web::Data<Gateway>, request: HttpRequest) -> Result<HttpResponse, Problem> {
-    if let Some(cookie) = request.cookie_raw(SESSION_COOKIE) {
-        gateway.operators.log_out(cookie.value()).await?;
+    for token in extract::shown_logins(&request)? {
+        gateway.operators.log_out(&token).await?;
     }
     let mut gone = Cookie::build(SESSION_COOKIE, "").path("/").http_only(true).same_site(SameSite::Strict).finish();
     gone.make_removal();

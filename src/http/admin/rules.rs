@@ -98,7 +98,7 @@ pub async fn create(gateway: web::Data<Gateway>, Body(draft): Body<RuleDraft>) -
         }
         error.into()
     })?;
-    gateway.gate.reload().await?;
+    gateway.publish_rules().await?;
     let (location, revision) = (format!("/api/v1/rules/{}", row.id), row.revision);
     Ok(answer::created_revised(location, revision, &RuleBody::of(row)?))
 }
@@ -129,7 +129,7 @@ pub async fn update(
 ) -> Result<HttpResponse, Problem> {
     let row = store::rule::update(&gateway.store, &id, expected, |row| patch.apply(row)).await;
     let row = row.map_err(|problem: Problem| problem.named(WHAT, &id))?;
-    gateway.gate.reload().await?;
+    gateway.publish_rules().await?;
     Ok(answer::revised(row.revision, &RuleBody::of(row)?))
 }
 
@@ -140,6 +140,6 @@ pub async fn update(
               (status = 404, description = "There is none with that id.", body = ProblemBody)))]
 pub async fn delete(gateway: web::Data<Gateway>, id: web::Path<String>) -> Result<HttpResponse, Problem> {
     store::rule::delete(&gateway.store, &id).await.map_err(|error| Problem::from(error).named(WHAT, &id))?;
-    gateway.gate.reload().await?;
+    gateway.publish_rules().await?;
     Ok(answer::done())
 }

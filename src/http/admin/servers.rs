@@ -69,7 +69,6 @@ pub async fn read(gateway: web::Data<Gateway>, name: web::Path<String>) -> Resul
 pub async fn delete(gateway: web::Data<Gateway>, name: web::Path<String>) -> Result<HttpResponse, Problem> {
     store::server::delete(&gateway.store, &name).await.map_err(|error| Problem::from(error).named(WHAT, &name))?;
     gateway.registry.nudge().await;
-    gateway.metrics.forget_server(&name);
     Ok(answer::done())
 }
 

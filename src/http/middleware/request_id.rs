@@ -78,7 +78,7 @@ async fn answer(
         http.method = %method,
         http.route = route.as_deref().unwrap_or("none"),
         http.status = answer.status().as_u16(),
-        duration_ms = started.elapsed().as_millis(),
+        duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
         "answered"
     );
     Ok(answer)

@@ -55,11 +55,7 @@ impl From<GateError> for Problem {
                     format!("{error}; every call is denied until that rule is mended or deleted"),
                 )
             }
-            GateError::EvaluatorDown => Self::new(
-                Code::Unavailable,
-                "the edit is stored, but the rule evaluator is being restarted; it reads the rules when it is back, \
-                 and until then every call is denied",
-            ),
+            GateError::EvaluatorDown => Self::new(Code::Unavailable, error.to_string()),
         }
     }
 }

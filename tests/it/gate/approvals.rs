@@ -72,6 +72,21 @@ async fn rules_that_came_to_deny_it_meanwhile_win_over_a_persons_yes() {
 }
 
 #[actix_rt::test]
+async fn a_yes_for_a_server_that_was_edited_meanwhile_runs_nothing() {
+    let (app, session) = waiting().await;
+    let mut stream = session.open_call("echo", json!({"text": "x", "nonce": "one"}), None).await;
+    let approval = app.pending_approval().await;
+    let edited = app.operator().patch("/api/v1/servers/n", json!({"cwd": "/"})).await;
+    assert_eq!(edited.status, 200, "{edited:?}");
+    let path = format!("/api/v1/approvals/{}/approve", approval["id"].as_str().unwrap());
+    app.operator().post(&path, json!({"digest": approval["digest"]})).await;
+    let answer = stream.message().await.expect("an answer");
+    assert!(answer.to_string().contains("the server was edited"), "{answer}");
+    assert_eq!(ledger(&app), "");
+    assert_eq!(app.invocations().await[0]["state"], "denied");
+}
+
+#[actix_rt::test]
 async fn an_agent_that_cancels_withdraws_its_question() {
     let (app, session) = waiting().await;
     let id = session.next_id();
@@ -96,6 +111,15 @@ async fn a_modern_agent_that_hangs_up_withdraws_its_question() {
     drop(stream);
     is_cancelled(&app, &approval).await;
     drop(session);
+}
+
+#[actix_rt::test]
+async fn an_agent_that_loses_its_stream_and_does_not_come_back_withdraws_its_question() {
+    let (app, session) = waiting().await;
+    let stream = session.open_call("echo", json!({"text": "x", "nonce": "one"}), None).await;
+    let approval = app.pending_approval().await;
+    drop(stream);
+    is_cancelled(&app, &approval).await;
 }
 
 async fn is_cancelled(app: &App, approval: &Value) {

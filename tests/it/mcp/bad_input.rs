@@ -28,7 +28,7 @@ async fn malformed_messages_are_refused_precisely_and_the_session_goes_on() {
         (r#"{"jsonrpc":"2.0","id":null,"method":"ping"}"#, 400, -32600),
         (r#"{"jsonrpc":"2.0","id":1,"method":"ping","params":[]}"#, 400, -32600),
         (r#"{"jsonrpc":"2.0","id":1}"#, 400, -32600),
-        (r#"[]"#, 400, -32600),
+        ("[]", 400, -32600),
         (r#"{"jsonrpc":"2.0","method":"tools/call","params":{"name":"echo"}}"#, 400, -32600),
         (r#"{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"arguments":{}}}"#, 200, -32602),
         (r#"{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":7}}"#, 200, -32602),

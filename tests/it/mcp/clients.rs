@@ -1,4 +1,4 @@
-//! The official SDK clients, unmodified, in front of real servers from npm and PyPI.
+//! The official SDK clients, unmodified, in front of real servers from npm and `PyPI`.
 
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -46,11 +46,7 @@ fn rmcp(mode: &str) -> Sdk {
 impl Sdk {
     /// Connects, lists, calls once; what it printed.
     async fn call(&self, app: &App, server: &str, key: &str, tool: &str, arguments: &Value) -> Value {
-        assert!(
-            self.program.exists() || self.program == PathBuf::from("node"),
-            "run tests/setup.sh: {:?}",
-            self.program
-        );
+        assert!(self.program.exists() || self.program.as_os_str() == "node", "run tests/setup.sh: {:?}", self.program);
         let url = format!("{}/mcp/{server}", app.url.replace("127.0.0.1", "localhost"));
         let output = tokio::process::Command::new(&self.program)
             .args(&self.arguments)

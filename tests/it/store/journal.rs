@@ -341,7 +341,9 @@ async fn while_another_holds_the_file_calls_are_refused_and_outcomes_kept() {
     let database = Database::sqlite().await;
     let store = database.open().await;
     let holder = sea_orm::Database::connect(database.url()).await.unwrap();
-    let run = async |sql: &str| drop(holder.execute_unprepared(sql).await.unwrap());
+    let run = async |sql: &str| {
+        holder.execute_unprepared(sql).await.unwrap();
+    };
     let take_away = async || run("BEGIN EXCLUSIVE").await;
     an_outage_refuses_calls_and_keeps_outcomes(&store, take_away, async || run("ROLLBACK").await).await;
 }
@@ -353,7 +355,9 @@ async fn while_the_server_takes_no_connections_calls_are_refused_and_outcomes_ke
     let (server, name) = database.url().rsplit_once('/').unwrap();
     let name = name.split_once('?').unwrap().0;
     let admin = sea_orm::Database::connect(format!("{server}/postgres?sslmode=disable")).await.unwrap();
-    let run = async |sql: String| drop(admin.execute_unprepared(&sql).await.unwrap());
+    let run = async |sql: String| {
+        admin.execute_unprepared(&sql).await.unwrap();
+    };
     let take_away = async || {
         run(format!("ALTER DATABASE {name} ALLOW_CONNECTIONS false")).await;
         run(format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")).await;

@@ -157,10 +157,6 @@ impl Open {
         self.body.next().await.map(|chunk| chunk.expect("a whole answer").to_vec())
     }
 
-    pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
-    }
-
     /// The next event of a stream, id and data; `None` at its end.
     pub async fn event(&mut self) -> Option<(Option<String>, Value)> {
         loop {

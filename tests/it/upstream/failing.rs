@@ -108,6 +108,29 @@ async fn a_server_that_never_finishes_its_start_is_given_up_after_the_bound() {
 }
 
 #[actix_rt::test]
+async fn a_client_that_went_without_a_word_gives_its_place_up_and_gets_another_when_it_returns() {
+    let app = Settings::default().with("ATRYUM_UPSTREAM__MAX_PROCESSES", "1").start().await;
+    app.allow_all().await;
+    app.nasty("n", &[]).await;
+    let first = Session::open(&app.agent("ann").await, "n", "2025-11-25", json!({})).await;
+    first.request("logging/setLevel", json!({"level": "debug"})).await;
+    let opened = eventually("the place is given to somebody else", async || {
+        let opened = initialize_again(&app).await;
+        opened["result"].is_object().then_some(opened)
+    })
+    .await;
+    assert_eq!(opened["result"]["protocolVersion"], "2025-11-25");
+    eventually("the first one gets it back", async || {
+        let called = first.call("log", json!({})).await;
+        called["result"].is_object().then_some(())
+    })
+    .await;
+    let again = first.request("tools/call", json!({"name": "log", "arguments": {}})).await;
+    let heard = again.messages().iter().any(|message| message["method"] == "notifications/message");
+    assert!(heard, "its log level was set again: {again:?}");
+}
+
+#[actix_rt::test]
 async fn more_processes_than_allowed_are_refused_clearly() {
     let app = Settings::default().with("ATRYUM_UPSTREAM__MAX_PROCESSES", "2").start().await;
     app.nasty("n", &[]).await;

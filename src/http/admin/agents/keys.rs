@@ -61,7 +61,7 @@ pub async fn create(gateway: web::Data<Gateway>, name: web::Path<String>) -> Res
     let agent = find(&gateway, &name).await?;
     let (key, new) = mint(&gateway)?;
     let row = store::agent_key::insert(&gateway.store, &agent.id, new).await?;
-    gateway.keyring.reload().await?;
+    gateway.publish_keys().await?;
     let location = format!("/api/v1/agents/{name}/keys/{}", row.id);
     let (id, prefix, created_at) = (row.id, row.prefix, Time(row.created_at));
     Ok(answer::created(location, &KeyCreated { id, prefix, key: key.text().expose().to_owned(), created_at }))
@@ -78,7 +78,7 @@ pub async fn revoke(gateway: web::Data<Gateway>, path: web::Path<(String, String
     let agent = find(&gateway, &name).await?;
     let revoked = store::agent_key::revoke(&gateway.store, &agent.id, &id, clock::now_ms()).await;
     revoked.map_err(|error| Problem::from(error).named("key", &id))?;
-    gateway.keyring.reload().await?;
+    gateway.publish_keys().await?;
     Ok(answer::done())
 }
 

@@ -29,7 +29,7 @@ pub async fn put(
     Body(order): Body<RuleOrder>,
 ) -> Result<web::Json<Listing<RuleBody>>, Problem> {
     let rows = store::rule::reorder(&gateway.store, &order.ids).await?;
-    gateway.gate.reload().await?;
+    gateway.publish_rules().await?;
     Ok(web::Json(Listing::whole(rows.into_iter().map(RuleBody::of).collect::<Result<_, _>>()?)))
 }
 
@@ -58,6 +58,6 @@ pub async fn put_default(
     Body(wanted): Body<DefaultAction>,
 ) -> Result<web::Json<DefaultAction>, Problem> {
     store::rule::put_default_action(&gateway.store, wanted.action.as_str()).await?;
-    gateway.gate.reload().await?;
+    gateway.publish_rules().await?;
     Ok(web::Json(wanted))
 }

@@ -1,0 +1,155 @@
+//! `atryum approval …`: the calls that wait for a person.
+
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
+
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+use super::{
+    client::{Client, Remote, segment},
+    error::CliError,
+    output::{Format, cell, print, sheet, show, table, text},
+};
+
+const PATH: &str = "/api/v1/approvals";
+
+/// How often `watch` looks.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+#[derive(Args, Debug)]
+pub(super) struct Approval {
+    #[command(flatten)]
+    remote: Remote,
+    #[command(subcommand)]
+    act: Act,
+}
+
+#[derive(Debug, Subcommand)]
+enum Act {
+    /// List the calls that wait
+    List {
+        /// List others: approved, denied, expired, cancelled
+        #[arg(long, default_value = "pending")]
+        status: String,
+    },
+    /// Show one call that waits
+    Show(Which),
+    /// Let a call go on, once
+    Approve {
+        #[command(flatten)]
+        which: Which,
+        /// The digest that was shown; refused when the call is another one by now
+        #[arg(long)]
+        digest: Option<String>,
+    },
+    /// End a call
+    Deny {
+        #[command(flatten)]
+        which: Which,
+        /// Why, for the model
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
+    },
+    /// Tell of each call that begins to wait
+    Watch {
+        /// For how long
+        #[arg(long = "for", value_name = "SECONDS", default_value_t = 3_600)]
+        seconds: u64,
+    },
+}
+
+#[derive(Args, Debug)]
+struct Which {
+    /// The approval's id
+    id: String,
+}
+
+impl Which {
+    fn path(&self) -> String {
+        format!("{PATH}/{}", segment(&self.id))
+    }
+}
+
+impl Approval {
+    pub(super) async fn run(self) -> Result<(), CliError> {
+        let client = Client::new(&self.remote.url);
+        let output = self.remote.output;
+        match &self.act {
+            Act::List { status } => {
+                let approvals = client.list(&format!("{PATH}?status={}", segment(status))).await?;
+                show(output, &approvals, listing);
+            }
+            Act::Show(which) => show(output, &client.get(&which.path()).await?, describe),
+            Act::Approve { which, digest } => {
+                let digest = match digest {
+                    Some(digest) => digest.clone(),
+                    None => text(&client.get(&which.path()).await?, "/digest").to_owned(),
+                };
+                let body = json!({ "digest": digest });
+                show(output, &client.post(&format!("{}/approve", which.path()), &body).await?, describe);
+            }
+            Act::Deny { which, reason } => {
+                let body = reason.as_ref().map_or_else(|| json!({}), |reason| json!({ "reason": reason }));
+                show(output, &client.post(&format!("{}/deny", which.path()), &body).await?, describe);
+            }
+            Act::Watch { seconds } => watch(&client, output, Duration::from_secs(*seconds)).await?,
+        }
+        Ok(())
+    }
+}
+
+fn listing(approvals: &Value) -> String {
+    let columns = [
+        ("ID", "/id"),
+        ("STATUS", "/status"),
+        ("AGENT", "/agent"),
+        ("SERVER", "/server"),
+        ("TOOL", "/tool"),
+        ("SINCE", "/created_at"),
+        ("UNTIL", "/expires_at"),
+    ];
+    table(approvals, &columns)
+}
+
+/// All that a person needs to decide; the arguments are the very text that would be sent.
+fn describe(approval: &Value) -> String {
+    let lines = [
+        ("id", "/id"),
+        ("status", "/status"),
+        ("agent", "/agent"),
+        ("server", "/server"),
+        ("method", "/method"),
+        ("tool", "/tool"),
+        ("arguments", "/arguments_text"),
+        ("digest", "/digest"),
+        ("since", "/created_at"),
+        ("until", "/expires_at"),
+        ("decided", "/decided_at"),
+        ("by", "/decided_by"),
+        ("reason", "/reason"),
+    ];
+    let there: Vec<_> = lines.into_iter().filter(|(_, pointer)| cell(approval, pointer) != "-").collect();
+    sheet(approval, &there)
+}
+
+async fn watch(client: &Client, output: Format, during: Duration) -> Result<(), CliError> {
+    let end = Instant::now() + during;
+    let mut known = BTreeSet::new();
+    while Instant::now() < end {
+        let pending = client.list(&format!("{PATH}?status=pending")).await?;
+        for approval in pending.as_array().into_iter().flatten() {
+            if known.insert(text(approval, "/id").to_owned()) {
+                match output {
+                    // one line each, for programs that read along
+                    Format::Json => print(&approval.to_string()),
+                    Format::Table => print(&format!("{}\n", describe(approval))),
+                }
+            }
+        }
+        actix_rt::time::sleep(LOOK_EVERY).await;
+    }
+    Ok(())
+}

@@ -1,0 +1,11 @@
+//! The command line against a running gateway, as a person or a script uses it.
+
+mod agent;
+mod approval;
+mod call;
+mod local;
+mod login;
+mod rule;
+mod run;
+mod serve;
+mod server;

@@ -1,0 +1,84 @@
+//! `atryum server`.
+
+use super::run::{atryum, demo, done, operator};
+use crate::support::app::{ADMIN_TOKEN, App};
+
+#[actix_rt::test]
+async fn a_server_is_added_seen_tested_and_removed() {
+    let app = App::start().await;
+    let binary = env!("CARGO_BIN_EXE_atryum");
+    let added = operator(&app, &["server", "add", "mine", "--env", "K=s3cret", "--", binary, "__demo-server"]).ok();
+    assert!(added.err.contains(&format!("{}/mcp/mine", app.url)), "{added:?}");
+    assert!(!format!("{added:?}").contains("s3cret"));
+
+    let listed = operator(&app, &["server", "list"]).ok();
+    let line = listed.out.lines().nth(1).unwrap();
+    assert!(line.starts_with("mine  stdio  yes"), "{line}");
+
+    let shown = operator(&app, &["server", "show", "mine", "-o", "json"]).ok().json();
+    assert_eq!((shown["args"][0].as_str(), shown["env_names"][0].as_str()), (Some("__demo-server"), Some("K")));
+
+    let tested = operator(&app, &["server", "test", "mine"]).ok();
+    assert!(tested.out.contains("tools 5, prompts -, resources -"), "{tested:?}");
+    assert!(tested.out.lines().next().unwrap().starts_with("ok  "), "{tested:?}");
+
+    let tools = operator(&app, &["server", "tools", "mine"]).ok();
+    assert!(tools.out.contains("\ndelete_everything  Deletes every note."), "{tools:?}");
+
+    operator(&app, &["server", "remove", "mine"]).ok();
+    assert_eq!(operator(&app, &["server", "list", "-o", "json"]).ok().json(), serde_json::json!([]));
+}
+
+#[actix_rt::test]
+async fn tools_are_shown_with_what_the_rules_say_to_an_agent() {
+    let app = demo().await;
+    let tools = operator(&app, &["server", "tools", "demo", "--agent", "demo"]).ok();
+    let decision = |tool: &str| {
+        let line = tools.out.lines().find(|line| line.starts_with(tool)).unwrap();
+        line.split_whitespace().nth(1).unwrap().to_owned()
+    };
+    assert_eq!((decision("clock"), decision("delete_everything")), ("allow".into(), "deny".into()));
+    assert_eq!(decision("transfer_money"), "ask");
+}
+
+#[actix_rt::test]
+async fn a_server_that_cannot_be_used_fails_its_test_with_the_reason() {
+    let app = App::start().await;
+    operator(&app, &["server", "add", "gone", "--", "no-such-command"]).ok();
+    let tested = operator(&app, &["server", "test", "gone"]);
+    assert_eq!(tested.code, 1, "{tested:?}");
+    assert!(tested.err.contains("command not found: no-such-command"), "{tested:?}");
+}
+
+#[actix_rt::test]
+async fn a_server_is_disabled_and_enabled() {
+    let app = demo().await;
+    assert_eq!(operator(&app, &["server", "disable", "demo"]).ok().out, "demo is disabled\n");
+    assert_eq!(operator(&app, &["server", "show", "demo", "-o", "json"]).ok().json()["enabled"], false);
+    operator(&app, &["server", "enable", "demo"]).ok();
+    assert_eq!(operator(&app, &["server", "show", "demo", "-o", "json"]).ok().json()["enabled"], true);
+}
+
+#[actix_rt::test]
+async fn each_field_that_is_wrong_is_named() {
+    let app = App::start().await;
+    let refused = operator(&app, &["server", "add", "Not_A_Name", "--cwd", "relative", "--", "x"]);
+    assert_eq!(refused.code, 1);
+    assert!(refused.err.contains("\n  /name: ") && refused.err.contains("\n  /cwd: "), "{refused:?}");
+}
+
+#[actix_rt::test]
+async fn what_is_not_there_and_who_is_not_known_are_told_apart() {
+    let app = App::start().await;
+    let missing = operator(&app, &["server", "show", "nope"]);
+    assert_eq!((missing.code, missing.err.contains("nope")), (1, true), "{missing:?}");
+    let unknown = done(atryum(&["server", "list"]).env("ATRYUM_URL", &app.url));
+    assert!(unknown.code == 1 && unknown.err.contains("atryum login LINK"), "{unknown:?}");
+}
+
+#[actix_rt::test]
+async fn a_gateway_that_is_not_there_is_said_to_be_so() {
+    let unreachable = done(atryum(&["server", "list", "--url", "http://127.0.0.1:1"]).env("ATRYUM_TOKEN", ADMIN_TOKEN));
+    assert_eq!(unreachable.code, 1);
+    assert!(unreachable.err.starts_with("atryum: cannot reach the gateway at http://127.0.0.1:1: "), "{unreachable:?}");
+}
