@@ -146,6 +146,7 @@ fn command(options: &Options, dir: &Path, token: &str) -> Result<Command> {
         .env("ATRYUM_UPSTREAM__MAX_PROCESSES", "160")
         .env("ATRYUM_JOURNAL__DURABILITY", &options.durability)
         .env("ATRYUM_LOG__LEVEL", &options.log_level)
+        .envs(options.set.iter().map(|(name, value)| (name, value)))
         .current_dir(dir)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

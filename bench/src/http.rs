@@ -131,6 +131,7 @@ impl Head {
     }
 }
 
-fn find(bytes: &[u8], part: &[u8]) -> Option<usize> {
+/// Where `part` begins.
+pub(crate) fn find(bytes: &[u8], part: &[u8]) -> Option<usize> {
     bytes.windows(part.len()).position(|window| window == part)
 }

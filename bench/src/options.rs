@@ -20,6 +20,7 @@ usage: atryum-bench run [options]
   --warm-up S           load before it that is not measured (1)
   --durability WORD     process or disk: what a recorded call survives (process)
   --log-level WORD      of the gateway; its log goes to a file (info)
+  --set NAME=VALUE      another variable of the gateway's environment; may be given several times
   --verify N            first make N calls and compare them with the journal; 0 leaves it out (2000)
   --json FILE           write all figures there, too
   --pid-file FILE       write the gateway's process id there, for a profiler";
@@ -42,6 +43,8 @@ pub(crate) struct Options {
     pub(crate) warm_up: Duration,
     pub(crate) durability: String,
     pub(crate) log_level: String,
+    /// More of the gateway's environment.
+    pub(crate) set: Vec<(String, String)>,
     pub(crate) verify: u64,
     pub(crate) json: Option<PathBuf>,
     pub(crate) pid_file: Option<PathBuf>,
@@ -59,6 +62,7 @@ impl Default for Options {
             warm_up: Duration::from_secs(1),
             durability: "process".into(),
             log_level: "info".into(),
+            set: Vec::new(),
             verify: 2000,
             json: None,
             pid_file: None,
@@ -80,6 +84,10 @@ pub(crate) fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Optio
             "--warm-up" => options.warm_up = Duration::try_from_secs_f64(number(&value)?)?,
             "--durability" => options.durability = value,
             "--log-level" => options.log_level = value,
+            "--set" => {
+                let (name, value) = value.split_once('=').ok_or("--set takes NAME=VALUE")?;
+                options.set.push((name.to_owned(), value.to_owned()));
+            }
             "--verify" => options.verify = number(&value)?,
             "--json" => options.json = Some(value.into()),
             "--pid-file" => options.pid_file = Some(value.into()),

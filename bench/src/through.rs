@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::net::SocketAddr;
 
 use crate::Result;
-use crate::http::{Head, Http};
+use crate::http::{Head, Http, find};
 use crate::load::Caller;
 use crate::message::{self, Era};
 
@@ -44,7 +44,9 @@ impl Through {
     async fn initialize(&mut self) -> Result<()> {
         self.message = message::initialize();
         let head = self.exchange().await?;
-        let session = head.session.ok_or_else(|| format!("no session was opened: {}", self.answer_text()))?;
+        let is_result = find(&self.http.body, b"\"result\"").is_some();
+        let session = head.session.filter(|_| is_result);
+        let session = session.ok_or_else(|| format!("no session was opened: {}", self.answer_text()))?;
         let _ = write!(self.head, "mcp-session-id: {session}\r\n");
         message::INITIALIZED.clone_into(&mut self.message);
         match self.exchange().await?.status {
