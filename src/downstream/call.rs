@@ -163,6 +163,8 @@ impl Downstream {
 
 /// Runs a task beside the answer to its POST: the agent may go away while the call runs on.
 pub(super) fn start(stream: Arc<EventStream>, work: impl Future<Output = Option<Said>> + 'static) {
+    // On the heap before it is handed over: it is large, and starting a task moves it several times.
+    let work = Box::pin(work);
     actix_rt::spawn(async move {
         match work.await {
             Some(said) => stream.finish_with(said.status, said.text),
