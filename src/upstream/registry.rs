@@ -50,6 +50,8 @@ impl Actor for RegistryActor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
+        // One that was made again may have missed a nudge.
+        ctx.notify(Reconcile);
         ctx.run_interval(LOOK_EVERY, |actor, ctx| {
             let parts = actor.parts.clone();
             ctx.spawn(async move { reconcile(&parts).await }.into_actor(actor));
@@ -210,3 +212,6 @@ impl Registry {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
