@@ -29,6 +29,7 @@ setup: ## Install what the tests need beyond Rust
 
 lint: ## Look at format, lints and shell scripts
 	$(CARGO) fmt --all --check
+	$(CARGO) fmt --check --manifest-path bench/Cargo.toml
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 	sh -n tests/setup.sh .ci/run
 
@@ -38,8 +39,9 @@ format: ## Bring the sources into form
 doc: ## Build the crate's documentation, private items and all
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps --document-private-items
 
-bench: ## Measure; on an idle machine, in release
-	$(CARGO) bench --locked --workspace
+bench: ## Measure what a call costs, in release, on an idle machine; BENCH="--rows 1x1024" for less
+	$(CARGO) build --locked --release
+	cd bench && $(CARGO) run --locked --release -- run --gateway "$(abspath $(or $(CARGO_TARGET_DIR),target)/release/atryum)" $(BENCH)
 
 deny: ## Look at licences, sources and duplicates of the crates; needs cargo-deny
 	$(CARGO) deny --all-features check bans licenses sources

@@ -187,6 +187,8 @@ impl Downstream {
     /// Runs a task beside the answer to its POST: the agent may go away while the call runs on.
     pub(super) fn start(&self, id: &str, stream: Arc<EventStream>, work: impl Future<Output = Option<Said>> + 'static) {
         let under_way = UnderWay::new(self.under_way.clone(), id.to_owned(), stream);
+        // On the heap before it is handed over: it is large, and starting a task moves it several times.
+        let work = Box::pin(work);
         actix_rt::spawn(async move { under_way.end(work.await) });
     }
 }
@@ -310,7 +312,11 @@ pub(super) async fn respond(
         None
     };
     match only {
-        Some(body) => Response::Message { status: stream.status(), body: body.to_string(), session },
+        Some(body) => {
+            // A handshake that failed opened nothing.
+            let session = session.filter(|_| splice::find(&body, &["error"]).is_none());
+            Response::Message { status: stream.status(), body: body.to_string(), session }
+        }
         None => Response::Stream { reader, framing, session },
     }
 }

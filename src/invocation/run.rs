@@ -154,7 +154,9 @@ impl<'r> Run<'r> {
 /// Whether a tool result says that the tool failed.
 pub(super) fn says_error(result: &str) -> bool {
     // Nearly no result does, and looking for the word is far cheaper than reading the members.
-    result.contains("isError") && crate::mcp::splice::find(result, &["isError"]) == Some("true")
+    result.contains("isError")
+        && result.contains("true")
+        && crate::mcp::splice::find(result, &["isError"]) == Some("true")
 }
 
 #[cfg(test)]

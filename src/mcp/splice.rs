@@ -4,7 +4,7 @@
 //! and writing it again would reorder keys and reprint numbers; so the member's place in the text is found, and only
 //! that is replaced.
 
-use serde::de::{Deserializer as _, MapAccess, Visitor};
+use serde::de::{Deserializer as _, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 /// Members of an object, in their order, each key as it is meant and each value as its text.
@@ -34,8 +34,33 @@ pub fn members(text: &str) -> Option<Members<'_>> {
 #[must_use]
 pub fn find<'a>(text: &'a str, path: &[&str]) -> Option<&'a str> {
     let (first, rest) = path.split_first()?;
-    let (_, value) = members(text)?.into_iter().find(|(key, _)| key == first)?;
-    if rest.is_empty() { Some(value.get()) } else { find(value.get(), rest) }
+    let value = member(text, first)?;
+    if rest.is_empty() { Some(value) } else { find(value, rest) }
+}
+
+/// The first member of that name; the others are passed over.
+fn member<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+    struct Named<'n>(&'n str);
+    #[derive(serde::Deserialize)]
+    struct Key<'k>(#[serde(borrow)] std::borrow::Cow<'k, str>);
+    impl<'de> Visitor<'de> for Named<'_> {
+        type Value = Option<&'de RawValue>;
+        fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            formatter.write_str("an object")
+        }
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            let mut found = None;
+            while let Some(key) = map.next_key::<Key<'de>>()? {
+                if found.is_none() && key.0 == self.0 {
+                    found = Some(map.next_value()?);
+                } else {
+                    map.next_value::<IgnoredAny>()?;
+                }
+            }
+            Ok(found)
+        }
+    }
+    serde_json::Deserializer::from_str(text).deserialize_map(Named(name)).ok()?.map(RawValue::get)
 }
 
 /// The string at `path`.

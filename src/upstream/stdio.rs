@@ -156,7 +156,7 @@ async fn next_line(
         if available.is_empty() {
             return Ok(Read::End);
         }
-        let (part, used, is_whole) = match memchr_newline(available) {
+        let (part, used, is_whole) = match memchr::memchr(b'\n', available) {
             Some(at) => (available.get(..at).unwrap_or_default(), at + 1, true),
             None => (available, available.len(), false),
         };
@@ -171,10 +171,6 @@ async fn next_line(
             return Ok(if is_too_long { Read::TooLong } else { Read::Line });
         }
     }
-}
-
-fn memchr_newline(bytes: &[u8]) -> Option<usize> {
-    bytes.iter().position(|byte| *byte == b'\n')
 }
 
 async fn listen(stderr: impl AsyncRead + Unpin, tail: Arc<Tail>) {
