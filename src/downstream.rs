@@ -132,6 +132,12 @@ impl Downstream {
         self.sessions.quiet();
     }
 
+    /// Whether new requests are turned away, because the gateway is going to stop.
+    #[must_use]
+    pub fn is_stopping(&self) -> bool {
+        *self.phase.borrow() != Phase::Serving
+    }
+
     /// Resolves when no request runs, whether its agent is there or not.
     pub async fn idle(&self) {
         // It can't be closed: this is one of its handles.
@@ -158,7 +164,7 @@ impl Downstream {
     }
 
     fn refuse_if_stopping(&self, id: &str) -> Option<Response> {
-        (*self.phase.borrow() != Phase::Serving).then(|| {
+        self.is_stopping().then(|| {
             let what = "the gateway is stopping and takes no new requests; try again when it is back";
             let data = serde_json::json!({ "code": "stopping", "retry": "safe" });
             Response::error_object(503, Some(id), &error::object_with(error::UPSTREAM, what, &data))

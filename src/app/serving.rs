@@ -33,7 +33,6 @@ pub(super) async fn serve_until_stopped(
     tracing::info!("stopping: calls in flight may finish");
     gateway.downstream.quiet();
     gateway.approvals.close();
-    handle.pause().await;
     // Calls run beside the requests that asked for them, on the server's threads: these must stay until all have ended.
     let is_urgent = tokio::select! {
         ended = timeout(CALLS_END_WITHIN, gateway.downstream.idle()) => {

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::mcp::version::{self, Era};
 use crate::mcp::{envelope, error, meta, method, splice};
-use crate::upstream::{Audience, Connection, Handshake};
+use crate::upstream::{Audience, Connection, Handshake, Reply};
 
 /// What a modern result has and a legacy one doesn't.
 const MODERN_MEMBERS: [&str; 3] = ["resultType", "ttlMs", "cacheScope"];
@@ -26,6 +26,20 @@ impl Crossing {
             (Era::Modern, Era::Legacy) => params.map(|params| meta::strip_reserved(&params)),
             (Era::Legacy, Era::Modern) => Some(client.annotate(params.as_deref().unwrap_or("{}"))),
             (Era::Legacy, Era::Legacy) | (Era::Modern, Era::Modern) => params,
+        }
+    }
+
+    /// The reply as the agent understands it.
+    pub(super) fn reply(self, method: &str, reply: Reply) -> Reply {
+        match reply {
+            Reply::Result(result)
+                if (self.agent, self.server) == (Era::Legacy, Era::Modern) && !is_complete(&result) =>
+            {
+                let what = "the server wants something from its client first, in a way that this revision doesn't know";
+                Reply::Error(error::object(error::INTERNAL, what))
+            }
+            Reply::Result(result) => Reply::Result(self.result(method, result)),
+            Reply::Error(object) => Reply::Error(self.error(object)),
         }
     }
 
@@ -75,6 +89,31 @@ impl Client {
             params = splice::set(&params, &["_meta", meta::LOG_LEVEL], level);
         }
         params
+    }
+}
+
+/// Whether it is a result at all, and not a question (`input_required`) or a promise (`task`).
+fn is_complete(result: &str) -> bool {
+    splice::find_string(result, &["resultType"]).is_none_or(|kind| kind == "complete")
+}
+
+/// What the gateway answers a legacy agent in the server's place: a modern server keeps nothing for a session, and a shared
+/// one keeps for all what would be one's.
+pub(super) fn answer_here(method: &str, connection: &Connection) -> Option<Reply> {
+    let unknown = |what: &str| Some(Reply::Error(error::object(error::METHOD_NOT_FOUND, what)));
+    match (method, connection.handshake.era, connection.audience) {
+        // Told with each request; and another session may still want the subscription, what comes of it is only told to who
+        // asked for it.
+        ("logging/setLevel", Era::Modern, _) | ("resources/unsubscribe", Era::Legacy, Audience::Everyone) => {
+            Some(Reply::Result("{}".into()))
+        }
+        ("resources/subscribe" | "resources/unsubscribe", Era::Modern, _) => {
+            unknown("this server speaks 2026-07-28, and subscriptions of earlier revisions are not carried over to it")
+        }
+        (method, _, Audience::Everyone) if method.starts_with("tasks/") => {
+            unknown("this server's process is shared, and its tasks can't be told apart by agent")
+        }
+        _ => None,
     }
 }
 
@@ -181,6 +220,16 @@ mod tests {
         let client = Client { info: Some(r#"{"name":"a"}"#.into()), log_level: None };
         let params = BACK.params(Some(r#"{"name":"t"}"#.into()), &client).unwrap();
         assert_eq!(meta::get_string(Some(&params), meta::PROTOCOL_VERSION).as_deref(), Some("2026-07-28"));
+    }
+
+    #[test]
+    fn a_legacy_agent_is_not_given_a_question_for_a_result() {
+        let asked = |kind: &str| Reply::Result(format!(r#"{{"resultType":"{kind}","inputRequests":{{}}}}"#));
+        assert!(matches!(BACK.reply("tools/call", asked("input_required")), Reply::Error(_)));
+        assert!(matches!(BACK.reply("tools/call", asked("task")), Reply::Error(_)));
+        assert!(matches!(BACK.reply("tools/call", asked("complete")), Reply::Result(_)));
+        let same = Crossing { agent: Era::Modern, server: Era::Modern };
+        assert!(matches!(same.reply("tools/call", asked("input_required")), Reply::Result(_)));
     }
 
     #[test]

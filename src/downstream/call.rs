@@ -8,7 +8,7 @@ use serde_json::json;
 use tokio::sync::watch;
 
 use super::asking::Asking;
-use super::bridge::{Client, Crossing};
+use super::bridge::{self, Client, Crossing};
 use super::response::{Framing, Headers, Incoming, Response};
 use super::session::Session;
 use super::stream::EventStream;
@@ -159,6 +159,11 @@ impl Downstream {
             let revision = connection.revision;
             let dispatch = async move |permit, ticket| {
                 let call = async |permit| connection.call(permit, &task.method, params.as_deref(), ticket).await;
+                if task.era == Era::Legacy
+                    && let Some(reply) = bridge::answer_here(&task.method, &connection)
+                {
+                    return Ok(reply);
+                }
                 if listen::is_asked(task) {
                     // It can be made anew, so it doesn't keep the connection from closing.
                     drop(claim);
@@ -236,11 +241,10 @@ impl Drop for UnderWay {
 /// The message for what became of a call.
 fn say(rule_set: Option<&RuleSet>, task: &Task, answer: Answer, crossing: Crossing) -> Option<Said> {
     Some(match answer {
-        Answer::Reply(Reply::Result(result)) => {
-            let result = crossing.result(&task.method, result);
-            task.says(&listing::filter(rule_set, &task.call(), result))
-        }
-        Answer::Reply(Reply::Error(object)) => task.says_error(&crossing.error(object)),
+        Answer::Reply(reply) => match crossing.reply(&task.method, reply) {
+            Reply::Result(result) => task.says(&listing::filter(rule_set, &task.call(), result)),
+            Reply::Error(object) => task.says_error(&object),
+        },
         Answer::Denied(refusal) => denied(task, &refusal),
         Answer::Refused(refusal) => {
             task.says_error(&error::object_with(error::INTERNAL, &refusal.text, &data(&refusal)))

@@ -7,13 +7,14 @@ use serde_json::value::RawValue;
 use super::bridge;
 use super::call::{Asked, Said, Task, respond};
 use super::response::{Framing, Incoming, Response};
-use super::session::Session;
+use super::session::{Begun, Session};
 use super::stream::EventStream;
-use super::{Downstream, envelope, version};
+use super::{Downstream, Phase, envelope, version};
+use crate::gate::{Action, Call};
 use crate::mcp::envelope::Message;
 use crate::mcp::version::Era;
 use crate::mcp::{error, method, splice};
-use crate::upstream::{Audience, Connection, Reply, Sink, Upstream, UpstreamError};
+use crate::upstream::{Audience, Connection, Reply, Setting, Sink, Upstream, UpstreamError};
 
 impl Downstream {
     pub(super) async fn legacy(&self, upstream: Arc<Upstream>, incoming: Incoming) -> Response {
@@ -21,7 +22,8 @@ impl Downstream {
             && !version::SPOKEN.contains(&asked.as_str())
         {
             let what = format!("MCP-Protocol-Version {asked:?} is not spoken here; {} are", version::SPOKEN.join(", "));
-            return Response::error(400, None, error::INVALID_REQUEST, &what);
+            let id = envelope::salvage_id(&incoming.body).map(RawValue::get);
+            return Response::error(400, id, error::INVALID_REQUEST, &what);
         }
         if let Some(batch) = envelope::batch(&incoming.body) {
             return self.batch(upstream, &incoming, &batch).await;
@@ -94,7 +96,11 @@ impl Downstream {
 
     /// The session is known before the agent learns of it, and only when its connection stands.
     async fn open_session(&self, task: &Task, session: Arc<Session>) -> Option<Said> {
-        let connection = match self.connect(&task.upstream, &session).await {
+        let opened = tokio::select! {
+            opened = self.connect(task, &session) => opened,
+            () = self.phase_is(Phase::Stopping) => Err(UpstreamError::Stopped { was_sent: false }),
+        };
+        let connection = match opened {
             Ok(connection) => connection,
             Err(failed) => return Some(task.says_error(&super::call::failure(task, &failed))),
         };
@@ -108,14 +114,20 @@ impl Downstream {
     }
 
     /// The session's connection. When all processes are taken, one whose client seems to be gone is made free.
-    async fn connect(&self, upstream: &Upstream, session: &Arc<Session>) -> Result<Arc<Connection>, UpstreamError> {
-        let upstream = self.present(upstream)?;
-        let opened = session.connection(&upstream).await;
+    async fn connect(&self, task: &Task, session: &Arc<Session>) -> Result<Arc<Connection>, UpstreamError> {
+        let upstream = self.present(&task.upstream)?;
+        // What the agent set before is set again only where the rules still let it.
+        let may = |setting: Setting, subject: Option<&str>| {
+            let (method, tool) = (setting.method().to_owned(), subject.map(ToOwned::to_owned));
+            let call = Call { agent: task.agent.clone(), server: upstream.spec.name.clone(), method, tool };
+            self.invocations.gate().decide(&call).action != Action::Deny
+        };
+        let opened = session.connection(&upstream, &may).await;
         if !matches!(opened, Err(UpstreamError::TooMany { .. })) || !self.sessions.make_room(&session.server_id) {
             return opened;
         }
         upstream.has_room().await;
-        session.connection(&upstream).await
+        session.connection(&upstream, &may).await
     }
 
     async fn in_session(
@@ -158,27 +170,26 @@ impl Downstream {
     fn request(&self, task: Task, session: Arc<Session>, sink: Arc<EventStream>) {
         let this = self.clone();
         let (id, stream) = (task.id.clone(), task.stream.clone());
-        self.start(&id, stream, async move { this.request_in(&task, &session, sink).await });
+        // At once: what cancels it may come in the same batch.
+        let begun = session.begin(&id, &stream);
+        self.start(&id, stream, async move { this.request_in(&task, &session, begun, sink).await });
     }
 
-    async fn request_in(&self, task: &Task, session: &Arc<Session>, sink: Arc<dyn Sink>) -> Option<Said> {
+    async fn request_in(
+        &self,
+        task: &Task,
+        session: &Arc<Session>,
+        begun: Option<Begun>,
+        sink: Arc<dyn Sink>,
+    ) -> Option<Said> {
         if task.method == "ping" {
             return Some(task.says("{}"));
         }
-        let Some(begun) = session.begin(&task.id, &task.stream) else {
+        let Some(begun) = begun else {
             let what = format!("a request with the id {} is still in flight in this session", task.id);
             return Some(task.says_error(&error::object(error::INVALID_REQUEST, &what)));
         };
-        let is_bridged = session.present().is_some_and(|connection| connection.handshake.era == Era::Modern);
-        if is_bridged && let Some(said) = local(task, session) {
-            return Some(said);
-        }
-        if task.upstream.spec.shared
-            && let Some(said) = local_of_shared(task, session)
-        {
-            return Some(said);
-        }
-        let open = async || self.connect(&task.upstream, session).await;
+        let open = async || self.connect(task, session).await;
         let said = self.run(task, sink, &session.bridged(), open, begun.cancelled()).await?;
         if said.is_result() {
             session.remember(&task.method, task.params.as_deref());
@@ -265,38 +276,6 @@ fn notification(session: &Session, method: &str, params: Option<&str>) -> Result
         tracing::debug!(method, error = %error, "a notification could not be passed on");
     }
     Ok(())
-}
-
-/// What a session with a modern server keeps here, because that server keeps nothing.
-fn local(task: &Task, session: &Session) -> Option<Said> {
-    match task.method.as_str() {
-        "logging/setLevel" => {
-            session.remember(&task.method, task.params.as_deref());
-            Some(task.says("{}"))
-        }
-        "resources/subscribe" | "resources/unsubscribe" => {
-            let what =
-                "this server speaks 2026-07-28, and subscriptions of earlier revisions are not carried over to it";
-            Some(task.says_error(&error::object(error::METHOD_NOT_FOUND, what)))
-        }
-        _ => None,
-    }
-}
-
-/// What the agents of a shared process may not do for each other.
-fn local_of_shared(task: &Task, session: &Session) -> Option<Said> {
-    match task.method.as_str() {
-        "resources/unsubscribe" => {
-            // Another session may still want it; what comes is only told to who asked for it.
-            session.remember(&task.method, task.params.as_deref());
-            Some(task.says("{}"))
-        }
-        method if method.starts_with("tasks/") => {
-            let what = "this server's process is shared, and its tasks can't be told apart by agent";
-            Some(task.says_error(&error::object(error::METHOD_NOT_FOUND, what)))
-        }
-        _ => None,
-    }
 }
 
 /// An agent's answer to something that its server asked it.

@@ -83,7 +83,13 @@ impl Session {
     }
 
     /// The session's connection; a new one when there is none, when it was lost, or when the server was edited.
-    pub(super) async fn connection(self: &Arc<Self>, upstream: &Upstream) -> Result<Arc<Connection>, UpstreamError> {
+    ///
+    /// What the agent had set is set again, as far as it `may` be.
+    pub(super) async fn connection(
+        self: &Arc<Self>,
+        upstream: &Upstream,
+        may: &impl Fn(Setting, Option<&str>) -> bool,
+    ) -> Result<Arc<Connection>, UpstreamError> {
         if let Some(connection) = self.usable(upstream) {
             return Ok(connection);
         }
@@ -106,7 +112,7 @@ impl Session {
         let agreed = bridge::agreed_version(&connection, &self.asked_version);
         let _kept_from_the_first = self.version.set(agreed.to_owned());
         if self.was_connected.load(Ordering::Acquire) {
-            self.restore(&connection).await?;
+            self.restore(&connection, may).await?;
         }
         self.was_connected.store(true, Ordering::Release);
         self.connection.store(Some(connection.clone()));
@@ -119,16 +125,23 @@ impl Session {
     }
 
     /// The new process knows nothing of the session, and the agent nothing of the new process.
-    async fn restore(&self, connection: &Connection) -> Result<(), UpstreamError> {
+    async fn restore(
+        &self,
+        connection: &Connection,
+        may: &impl Fn(Setting, Option<&str>) -> bool,
+    ) -> Result<(), UpstreamError> {
         let (log_level, subscriptions) = {
             let state = self.state();
             (state.log_level.clone(), state.subscriptions.clone())
         };
         // A modern server is told with each request.
-        if let Some(level) = log_level.filter(|_| connection.handshake.era == Era::Legacy) {
+        if let Some(level) = log_level
+            && connection.handshake.era == Era::Legacy
+            && may(Setting::LogLevel, None)
+        {
             connection.restore(Setting::LogLevel, &format!(r#"{{"level":{level}}}"#)).await?;
         }
-        for uri in subscriptions {
+        for uri in subscriptions.iter().filter(|uri| may(Setting::Subscription, Some(uri))) {
             connection.restore(Setting::Subscription, &json!({ "uri": uri }).to_string()).await?;
         }
         let capabilities = connection.handshake.capabilities();

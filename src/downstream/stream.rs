@@ -160,11 +160,13 @@ impl EventStream {
         self.state().bytes
     }
 
-    /// Whether it is bigger than what is kept of an open stream, and was finished a while ago.
+    /// Whether it is bigger than what is kept of an open stream, was read, and is finished since a while.
     #[must_use]
     pub fn is_stale(&self) -> bool {
         let state = self.state();
-        state.bytes > BYTES_MAX && state.finished_at.is_some_and(|at| at.elapsed() > STALE_AFTER)
+        state.bytes > BYTES_MAX
+            && state.read_seq == state.last_seq
+            && state.finished_at.is_some_and(|at| at.elapsed() > STALE_AFTER)
     }
 
     /// Says that the answer is to be a stream, though nothing is there to be read yet.

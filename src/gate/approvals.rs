@@ -35,12 +35,9 @@ pub enum Answer {
     Cancelled,
 }
 
-/// Proof of a person's yes; only this room makes it.
+/// Proof of a person's yes; only this file makes it.
 #[derive(Debug)]
-pub struct Approved {
-    /// Who it was.
-    pub by: Option<String>,
-}
+pub struct Approved(());
 
 impl Approved {
     /// The permit for the approved call, if its dispatch is committed.
@@ -174,7 +171,7 @@ impl Drop for Withdraw<'_> {
 
 fn read(row: &store::approval::Row) -> Option<Answer> {
     match row.status.as_str() {
-        "approved" => Some(Answer::Approved(Approved { by: row.decided_by.clone() })),
+        "approved" => Some(Answer::Approved(Approved(()))),
         "denied" => Some(Answer::Denied { reason: row.reason.clone(), by: row.decided_by.clone() }),
         "expired" => Some(Answer::Expired),
         "cancelled" => Some(Answer::Cancelled),

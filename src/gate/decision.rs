@@ -29,6 +29,10 @@ impl By {
     }
 }
 
+/// What only this room can write.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::gate) struct Seal;
+
 /// The answer to a [`Call`](super::Call), with its reason.
 #[derive(Debug, Clone)]
 pub struct Decision {
@@ -42,6 +46,9 @@ pub struct Decision {
     pub by: By,
     /// One sentence for whoever was refused: which rule, and the operator's guidance.
     pub reason: String,
+    /// Keeps other rooms from making one.
+    #[expect(dead_code, reason = "it is there for those who may not write it")]
+    pub(in crate::gate) seal: Seal,
 }
 
 impl Decision {
@@ -53,6 +60,7 @@ impl Decision {
             revision: 0,
             by: By::Default,
             reason: "no rule set is loaded, so nothing may pass; try again shortly or tell the operator".into(),
+            seal: Seal,
         }
     }
 

@@ -151,3 +151,47 @@ impl Gate {
         evaluator.send(Reload).await.map_err(|_| GateError::EvaluatorDown)?
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Message)]
+    #[rtype(result = "()")]
+    struct Panic;
+
+    impl Handler<Panic> for Evaluator {
+        type Result = ();
+
+        fn handle(&mut self, _: Panic, _: &mut Self::Context) {
+            panic!("as this test wants it");
+        }
+    }
+
+    #[actix_rt::test]
+    async fn an_evaluator_that_panics_denies_everything_until_it_is_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}?mode=rwc", folder.path().join("atryum.db").display());
+        let store = Store::open(&url).await.unwrap();
+        let arbiter = Arbiter::new();
+        let gate = Gate::start(store, arbiter.handle()).await.unwrap();
+        let list = Call { agent: "ann".into(), server: "n".into(), method: "tools/list".into(), tool: None };
+        for _ in 0..3 {
+            assert_eq!(gate.decide(&list).action, Action::Allow);
+            let dead = gate.evaluator.address().unwrap().send(Panic).await;
+            assert!(dead.is_err());
+            let is = async |action| {
+                while gate.decide(&list).action != action {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+            };
+            // The message is lost a moment before the actor is.
+            let gone = tokio::time::timeout(Duration::from_secs(5), is(Action::Deny));
+            gone.await.expect("with no evaluator there is no yes");
+            let back = tokio::time::timeout(Duration::from_secs(5), is(Action::Allow));
+            back.await.expect("it comes back by itself");
+        }
+        gate.reload().await.unwrap();
+        arbiter.stop();
+    }
+}

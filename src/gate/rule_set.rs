@@ -1,7 +1,7 @@
 //! The ordered rules and the default action: pure, total, first match wins.
 
 use super::call::Call;
-use super::decision::{By, Decision};
+use super::decision::{By, Decision, Seal};
 use super::rule::{Action, Rule};
 use crate::mcp::method::Class;
 
@@ -71,7 +71,8 @@ impl RuleSet {
         if !rule.guidance.is_empty() {
             reason = format!("{reason}: {}", rule.guidance);
         }
-        Decision { action: rule.action, rule_id: Some(rule.id.clone()), revision: self.revision, by: By::Rule, reason }
+        let rule_id = Some(rule.id.clone());
+        Decision { action: rule.action, rule_id, revision: self.revision, by: By::Rule, reason, seal: Seal }
     }
 
     fn by_default(&self, call: &Call) -> Decision {
@@ -81,6 +82,7 @@ impl RuleSet {
             revision: self.revision,
             by: By::Default,
             reason: "no rule matches this call, and the default action applies".into(),
+            seal: Seal,
         }
     }
 

@@ -75,7 +75,13 @@ pub async fn readyz(gateway: web::Data<Gateway>) -> HttpResponse {
             (true, false, kept) => format!("{kept} ends of calls wait for the database"),
         },
     };
-    let checks = vec![store, migrations, key, rules, journal];
+    let is_stopping = gateway.downstream.is_stopping();
+    let calls = Check {
+        name: "calls",
+        ok: !is_stopping,
+        detail: if is_stopping { "the gateway is stopping and takes no new ones" } else { "new ones are taken" }.into(),
+    };
+    let checks = vec![store, migrations, key, rules, journal, calls];
     if checks.iter().all(|check| check.ok) {
         HttpResponse::Ok().json(Readiness { status: "ready", checks })
     } else {

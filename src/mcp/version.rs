@@ -7,8 +7,6 @@
 pub const LATEST_HANDSHAKE: &str = "2025-11-25";
 /// The modern revision.
 pub const MODERN: &str = "2026-07-28";
-/// What a request without the version header speaks, unless its session knows better (2025-06-18, transports).
-pub const WHEN_ABSENT: &str = "2025-03-26";
 /// The one revision whose messages may come in batches.
 pub const BATCHED: &str = "2025-03-26";
 

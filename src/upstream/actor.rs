@@ -217,3 +217,25 @@ impl Upstream {
         self.actor.address().ok_or(UpstreamError::ActorDown)
     }
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    #[derive(Message)]
+    #[rtype(result = "()")]
+    struct Panic;
+
+    impl Handler<Panic> for UpstreamActor {
+        type Result = ();
+
+        fn handle(&mut self, _: Panic, _: &mut Self::Context) {
+            panic!("as a test wants it");
+        }
+    }
+
+    /// Ends the upstream's actor as a mistake in it would.
+    pub(in crate::upstream) async fn panic_in(upstream: &Upstream) {
+        assert!(upstream.address().unwrap().send(Panic).await.is_err());
+    }
+}

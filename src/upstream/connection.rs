@@ -121,7 +121,8 @@ impl Connection {
         self.wire.answer(id, reply)
     }
 
-    /// Sets again what a session had set on a connection that was lost. Each was permitted when the agent set it.
+    /// Sets again what a session had set on a connection that was lost. Each was permitted and recorded when the agent set
+    /// it; whether the rules still let it is asked by the caller.
     ///
     /// # Errors
     /// No answer.
@@ -202,7 +203,9 @@ pub enum Setting {
 }
 
 impl Setting {
-    fn method(self) -> &'static str {
+    /// The method that sets it.
+    #[must_use]
+    pub fn method(self) -> &'static str {
         match self {
             Self::LogLevel => "logging/setLevel",
             Self::Subscription => "resources/subscribe",

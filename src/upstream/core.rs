@@ -4,13 +4,12 @@ mod health;
 mod start;
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use actix::ArbiterHandle;
 use arc_swap::ArcSwap;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 
 use super::connection::Connection;
@@ -19,7 +18,7 @@ use super::fanout::Fanout;
 use super::handshake;
 use super::sink::{Audience, NoSink, Sink};
 use super::spec::{Limits, ServerSpec};
-use super::status::Status;
+use super::status::{Status, Word};
 use super::tail::Tail;
 use crate::backoff::Backoff;
 use crate::clock;
@@ -100,7 +99,7 @@ pub(super) struct Core {
     starts: Arc<Semaphore>,
     own_starts: Arc<Semaphore>,
     state: Mutex<State>,
-    is_retired: AtomicBool,
+    retired: watch::Sender<bool>,
     /// None for a trial: what is not stored is not counted.
     metrics: Option<Metrics>,
 }
@@ -123,7 +122,7 @@ impl Core {
             metrics.server_up(&spec.name, false);
         }
         Arc::new(Self {
-            status: ArcSwap::from_pointee(Status::untried(spec.enabled)),
+            status: ArcSwap::from_pointee(first_status(&spec)),
             tail: Arc::new(Tail::new(spec.secrets())),
             processes: Arc::new(Semaphore::new(limits.processes_max)),
             starts: house.starts.clone(),
@@ -138,7 +137,7 @@ impl Core {
                 connections: Vec::new(),
                 pool: HashMap::new(),
             }),
-            is_retired: AtomicBool::new(false),
+            retired: watch::Sender::new(false),
             spec,
             limits,
         })
@@ -263,12 +262,17 @@ impl Core {
     }
 
     pub(super) fn is_retired(&self) -> bool {
-        self.is_retired.load(Ordering::Acquire)
+        *self.retired.borrow()
     }
 
-    /// Takes nothing new; what is in flight may finish, then the processes are stopped.
+    /// Resolves when it is retired.
+    async fn retired(&self) {
+        let _ = self.retired.subscribe().wait_for(|is_retired| *is_retired).await.is_ok();
+    }
+
+    /// Takes nothing new and gives up what is being started; what is in flight may finish, then the processes are stopped.
     pub(super) fn retire(&self) {
-        self.is_retired.store(true, Ordering::Release);
+        self.retired.send_replace(true);
         self.close_all();
     }
 
@@ -321,7 +325,10 @@ impl Core {
         if !self.spec.enabled {
             return Err(UpstreamError::Disabled);
         }
-        if self.is_retired.load(Ordering::Acquire) {
+        if let Some(reason) = &self.spec.fault {
+            return Err(UpstreamError::NotRunnable { reason: reason.clone() });
+        }
+        if self.is_retired() {
             return Err(UpstreamError::Stopped { was_sent: false });
         }
         Ok(())
@@ -338,6 +345,16 @@ impl Core {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn first_status(spec: &ServerSpec) -> Status {
+    let untried = Status::untried(spec.enabled);
+    match &spec.fault {
+        Some(fault) if spec.enabled => {
+            Status { status: Word::ActionRequired, reason: Some(fault.clone()), action: Some("edit"), ..untried }
+        }
+        _ => untried,
     }
 }
 

@@ -84,9 +84,9 @@ pub enum UpstreamError {
     /// The upstream's actor is being made again.
     #[error("the gateway's part for this server is being restarted; try again in a moment")]
     ActorDown,
-    /// What the server was told is sealed and can't be opened.
-    #[error("the server's secrets can't be opened: {reason}")]
-    Secrets {
+    /// What is stored of it can't be read: a secret that does not open, or arguments that are none.
+    #[error("the server can't be run as it is stored: {reason}")]
+    NotRunnable {
         /// Why.
         reason: String,
     },
@@ -108,7 +108,7 @@ impl UpstreamError {
             | Self::Busy { .. }
             | Self::Disabled
             | Self::ActorDown
-            | Self::Secrets { .. } => false,
+            | Self::NotRunnable { .. } => false,
         }
     }
 
@@ -129,7 +129,7 @@ impl UpstreamError {
             Self::Stopped { .. } => "stopped",
             Self::Disabled => "server_disabled",
             Self::ActorDown => "restarting",
-            Self::Secrets { .. } => "secrets_sealed",
+            Self::NotRunnable { .. } => "not_runnable",
         }
     }
 
@@ -143,7 +143,6 @@ impl UpstreamError {
                 | Self::StartTimedOut { .. }
                 | Self::Refused { .. }
                 | Self::Unusable { .. }
-                | Self::Secrets { .. }
         )
     }
 }

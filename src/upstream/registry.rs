@@ -50,6 +50,8 @@ impl Actor for RegistryActor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
+        // One that was made again may have missed a nudge.
+        ctx.notify(Reconcile);
         ctx.run_interval(LOOK_EVERY, |actor, ctx| {
             let parts = actor.parts.clone();
             ctx.spawn(async move { reconcile(&parts).await }.into_actor(actor));
@@ -81,12 +83,10 @@ async fn reconcile(parts: &Parts) {
     for row in &rows {
         let kept = running.get(row.name.as_str()).filter(|upstream| is_same(upstream, row));
         let upstream = match kept {
-            Some(upstream) => Some(upstream.clone()),
+            Some(upstream) => upstream.clone(),
             None => start(parts, row).await,
         };
-        if let Some(upstream) = upstream {
-            wanted.insert(upstream.spec.name.clone(), upstream);
-        }
+        wanted.insert(upstream.spec.name.clone(), upstream);
     }
     let retired: Vec<_> = running
         .iter()
@@ -109,15 +109,12 @@ fn is_same(upstream: &Upstream, row: &store::server::Row) -> bool {
     *upstream.spec.id == *row.id && upstream.spec.revision == row.revision
 }
 
-async fn start(parts: &Parts, row: &store::server::Row) -> Option<Arc<Upstream>> {
-    let spec = match load_spec(parts, row).await {
-        Ok(spec) => spec,
-        Err(reason) => {
-            tracing::error!(server.name = %row.name, reason, "a server can't be run as it is stored");
-            return None;
-        }
-    };
-    Some(Upstream::start(spec, &parts.house).await)
+async fn start(parts: &Parts, row: &store::server::Row) -> Arc<Upstream> {
+    let spec = load_spec(parts, row).await.unwrap_or_else(|reason| {
+        tracing::error!(server.name = %row.name, reason, "a server can't be run as it is stored");
+        ServerSpec::unusable(row, reason)
+    });
+    Upstream::start(spec, &parts.house).await
 }
 
 async fn load_spec(parts: &Parts, row: &store::server::Row) -> Result<ServerSpec, String> {
@@ -215,3 +212,6 @@ impl Registry {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

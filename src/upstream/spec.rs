@@ -98,6 +98,7 @@ impl Definition {
                 env: self.env.into_iter().map(|(name, value)| (name, value.expose().to_owned())).collect(),
                 cwd: self.cwd.map(PathBuf::from),
             },
+            fault: None,
         }
     }
 }
@@ -139,6 +140,8 @@ pub struct ServerSpec {
     pub shared: bool,
     /// How its process is started.
     pub launch: Launch,
+    /// Why it can't be started at all.
+    pub fault: Option<String>,
 }
 
 impl ServerSpec {
@@ -161,7 +164,21 @@ impl ServerSpec {
                 env: env.into_iter().map(|(name, value)| (name, value.expose().to_owned())).collect(),
                 cwd: row.cwd.clone().map(PathBuf::from),
             },
+            fault: None,
         })
+    }
+
+    /// For a row that can't be parsed: the server is known, and says why it can't be used.
+    pub(super) fn unusable(row: &store::server::Row, fault: String) -> Self {
+        Self {
+            id: row.id.as_str().into(),
+            name: row.name.as_str().into(),
+            revision: row.revision,
+            enabled: row.enabled,
+            shared: row.shared,
+            launch: Launch::default(),
+            fault: Some(fault),
+        }
     }
 
     /// The values that must not be seen in what the process says.

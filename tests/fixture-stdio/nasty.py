@@ -30,6 +30,7 @@ Calls and end
   mute            unknown requests get no answer
   die=N           the call after the Nth ends the process with code 3
   stubborn        end of file and SIGTERM are ignored
+  spy=FILE        each line that comes in is appended to FILE as it is
   ledger=FILE     each tools/call first appends its argument "nonce" and a
                   newline to FILE, on disk before anything else happens
 
@@ -49,7 +50,7 @@ import threading
 import time
 
 KNOWN = """modern both slow version early exit exit-on-probe fork pidfile banner crlf double wrongid big
-flood stderr pages mute die stubborn ledger""".split()
+flood stderr pages mute die stubborn spy ledger""".split()
 FLAGS = {name: value or "1" for name, _, value in (arg.partition("=") for arg in sys.argv[1:])}
 META = "io.modelcontextprotocol/"
 MODERN = "2026-07-28"
@@ -310,6 +311,9 @@ def request(message, line):
 
 
 def receive(line):
+    if "spy" in FLAGS:
+        with open(FLAGS["spy"], "a", encoding="utf-8") as file:
+            file.write(line + "\n")
     try:
         message = json.loads(line)
     except ValueError:

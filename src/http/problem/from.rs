@@ -96,7 +96,7 @@ impl From<UpstreamError> for Problem {
             | UpstreamError::Unusable { .. }
             | UpstreamError::TooLarge { .. }
             | UpstreamError::Stopped { .. }
-            | UpstreamError::Secrets { .. } => Code::UpstreamFailed,
+            | UpstreamError::NotRunnable { .. } => Code::UpstreamFailed,
             UpstreamError::StartTimedOut { .. } | UpstreamError::TimedOut { .. } => Code::UpstreamTimeout,
             UpstreamError::Disabled => Code::Conflict,
             UpstreamError::Backoff { .. }

@@ -1,7 +1,6 @@
 //! How an upstream is: what came of its starts, when the next one is due, and what is told of it.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -27,7 +26,10 @@ impl Core {
         if self.status.load().status != Word::Ready {
             self.publish(|status| Status { status: Word::Connecting, reason: None, action: None, ..status });
         }
-        let opened = attempt.await;
+        let opened = tokio::select! {
+            opened = attempt => opened,
+            () = self.retired() => Err(UpstreamError::Stopped { was_sent: false }),
+        };
         match &opened {
             Ok(connection) => {
                 self.succeeded(connection);
@@ -74,7 +76,7 @@ impl Core {
 
     fn failed(&self, error: &UpstreamError) {
         let reason = self.tail.scrub(&error.to_string());
-        let is_definition = matches!(error, UpstreamError::Launch(_) | UpstreamError::Secrets { .. });
+        let is_definition = matches!(error, UpstreamError::Launch(_));
         let failures = {
             let mut state = self.state();
             // What failed before the last good start has nothing to do with this.
@@ -126,7 +128,7 @@ impl Core {
     }
 
     fn publish(&self, change: impl FnOnce(Status) -> Status) {
-        if self.is_retired.load(Ordering::Acquire) {
+        if self.is_retired() {
             return;
         }
         let mut next = change(Status::clone(&self.status.load()));

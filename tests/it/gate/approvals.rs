@@ -200,3 +200,68 @@ async fn a_hundred_answers_at_once_have_one_winner() {
     let ran = ledger(&app) == "one\n";
     assert_eq!(answer["result"]["isError"] != true, ran, "{answer}");
 }
+
+/// Yes, no, cancellation and deadline at the same moment: each call ends in one way, and what ran is what the rows say.
+#[actix_rt::test]
+async fn whatever_comes_at_the_deadline_each_call_has_one_end_and_no_more_than_that_runs() {
+    const CALLS: usize = 40;
+    let app = Settings::default().with("ATRYUM_GATE__APPROVAL_TIMEOUT_SECONDS", "2").start().await;
+    let ledger = app.dir().join("ledger");
+    app.nasty("n", &[&format!("ledger={}", ledger.display())]).await;
+    let session = Session::open(&app.agent("ann").await, "n", "2025-11-25", json!({})).await;
+    let call = async |n: usize| {
+        let id = 1000 + n;
+        let call = json!({"jsonrpc": "2.0", "id": id, "method": "tools/call",
+            "params": {"name": "echo", "arguments": {"text": "x", "nonce": format!("{n}")}}});
+        let client = session.client.clone().header("content-type", "application/json");
+        let mut stream = client.open("POST", "/mcp/n", call.to_string()).await;
+        if n.is_multiple_of(4) {
+            actix_rt::time::sleep(std::time::Duration::from_millis(1900 + (n as u64 * 7) % 200)).await;
+            session.notify("notifications/cancelled", json!({"requestId": id})).await;
+        }
+        while stream.message().await.is_some() {}
+    };
+    let answer = async {
+        let pending = eventually("all wait", async || {
+            let list = app.operator().get("/api/v1/approvals?status=pending&limit=200").await;
+            list.json["items"].as_array().filter(|items| items.len() == CALLS).cloned()
+        })
+        .await;
+        let answers = pending.into_iter().enumerate().map(|(n, approval)| {
+            let app = &app;
+            async move {
+                let expires_at =
+                    chrono::DateTime::parse_from_rfc3339(approval["expires_at"].as_str().unwrap()).unwrap();
+                let left =
+                    expires_at.timestamp_millis() - chrono::Utc::now().timestamp_millis() - 60 + (n as i64 * 5) % 120;
+                actix_rt::time::sleep(std::time::Duration::from_millis(u64::try_from(left).unwrap_or(0))).await;
+                let word = if n % 3 == 0 { "deny" } else { "approve" };
+                let path = format!("/api/v1/approvals/{}/{word}", approval["id"].as_str().unwrap());
+                app.operator().post(&path, json!({"digest": approval["digest"]})).await.status
+            }
+        });
+        futures_util::future::join_all(answers).await
+    };
+    let (_, statuses) = futures_util::future::join(futures_util::future::join_all((0..CALLS).map(call)), answer).await;
+    let rows = app.invocations().await;
+    assert_eq!(rows.len(), CALLS);
+    let of = |state: &str| rows.iter().filter(|row| row["state"] == state).count();
+    let ended = ["completed", "denied", "expired", "cancelled", "unknown"].map(of);
+    assert_eq!(ended.iter().sum::<usize>(), CALLS, "{ended:?}");
+    let ran = std::fs::read_to_string(&ledger).unwrap_or_default();
+    let mut nonces: Vec<_> = ran.lines().collect();
+    nonces.sort_unstable();
+    let before = nonces.len();
+    nonces.dedup();
+    assert_eq!(nonces.len(), before, "nothing runs twice");
+    let may_have_run: Vec<_> = rows
+        .iter()
+        .filter(|row| ["completed", "unknown"].contains(&row["state"].as_str().unwrap()))
+        .map(|row| row["arguments"]["nonce"].as_str().unwrap().to_owned())
+        .collect();
+    assert!(nonces.iter().all(|nonce| may_have_run.contains(&(*nonce).to_owned())), "{nonces:?} {may_have_run:?}");
+    assert!(of("completed") <= nonces.len());
+    assert!(statuses.contains(&200), "{statuses:?}");
+    let left = app.operator().get("/api/v1/approvals?status=pending").await;
+    assert_eq!(left.json["items"], json!([]), "nothing waits on");
+}

@@ -107,6 +107,11 @@ impl App {
         self.settings.iter().find(|(known, _)| known == name).expect("a setting").1.clone()
     }
 
+    /// The exit code, once it has ended by itself.
+    pub fn try_exit(&mut self) -> Option<Option<i32>> {
+        self.process.try_wait().expect("it can be asked").map(|status| status.code())
+    }
+
     /// All that it printed and logged so far.
     pub fn log(&self) -> String {
         self.log.lock().unwrap().clone()

@@ -1,0 +1,95 @@
+//! Panics in the actors of this room: they come back, and cost nobody else anything.
+
+use super::*;
+use crate::upstream::actor::tests::panic_in;
+use crate::upstream::{NoSink, Opening, Owner, UpstreamError};
+use crate::vault::KeySource;
+
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Panic;
+
+impl Handler<Panic> for RegistryActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Panic, _: &mut Self::Context) {
+        panic!("as this test wants it");
+    }
+}
+
+async fn insert(store: &Store, name: &str) {
+    let new = store::server::NewServer {
+        id: store::new_id(),
+        name: name.into(),
+        mode: "stdio".into(),
+        enabled: true,
+        command: Some("/no/such/command".into()),
+        args: "[]".into(),
+        cwd: None,
+        shared: false,
+    };
+    store::server::insert(store, new, Vec::new()).await.unwrap();
+}
+
+fn limits() -> Limits {
+    let second = Duration::from_secs(1);
+    Limits {
+        start_timeout: second,
+        request_timeout: second,
+        request_timeout_max: second,
+        processes_max: 4,
+        idle: second,
+        line_bytes_max: 1000,
+    }
+}
+
+async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+    for _ in 0..500 {
+        if let Some(found) = look().await {
+            return found;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("never: {what}");
+}
+
+#[actix_rt::test]
+async fn panics_in_the_registry_and_in_an_upstream_cost_nobody_else_anything() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}?mode=rwc", folder.path().join("atryum.db").display());
+    let store = Store::open(&url).await.unwrap();
+    let vault = Vault::unlock(KeySource::File(folder.path().join("key")), &store).await.unwrap();
+    for name in ["mad", "calm"] {
+        insert(&store, name).await;
+    }
+    let arbiter = actix_rt::Arbiter::new();
+    let arbiters = Arbiters { control: Arbiter::current(), upstreams: arbiter.handle() };
+    let registry = Registry::start(store.clone(), vault, Metrics::new().unwrap(), limits(), arbiters).await;
+    let directory = registry.directory();
+    let (mad, calm) = (directory.find("mad").unwrap(), directory.find("calm").unwrap());
+    let open = async |upstream: &Upstream| {
+        let opened = upstream.open(Owner::Agent("ann".into()), Opening::Stateless, Arc::new(NoSink)).await;
+        opened.err().expect("there is no such command")
+    };
+
+    panic_in(&mad).await;
+    assert!(matches!(open(&calm).await, UpstreamError::Launch(_)), "the neighbour still tries");
+    until("it is back", async || matches!(open(&mad).await, UpstreamError::Launch(_)).then_some(())).await;
+
+    assert!(registry.actor.address().unwrap().send(Panic).await.is_err());
+    assert!(Arc::ptr_eq(&directory.find("calm").unwrap(), &calm), "what is published stays published");
+    insert(&store, "late").await;
+    registry.nudge().await;
+    until("an edit that nobody was there to hear of takes effect", async || directory.find("late").map(drop)).await;
+    assert!(Arc::ptr_eq(&directory.find("mad").unwrap(), &mad), "and nobody is started anew for it");
+
+    // A server that is removed while its actor is just being made again must not come back.
+    panic_in(&mad).await;
+    store::server::delete(&store, "mad").await.unwrap();
+    until("the registry is back", async || registry.actor.address().map(drop)).await;
+    registry.nudge().await;
+    assert!(directory.find("mad").is_none());
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert!(matches!(open(&mad).await, UpstreamError::ActorDown | UpstreamError::Stopped { .. }));
+    arbiter.stop();
+}
