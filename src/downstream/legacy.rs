@@ -115,19 +115,21 @@ impl Downstream {
 
     /// The session's connection. When all processes are taken, one whose client seems to be gone is made free.
     async fn connect(&self, task: &Task, session: &Arc<Session>) -> Result<Arc<Connection>, UpstreamError> {
-        let upstream = self.present(&task.upstream)?;
         // What the agent set before is set again only where the rules still let it.
         let may = |setting: Setting, subject: Option<&str>| {
             let (method, tool) = (setting.method().to_owned(), subject.map(ToOwned::to_owned));
-            let call = Call { agent: task.agent.clone(), server: upstream.spec.name.clone(), method, tool };
+            let call = Call { agent: task.agent.clone(), server: task.upstream.spec.name.clone(), method, tool };
             self.invocations.gate().decide(&call).action != Action::Deny
         };
-        let opened = session.connection(&upstream, &may).await;
-        if !matches!(opened, Err(UpstreamError::TooMany { .. })) || !self.sessions.make_room(&session.server_id) {
-            return opened;
-        }
-        upstream.has_room().await;
-        session.connection(&upstream, &may).await
+        let open = async |upstream: &Upstream| {
+            let opened = session.connection(upstream, &may).await;
+            if !matches!(opened, Err(UpstreamError::TooMany { .. })) || !self.sessions.make_room(&session.server_id) {
+                return opened;
+            }
+            upstream.has_room().await;
+            session.connection(upstream, &may).await
+        };
+        self.open_present(&task.upstream, open).await
     }
 
     async fn in_session(
