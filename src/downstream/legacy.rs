@@ -91,7 +91,13 @@ impl Downstream {
         let session_id = session.id.to_string();
         let this = self.clone();
         self.start(id, stream.clone(), async move { this.open_session(&task, session).await });
-        respond(&stream, &incoming.headers, Framing::Resumable, Some(session_id)).await
+        match respond(&stream, &incoming.headers, Framing::Resumable, Some(session_id.clone())).await {
+            // What was not opened has no name.
+            Response::Message { status, body, .. } if !self.sessions.has(&session_id) => {
+                Response::Message { status, body, session: None }
+            }
+            response => response,
+        }
     }
 
     /// The session is known before the agent learns of it, and only when its connection stands.

@@ -64,6 +64,10 @@ impl Sessions {
         self.by_id.insert(session.id.clone(), session);
     }
 
+    pub(super) fn has(&self, id: &str) -> bool {
+        self.by_id.contains_key(id)
+    }
+
     /// The session of that id, if it is this agent's with this server.
     pub(super) fn find(&self, id: &str, agent_id: &str, server_id: &str) -> Option<Arc<Session>> {
         let session = self.by_id.get(id)?.clone();
