@@ -34,7 +34,7 @@ use tokio::sync::watch;
 use crate::invocation::Invocations;
 use crate::mcp::version::{self, Era};
 use crate::mcp::{envelope, error, meta};
-use crate::upstream::{Directory, Upstream, UpstreamError};
+use crate::upstream::{Connection, Directory, Upstream, UpstreamError};
 use sessions::Sessions;
 
 /// The face of this room.
@@ -65,7 +65,7 @@ impl Downstream {
     #[must_use]
     pub fn new(invocations: Invocations, directory: Directory, bounds: Bounds, public_url: &str) -> Self {
         Self {
-            sessions: Sessions::start(bounds, invocations.metrics().clone()),
+            sessions: Sessions::start(bounds, invocations.metrics().clone(), directory.clone()),
             invocations,
             directory,
             public_url: public_url.into(),
@@ -176,6 +176,26 @@ impl Downstream {
     fn present(&self, upstream: &Upstream) -> Result<Arc<Upstream>, UpstreamError> {
         let present = self.directory.find(&upstream.spec.name).filter(|present| present.spec.id == upstream.spec.id);
         present.ok_or(UpstreamError::Stopped { was_sent: false })
+    }
+
+    /// Opens a connection to the server as it is now; if it is edited meanwhile, to what it became.
+    async fn open_present(
+        &self,
+        upstream: &Upstream,
+        open: impl AsyncFn(&Upstream) -> Result<Arc<Connection>, UpstreamError>,
+    ) -> Result<Arc<Connection>, UpstreamError> {
+        let mut present = self.present(upstream)?;
+        loop {
+            let opened = open(&present).await;
+            if !matches!(opened, Err(UpstreamError::Stopped { was_sent: false } | UpstreamError::ActorDown)) {
+                return opened;
+            }
+            let next = self.present(upstream)?;
+            if Arc::ptr_eq(&next, &present) {
+                return opened;
+            }
+            present = next;
+        }
     }
 
     fn find(&self, name: &str) -> Result<Arc<Upstream>, Response> {

@@ -91,7 +91,13 @@ impl Downstream {
         let session_id = session.id.to_string();
         let this = self.clone();
         self.start(id, stream.clone(), async move { this.open_session(&task, session).await });
-        respond(&stream, &incoming.headers, Framing::Resumable, Some(session_id)).await
+        match respond(&stream, &incoming.headers, Framing::Resumable, Some(session_id.clone())).await {
+            // What was not opened has no name.
+            Response::Message { status, body, .. } if !self.sessions.has(&session_id) => {
+                Response::Message { status, body, session: None }
+            }
+            response => response,
+        }
     }
 
     /// The session is known before the agent learns of it, and only when its connection stands.
@@ -115,19 +121,21 @@ impl Downstream {
 
     /// The session's connection. When all processes are taken, one whose client seems to be gone is made free.
     async fn connect(&self, task: &Task, session: &Arc<Session>) -> Result<Arc<Connection>, UpstreamError> {
-        let upstream = self.present(&task.upstream)?;
         // What the agent set before is set again only where the rules still let it.
         let may = |setting: Setting, subject: Option<&str>| {
             let (method, tool) = (setting.method().to_owned(), subject.map(ToOwned::to_owned));
-            let call = Call { agent: task.agent.clone(), server: upstream.spec.name.clone(), method, tool };
+            let call = Call { agent: task.agent.clone(), server: task.upstream.spec.name.clone(), method, tool };
             self.invocations.gate().decide(&call).action != Action::Deny
         };
-        let opened = session.connection(&upstream, &may).await;
-        if !matches!(opened, Err(UpstreamError::TooMany { .. })) || !self.sessions.make_room(&session.server_id) {
-            return opened;
-        }
-        upstream.has_room().await;
-        session.connection(&upstream, &may).await
+        let open = async |upstream: &Upstream| {
+            let opened = session.connection(upstream, &may).await;
+            if !matches!(opened, Err(UpstreamError::TooMany { .. })) || !self.sessions.make_room(&session.server_id) {
+                return opened;
+            }
+            upstream.has_room().await;
+            session.connection(upstream, &may).await
+        };
+        self.open_present(&task.upstream, open).await
     }
 
     async fn in_session(

@@ -58,8 +58,10 @@ impl Downstream {
         let is_listening = task.method == listen::METHOD;
         let listener = if is_listening { Listener::of(task) } else { Arc::new(NoSink) };
         let open = async || -> Result<Arc<Connection>, UpstreamError> {
-            let upstream = self.present(&task.upstream)?;
-            upstream.open(Owner::Agent(agent_id.clone()), Opening::Stateless, listener.clone()).await
+            let open = async |upstream: &Upstream| {
+                upstream.open(Owner::Agent(agent_id.clone()), Opening::Stateless, listener.clone()).await
+            };
+            self.open_present(&task.upstream, open).await
         };
         if task.method == "server/discover" {
             return Some(match open().await {

@@ -1,5 +1,6 @@
 //! All sessions of this process: found by id, ended by their agent, by idleness, or by the bound on their number.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use dashmap::DashMap;
 use super::session::Session;
 use crate::clock;
 use crate::metrics::Metrics;
+use crate::upstream::Directory;
 
 /// How often idle sessions are looked for.
 const SWEEP_EVERY: Duration = Duration::from_secs(15);
@@ -29,12 +31,13 @@ pub(super) struct Sessions {
     by_id: DashMap<Arc<str>, Arc<Session>>,
     bounds: Bounds,
     metrics: Metrics,
+    directory: Directory,
 }
 
 impl Sessions {
     /// Starts the sweep on this thread.
-    pub(super) fn start(bounds: Bounds, metrics: Metrics) -> Arc<Self> {
-        let sessions = Arc::new(Self { by_id: DashMap::new(), bounds, metrics });
+    pub(super) fn start(bounds: Bounds, metrics: Metrics, directory: Directory) -> Arc<Self> {
+        let sessions = Arc::new(Self { by_id: DashMap::new(), bounds, metrics, directory });
         let swept = Arc::downgrade(&sessions);
         actix_rt::spawn(async move {
             loop {
@@ -59,6 +62,10 @@ impl Sessions {
     pub(super) fn insert(&self, session: Arc<Session>) {
         self.metrics.session_opened();
         self.by_id.insert(session.id.clone(), session);
+    }
+
+    pub(super) fn has(&self, id: &str) -> bool {
+        self.by_id.contains_key(id)
     }
 
     /// The session of that id, if it is this agent's with this server.
@@ -113,15 +120,15 @@ impl Sessions {
         for session in &self.by_id {
             session.forget_stale();
         }
+        let servers: HashSet<_> = self.directory.all().iter().map(|upstream| upstream.spec.id.clone()).collect();
         let idle_ms = i64::try_from(self.bounds.idle.as_millis()).unwrap_or(i64::MAX);
         let now = clock::now_ms();
-        let idle: Vec<_> = self
-            .by_id
-            .iter()
-            .filter(|session| session.idle_since().is_some_and(|since| now - since > idle_ms))
-            .map(|session| session.value().clone())
-            .collect();
-        for session in idle {
+        let is_over = |session: &Session| {
+            // Nobody can find a session whose server was removed.
+            !servers.contains(&session.server_id) || session.idle_since().is_some_and(|since| now - since > idle_ms)
+        };
+        let over: Vec<_> = self.by_id.iter().map(|session| session.value().clone()).filter(|it| is_over(it)).collect();
+        for session in over {
             self.end(&session);
         }
     }

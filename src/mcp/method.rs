@@ -59,21 +59,29 @@ fn completed(params: &str) -> Option<String> {
     }
 }
 
-/// The members of parameters that are decided on, recorded, or read by the gateway.
-const READ: [&str; 9] = ["name", "arguments", "uri", "ref", "type", "taskId", "task", "_meta", "requestState"];
+/// The members of parameters that are decided on, recorded, or read by the gateway, for methods that have a subject.
+const READ: [&str; 8] = ["name", "arguments", "uri", "ref", "taskId", "task", "requestState", "_meta"];
+/// Those of a reference.
+const READ_IN_REF: [&str; 3] = ["type", "name", "uri"];
 
 /// A member that is not one of those but would be to a reader that does not mind case, as many JSON libraries don't: then
 /// the gateway would decide on `name`, and the server act on `Name`. With the member that it could be taken for.
 #[must_use]
-pub fn look_alike(params: &str) -> Option<(String, &'static str)> {
-    let of_object = |text: &str| {
-        let members = splice::members(text)?;
-        members.into_iter().find_map(|(key, _)| {
-            let read = READ.into_iter().find(|read| *read != key && folds_to(&key, read))?;
-            Some((key, read))
+pub fn look_alike(method: &str, params: &str) -> Option<(String, &'static str)> {
+    if !has_subject(method) {
+        return None;
+    }
+    let among = |text: &str, read: &'static [&'static str]| {
+        splice::members(text)?.into_iter().find_map(|(key, _)| {
+            let read = read.iter().find(|read| **read != key && folds_to(&key, read))?;
+            Some((key, *read))
         })
     };
-    of_object(params).or_else(|| of_object(splice::find(params, &["ref"])?))
+    among(params, &READ).or_else(|| among(splice::find(params, &["ref"])?, &READ_IN_REF))
+}
+
+fn has_subject(method: &str) -> bool {
+    needs_subject(method) || method == "resources/unsubscribe" || method.starts_with("tasks/")
 }
 
 /// Whether they are the same when case is ignored; two signs beside the ASCII letters count as letters then.
@@ -195,6 +203,7 @@ mod tests {
 
     #[test]
     fn a_member_that_differs_in_case_alone_is_found() {
+        let look_alike = |params| look_alike("tools/call", params);
         for (params, read) in [
             (r#"{"name":"a","Name":"b"}"#, "name"),
             (r#"{"NAME":"b"}"#, "name"),
@@ -208,5 +217,6 @@ mod tests {
         for params in [r#"{"name":"a","arguments":{"Name":"b"},"names":1}"#, "{}", r#"{"name":"NAME"}"#] {
             assert_eq!(look_alike(params), None, "{params}");
         }
+        assert_eq!(super::look_alike("vendor/thing", r#"{"Name":"a"}"#), None, "nobody decides on that");
     }
 }

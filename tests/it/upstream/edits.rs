@@ -92,6 +92,24 @@ async fn a_server_that_is_disabled_while_it_starts_leaves_no_process() {
     no_process_is_left(app.pid).await;
 }
 
+/// An edit is no reason to tell an agent that it came at a bad moment.
+#[actix_rt::test]
+async fn whoever_begins_while_a_server_is_edited_gets_what_it_became() {
+    let app = App::start().await;
+    app.allow_all().await;
+    app.nasty("n", &["slow=2"]).await;
+    let agent = app.agent("ann").await;
+    let edit = async {
+        eventually("it is starting", async || (!descendants(app.pid).is_empty()).then_some(())).await;
+        let script = repo("tests/fixture-stdio/nasty.py");
+        let edited = app.operator().patch("/api/v1/servers/n", json!({"args": [script, "pages"]})).await;
+        assert_eq!(edited.status, 200, "{edited:?}");
+    };
+    let (session, ()) = futures_util::future::join(Session::open(&agent, "n", "2025-11-25", json!({})), edit).await;
+    let page = session.request("tools/list", json!({})).await.reply();
+    assert!(page["result"]["nextCursor"].is_string(), "the edited one comes in pages: {page}");
+}
+
 /// The log level is the agent's, whatever became of the process that it was told to.
 #[actix_rt::test]
 async fn what_a_session_set_is_set_again_even_if_the_first_new_process_failed() {
