@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::http::Endpoint;
 use crate::child::Launch;
 use crate::store;
 use crate::vault::SecretText;
@@ -92,12 +93,12 @@ impl Definition {
             revision: 0,
             enabled: true,
             shared: false,
-            launch: Launch {
+            transport: Transport::Stdio(Launch {
                 command: self.command,
                 args: self.args,
                 env: self.env.into_iter().map(|(name, value)| (name, value.expose().to_owned())).collect(),
                 cwd: self.cwd.map(PathBuf::from),
-            },
+            }),
             fault: None,
         }
     }
@@ -125,6 +126,15 @@ fn check_variable(name: &str, value: &str) -> Result<(), String> {
     }
 }
 
+/// How a server is reached.
+#[derive(Debug)]
+pub enum Transport {
+    /// By starting a process and speaking to it over its standard streams.
+    Stdio(Launch),
+    /// By requests to an address.
+    Http(Endpoint),
+}
+
 /// What an upstream runs by: one revision of a stored server, its secrets opened.
 #[derive(Debug)]
 pub struct ServerSpec {
@@ -138,8 +148,8 @@ pub struct ServerSpec {
     pub enabled: bool,
     /// One process for all agents.
     pub shared: bool,
-    /// How its process is started.
-    pub launch: Launch,
+    /// How it is reached.
+    pub transport: Transport,
     /// Why it can't be started at all.
     pub fault: Option<String>,
 }
@@ -158,12 +168,12 @@ impl ServerSpec {
             revision: row.revision,
             enabled: row.enabled,
             shared: row.shared,
-            launch: Launch {
+            transport: Transport::Stdio(Launch {
                 command: row.command.clone().ok_or("it has no command")?,
                 args,
                 env: env.into_iter().map(|(name, value)| (name, value.expose().to_owned())).collect(),
                 cwd: row.cwd.clone().map(PathBuf::from),
-            },
+            }),
             fault: None,
         })
     }
@@ -176,14 +186,17 @@ impl ServerSpec {
             revision: row.revision,
             enabled: row.enabled,
             shared: row.shared,
-            launch: Launch::default(),
+            transport: Transport::Stdio(Launch::default()),
             fault: Some(fault),
         }
     }
 
-    /// The values that must not be seen in what the process says.
-    pub(super) fn secrets(&self) -> impl Iterator<Item = String> + '_ {
-        self.launch.env.iter().map(|(_, value)| value.clone())
+    /// The values that must not be seen in what the server says.
+    pub(super) fn secrets(&self) -> Vec<String> {
+        match &self.transport {
+            Transport::Stdio(launch) => launch.env.iter().map(|(_, value)| value.clone()).collect(),
+            Transport::Http(endpoint) => endpoint.credential.secrets(),
+        }
     }
 }
 

@@ -12,6 +12,7 @@ use crate::upstream::connection::Connection;
 use crate::upstream::error::UpstreamError;
 use crate::upstream::handshake::Handshake;
 use crate::upstream::sink::Audience;
+use crate::upstream::spec::Transport;
 use crate::upstream::stdio;
 use crate::upstream::wire::Wire;
 
@@ -22,6 +23,9 @@ const TURN_MAX: Duration = Duration::from_secs(10);
 
 impl Core {
     pub(super) async fn start(self: &Arc<Self>, listener: Listener) -> Result<Process, UpstreamError> {
+        let Transport::Stdio(launch) = &self.spec.transport else {
+            return Err(UpstreamError::NotRunnable { reason: "HTTP is not spoken yet".into() });
+        };
         let max = self.limits.processes_max;
         let place = self.processes.clone().try_acquire_owned().map_err(|_| UpstreamError::TooMany { max })?;
         let turn = self.turn().await?;
@@ -29,7 +33,7 @@ impl Core {
         let (core, established) = (Arc::downgrade(self), is_established.clone());
         let born = Instant::now();
         let wire = stdio::start(
-            &self.spec.launch,
+            launch,
             self.limits.line_bytes_max,
             (listener.sink, listener.audience),
             self.tail.clone(),
