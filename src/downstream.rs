@@ -150,14 +150,6 @@ impl Downstream {
         self.sessions.end_all();
     }
 
-    /// Resolves when the reader of a request that stays open has left, or is asked to.
-    async fn over(&self, stream: &EventStream) {
-        tokio::select! {
-            () = stream.left() => {}
-            () = self.phase_is(Phase::Stopping) => {}
-        }
-    }
-
     /// Resolves when this phase or a later one is reached.
     async fn phase_is(&self, wanted: Phase) {
         let _ = self.phase.subscribe().wait_for(|phase| *phase >= wanted).await.is_ok();

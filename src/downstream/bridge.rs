@@ -183,7 +183,6 @@ pub(super) fn discover_result(handshake: &Handshake) -> String {
         return handshake.result.clone();
     }
     let capabilities = splice::without(handshake.capabilities(), |key| key == "tasks");
-    let capabilities = without_offer(capabilities, &["resources", "subscribe"]);
     let mut result = format!(
         r#"{{"resultType":"complete","supportedVersions":{},"capabilities":{capabilities},"ttlMs":0,"cacheScope":"private"}}"#,
         json!([version::MODERN]),

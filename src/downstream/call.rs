@@ -12,7 +12,7 @@ use super::bridge::{self, Client, Crossing};
 use super::response::{Framing, Headers, Incoming, Response};
 use super::session::Session;
 use super::stream::EventStream;
-use super::{Downstream, Phase, listen, listing};
+use super::{Downstream, Phase, listing};
 use crate::gate::{Call, RuleSet};
 use crate::invocation::{Answer, Ready, Refusal, Request};
 use crate::mcp::version::Era;
@@ -80,6 +80,22 @@ impl Task {
         }
     }
 
+    /// A request of the gateway's own that this one makes necessary, and that is put to the rules like one of the agent's.
+    pub(super) fn another(&self, method: &str, params: &str) -> Self {
+        Self {
+            agent: self.agent.clone(),
+            upstream: self.upstream.clone(),
+            request_id: self.request_id.clone(),
+            client: self.client.clone(),
+            session: self.session.clone(),
+            era: self.era,
+            id: self.id.clone(),
+            method: method.to_owned(),
+            params: Some(params.to_owned()),
+            stream: self.stream.clone(),
+        }
+    }
+
     pub(super) fn call(&self) -> Call {
         Call {
             agent: self.agent.clone(),
@@ -89,7 +105,7 @@ impl Task {
         }
     }
 
-    fn request(&self) -> Request {
+    pub(super) fn request(&self) -> Request {
         Request {
             call: self.call(),
             request_id: self.request_id.clone(),
@@ -164,11 +180,6 @@ impl Downstream {
                 {
                     return Ok(reply);
                 }
-                if listen::is_asked(task) {
-                    // It can be made anew, so it doesn't keep the connection from closing.
-                    drop(claim);
-                    return listen::hear(task, &connection, permit, call).await;
-                }
                 let _held_to_the_end = claim;
                 call(permit).await
             };
@@ -194,7 +205,7 @@ impl Downstream {
 }
 
 /// A connection that stays until the call is over, even if the server is edited or restarted meanwhile.
-async fn claimed(
+pub(super) async fn claimed(
     open: impl AsyncFn() -> Result<Arc<Connection>, UpstreamError>,
 ) -> Result<(Arc<Connection>, Claim), UpstreamError> {
     loop {
@@ -239,7 +250,7 @@ impl Drop for UnderWay {
 }
 
 /// The message for what became of a call.
-fn say(rule_set: Option<&RuleSet>, task: &Task, answer: Answer, crossing: Crossing) -> Option<Said> {
+pub(super) fn say(rule_set: Option<&RuleSet>, task: &Task, answer: Answer, crossing: Crossing) -> Option<Said> {
     Some(match answer {
         Answer::Reply(reply) => match crossing.reply(&task.method, reply) {
             Reply::Result(result) => task.says(&listing::filter(rule_set, &task.call(), result)),

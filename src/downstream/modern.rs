@@ -11,7 +11,6 @@ use serde_json::json;
 use serde_json::value::RawValue;
 
 use super::call::{Asked, Said, Task, respond};
-use super::listen::Listener;
 use super::response::{Framing, Headers, Incoming, Response};
 use super::stream::EventStream;
 use super::{Downstream, bridge, envelope, listen, meta, mirrored, version};
@@ -55,11 +54,12 @@ impl Downstream {
     }
 
     async fn stand_alone(&self, task: &Task, agent_id: Arc<str>, headers: &Headers) -> Option<Said> {
-        let is_listening = task.method == listen::METHOD;
-        let listener = if is_listening { Listener::of(task) } else { Arc::new(NoSink) };
+        if task.method == listen::METHOD {
+            return self.listen(task, agent_id).await;
+        }
         let open = async || -> Result<Arc<Connection>, UpstreamError> {
             let open = async |upstream: &Upstream| {
-                upstream.open(Owner::Agent(agent_id.clone()), Opening::Stateless, listener.clone()).await
+                upstream.open(Owner::Agent(agent_id.clone()), Opening::Stateless, Arc::new(NoSink)).await
             };
             self.open_present(&task.upstream, open).await
         };
@@ -90,10 +90,8 @@ impl Downstream {
             Some(Err(_)) | None => open().await,
         };
         let over = async {
-            match (has_left, is_listening) {
-                (true, _) => {}
-                (false, true) => self.over(&task.stream).await,
-                (false, false) => task.stream.left().await,
+            if !has_left {
+                task.stream.left().await;
             }
         };
         let sink = Arc::new(Quiet { stream: task.stream.clone(), wants_log: wants_log(task) });

@@ -38,10 +38,16 @@ pub fn progress_token(params: Option<&str>) -> Option<&str> {
 /// The parameters without the members that only a modern server understands.
 #[must_use]
 pub fn strip_reserved(params: &str) -> String {
+    without(params, |key| RESERVED.contains(&key))
+}
+
+/// The parameters without those members of their `_meta`, and without it when nothing is left.
+#[must_use]
+pub fn without(params: &str, unwanted: impl Fn(&str) -> bool) -> String {
     let Some(meta) = splice::find(params, &["_meta"]) else {
         return params.to_owned();
     };
-    let left = splice::without(meta, |key| RESERVED.contains(&key));
+    let left = splice::without(meta, unwanted);
     if splice::members(&left).is_some_and(|members| members.is_empty()) {
         splice::without(params, |key| key == "_meta")
     } else {

@@ -12,8 +12,13 @@ use super::error::UpstreamError;
 use super::handshake::Handshake;
 use super::sink::Audience;
 use super::spec::Limits;
+use super::subscriptions::Subscriptions;
 use super::wire::{Reply, Ticket, Wire};
 use crate::gate::Permit;
+
+const LISTEN: &str = "subscriptions/listen";
+/// Longer than anybody listens.
+const FOREVER: Duration = Duration::from_secs(u32::MAX as u64);
 
 /// One process behind its handshake.
 pub struct Connection {
@@ -29,6 +34,7 @@ pub struct Connection {
     is_draining: AtomicBool,
     claims: AtomicUsize,
     mirrored: tokio::sync::Mutex<Option<(u64, Arc<MirroredArguments>)>>,
+    pub(super) subscriptions: Subscriptions,
 }
 
 /// By tool.
@@ -54,6 +60,7 @@ impl Connection {
             is_draining: AtomicBool::new(false),
             claims: AtomicUsize::new(0),
             mirrored: tokio::sync::Mutex::default(),
+            subscriptions: Subscriptions::default(),
         }
     }
 
@@ -100,8 +107,8 @@ impl Connection {
         drop(permit);
         let in_flight = self.wire.request(method, params, Some(ticket))?;
         // A subscription is meant to stay; its end is the agent's or the server's.
-        let (quiet, longest) = if method == "subscriptions/listen" {
-            (Duration::from_secs(u64::from(u32::MAX)), Duration::from_secs(u64::from(u32::MAX)))
+        let (quiet, longest) = if method == LISTEN {
+            (FOREVER, FOREVER)
         } else {
             (self.limits.request_timeout, self.limits.request_timeout_max)
         };
@@ -128,6 +135,34 @@ impl Connection {
     /// No answer.
     pub async fn restore(&self, setting: Setting, params: &str) -> Result<Reply, UpstreamError> {
         self.list(setting.method(), params).await
+    }
+
+    /// Listens at a modern server in a session's name: for what a legacy server would tell unasked, and for resources
+    /// whose subscriptions were permitted and recorded when the agent made them. What it gives resolves at the end of the
+    /// listening; dropping it ends the listening.
+    ///
+    /// # Errors
+    /// It could not be handed over.
+    pub fn listen(
+        &self,
+        params: &str,
+        ticket: Ticket,
+    ) -> Result<impl Future<Output = Result<Reply, UpstreamError>> + Send + 'static, UpstreamError> {
+        Ok(self.wire.request(LISTEN, Some(params), Some(ticket))?.reply(FOREVER, FOREVER))
+    }
+
+    /// How long an answer is waited for when nothing is heard.
+    #[must_use]
+    pub fn request_timeout(&self) -> Duration {
+        self.limits.request_timeout
+    }
+
+    /// Tells the server that nobody wants to hear of the resource any more. What it answers does not matter.
+    pub(super) fn forget_about(&self, uri: &str) {
+        let params = serde_json::json!({ "uri": uri }).to_string();
+        if let Ok(in_flight) = self.wire.request("resources/unsubscribe", Some(&params), None) {
+            in_flight.forget();
+        }
     }
 
     /// A listing for the gateway's own use.

@@ -12,7 +12,11 @@ impl Fanout {
     pub(super) fn add(&self, listener: &Arc<dyn Sink>) {
         let mut listeners = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         listeners.retain(|known| known.strong_count() > 0);
-        listeners.push(Arc::downgrade(listener));
+        // One that opens the same connection again still hears everything once.
+        let listener = Arc::downgrade(listener);
+        if !listeners.iter().any(|known| known.ptr_eq(&listener)) {
+            listeners.push(listener);
+        }
     }
 }
 

@@ -68,9 +68,18 @@ impl Ended {
 }
 
 struct Pending {
+    /// It stays open for news, and nothing else is about it.
+    is_listening: bool,
     reply: oneshot::Sender<Result<Reply, UpstreamError>>,
     ticket: Option<Ticket>,
     last_heard: Arc<Mutex<Instant>>,
+}
+
+impl Pending {
+    /// Of an agent's request that is no listening.
+    fn caller(&self) -> Option<&Ticket> {
+        self.ticket.as_ref().filter(|_| !self.is_listening)
+    }
 }
 
 #[derive(Default)]
@@ -137,7 +146,8 @@ impl Wire {
         };
         let (reply, answer) = oneshot::channel();
         let last_heard = Arc::new(Mutex::new(Instant::now()));
-        self.state().pending.insert(id, Pending { reply, ticket, last_heard: last_heard.clone() });
+        let is_listening = method == "subscriptions/listen";
+        self.state().pending.insert(id, Pending { is_listening, reply, ticket, last_heard: last_heard.clone() });
         let in_flight = InFlight {
             wire: self.clone(),
             id,
@@ -358,16 +368,15 @@ impl Wire {
     /// Nothing in a message from a process says which request it belongs to; with exactly one in flight it is that one.
     fn owner(&self) -> Option<Arc<dyn Sink>> {
         let state = self.state();
-        let mut tickets = state.pending.values().filter_map(|pending| pending.ticket.as_ref());
+        let mut tickets = state.pending.values().filter_map(Pending::caller);
         let first = tickets.next()?;
         tickets.next().is_none().then(|| first.sink.clone())
     }
 
     fn newest(&self) -> Option<Arc<dyn Sink>> {
         let state = self.state();
-        let (_, pending) =
-            state.pending.iter().filter(|(_, pending)| pending.ticket.is_some()).max_by_key(|(id, _)| **id)?;
-        pending.ticket.as_ref().map(|ticket| ticket.sink.clone())
+        let calls = state.pending.iter().filter_map(|(id, pending)| Some((id, pending.caller()?)));
+        calls.max_by_key(|(id, _)| **id).map(|(_, ticket)| ticket.sink.clone())
     }
 
     fn send(&self, text: String) -> Result<(), UpstreamError> {

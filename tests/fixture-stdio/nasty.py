@@ -28,6 +28,9 @@ Output
   pages           tools/list comes in two pages
 Calls and end
   mute            unknown requests get no answer
+  resources       has resources that can be subscribed to, but x://refused; the
+                  tool touch(uri) changes one; the tool hangup ends what a
+                  modern client listens with
   die=N           the call after the Nth ends the process with code 3
   stubborn        end of file and SIGTERM are ignored
   spy=FILE        each line that comes in is appended to FILE as it is
@@ -50,7 +53,7 @@ import threading
 import time
 
 KNOWN = """modern both slow version early exit exit-on-probe fork pidfile banner crlf double wrongid big
-flood stderr pages mute die stubborn spy ledger""".split()
+flood stderr pages mute resources die stubborn spy ledger""".split()
 FLAGS = {name: value or "1" for name, _, value in (arg.partition("=") for arg in sys.argv[1:])}
 META = "io.modelcontextprotocol/"
 MODERN = "2026-07-28"
@@ -60,7 +63,8 @@ LEVELS = ["debug", "info", "notice", "warning", "error", "critical", "alert", "e
 out_lock = threading.Lock()
 asked = {}  # id of a request to the client -> [event, answer]
 cancelled = {}  # id of a running call, as JSON -> event
-listeners = {}  # id of an open subscriptions/listen, as JSON -> id
+listeners = {}  # id of an open subscriptions/listen, as JSON -> [id, what was granted]
+subscribed = set()  # URIs, of a legacy client
 ids = itertools.count(1)
 calls = itertools.count(1)
 state = {"opened": False, "extra": 0, "level": 0, "capabilities": {}}
@@ -123,6 +127,7 @@ QUESTIONS = {
 def tools():
     arguments = {"echo": {"text": "string"}, "slow": {"seconds": "number"}, "big": {"n": "integer"}}
     names = ["echo", "raw", "slow", "elicit", "sample", "roots", "log", "grow", "env", "big"]
+    names += ["touch", "hangup"] if "resources" in FLAGS else []
     names += [f"extra{n}" for n in range(state["extra"])]
     for name in names:
         properties = {**arguments.get(name, {}), "nonce": "string"}
@@ -161,9 +166,44 @@ def grow(modern):
     state["extra"] += 1
     if not modern:
         notify("notifications/tools/list_changed")
-    for listener in list(listeners.values()):
-        notify("notifications/tools/list_changed", {"_meta": {META + "subscriptionId": listener}})
+    for listener, granted in list(listeners.values()):
+        if granted.get("toolsListChanged"):
+            notify("notifications/tools/list_changed", {"_meta": {META + "subscriptionId": listener}})
     return text(f"extra{state['extra'] - 1} is new")
+
+
+def touch(uri):
+    if uri in subscribed:
+        notify("notifications/resources/updated", {"uri": uri})
+    for listener, granted in list(listeners.values()):
+        if uri in granted.get("resourceSubscriptions", []):
+            notify("notifications/resources/updated", {"uri": uri, "_meta": {META + "subscriptionId": listener}})
+    return text(f"{uri} is new")
+
+
+def hangup():
+    for listener, _ in list(listeners.values()):
+        send({"id": listener, "result": {"resultType": "complete", "_meta": {META + "subscriptionId": listener}}})
+    listeners.clear()
+    return text("hung up")
+
+
+def subscribe(method, uri):
+    if uri == "x://refused":
+        raise Refusal(-32602, "it can't be subscribed to", None)
+    subscribed.add(uri) if method == "resources/subscribe" else subscribed.discard(uri)
+    return {}
+
+
+def listen(message, params):
+    wanted = params.get("notifications") or {}
+    granted = {"toolsListChanged": True} if wanted.get("toolsListChanged") else {}
+    uris = [uri for uri in wanted.get("resourceSubscriptions", []) if uri != "x://refused"]
+    if uris and "resources" in FLAGS:
+        granted["resourceSubscriptions"] = uris
+    listeners[json.dumps(message["id"])] = [message["id"], granted]
+    notify("notifications/subscriptions/acknowledged",
+           {"notifications": granted, "_meta": {META + "subscriptionId": message["id"]}})
 
 
 def log(meta, modern):
@@ -188,6 +228,10 @@ def run_tool(params, meta, modern, line, stop):
         return log(meta, modern)
     if name == "grow":
         return grow(modern)
+    if name == "touch" and "resources" in FLAGS:
+        return touch(args["uri"])
+    if name == "hangup" and "resources" in FLAGS:
+        return hangup()
     if name == "env":
         return text({"env": dict(os.environ), "argv": sys.argv, "cwd": os.getcwd(), "pid": os.getpid()})
     if name == "big":
@@ -239,6 +283,8 @@ def opening(message, meta):
     """The answer to initialize or server/discover."""
     info = {"name": "nasty", "version": "1"}
     capabilities = {"tools": {"listChanged": True}, "logging": {}}
+    if "resources" in FLAGS:
+        capabilities["resources"] = {"subscribe": True}
     time.sleep(float(FLAGS.get("slow", 0)))
     if message["method"] == "server/discover":
         return {"supportedVersions": [MODERN], "capabilities": capabilities, "instructions": "Be careful.",
@@ -277,12 +323,9 @@ def answer(message, meta, modern):
         state["level"] = LEVELS.index(params["level"])
         return {}
     if method == "subscriptions/listen" and modern:
-        granted = {"toolsListChanged": True} if (params.get("notifications") or {}).get("toolsListChanged") else {}
-        if granted:
-            listeners[json.dumps(message["id"])] = message["id"]
-        notify("notifications/subscriptions/acknowledged",
-               {"notifications": granted, "_meta": {META + "subscriptionId": message["id"]}})
-        return None
+        return listen(message, params)
+    if method in ("resources/subscribe", "resources/unsubscribe") and "resources" in FLAGS and not modern:
+        return subscribe(method, params["uri"])
     if "mute" in FLAGS:
         return None
     raise Refusal(-32601, "Method not found", None)

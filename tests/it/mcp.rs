@@ -9,3 +9,4 @@ mod modern;
 mod questions;
 mod relay;
 mod session;
+mod subscriptions;

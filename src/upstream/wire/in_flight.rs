@@ -46,8 +46,8 @@ impl InFlight {
         }
     }
 
-    /// The request was not handed over after all.
-    pub(super) fn forget(mut self) {
+    /// Nobody waits for the answer: the request was not handed over after all, or whatever comes will do.
+    pub(in crate::upstream) fn forget(mut self) {
         self.wire.state().pending.remove(&self.id);
         self.is_done = true;
     }
