@@ -5,7 +5,9 @@ pub mod database;
 pub mod http;
 pub mod login;
 pub mod postgres;
+pub mod program;
 pub mod raw;
+pub mod remote;
 
 use std::time::{Duration, Instant};
 

@@ -1,8 +1,9 @@
-//! stdio servers: how they are started, what they may do wrong, and that nothing is left of them.
+//! Servers behind the gateway: how they are reached, what they may do wrong, and that nothing is left of them.
 
 mod edits;
 mod environment;
 mod failing;
+mod http;
 mod misbehaving;
 mod processes;
 mod shared;

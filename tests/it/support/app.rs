@@ -162,6 +162,11 @@ impl App {
         self.server(name, python(), &args).await
     }
 
+    /// Registers a server that is reached over HTTP.
+    pub async fn remote(&self, name: &str, url: &str) -> Answer {
+        self.server_from(json!({ "name": name, "mode": "http", "base_url": url, "timeout_seconds": 2 })).await
+    }
+
     /// Adds a rule at the end.
     pub async fn rule(&self, rule: Value) -> Answer {
         let created = self.operator().post("/api/v1/rules", rule).await;
