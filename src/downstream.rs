@@ -19,6 +19,7 @@ mod listing;
 mod mirrored;
 mod modern;
 mod response;
+mod rounds;
 mod session;
 mod sessions;
 mod stream;

@@ -7,6 +7,7 @@ pub mod envelope;
 pub mod error;
 pub mod meta;
 pub mod method;
+pub mod question;
 pub mod splice;
 pub mod strict;
 pub mod version;

@@ -5,12 +5,16 @@
 
 use serde_json::json;
 
+use crate::mcp::question::Abilities;
 use crate::mcp::version::{self, Era};
 use crate::mcp::{envelope, error, meta, method, splice};
 use crate::upstream::{Audience, Connection, Handshake, Reply};
 
 /// What a modern result has and a legacy one doesn't.
 const MODERN_MEMBERS: [&str; 3] = ["resultType", "ttlMs", "cacheScope"];
+
+/// What a modern request has beside its own parameters when it answers its server's questions.
+pub(super) const ANSWERS: [&str; 2] = ["inputResponses", "requestState"];
 
 /// Who asks whom: the agent's era, then the server's.
 #[derive(Debug, Clone, Copy)]
@@ -74,14 +78,16 @@ pub(super) struct Client {
     pub(super) info: Option<String>,
     /// Text of the level, quotes and all.
     pub(super) log_level: Option<String>,
+    /// What it can be asked.
+    pub(super) abilities: Abilities,
 }
 
 impl Client {
     fn annotate(&self, params: &str) -> String {
-        // No capabilities: answering what the server would ask needs the way back, which only a legacy server's
-        // connection has.
-        let mut params = splice::set(params, &["_meta", meta::PROTOCOL_VERSION], &envelope::quoted(version::MODERN));
-        params = splice::set(&params, &["_meta", meta::CLIENT_CAPABILITIES], "{}");
+        // What answers a question means nothing where the agent was asked in its own era's way.
+        let params = splice::without(params, |key| ANSWERS.contains(&key));
+        let mut params = splice::set(&params, &["_meta", meta::PROTOCOL_VERSION], &envelope::quoted(version::MODERN));
+        params = splice::set(&params, &["_meta", meta::CLIENT_CAPABILITIES], &self.abilities.text());
         if let Some(info) = &self.info {
             params = splice::set(&params, &["_meta", meta::CLIENT_INFO], info);
         }
@@ -216,7 +222,7 @@ mod tests {
         let result = r#"{"resultType":"complete","tools":[{"n":1.0}],"ttlMs":1,"cacheScope":"public"}"#;
         assert_eq!(BACK.result("tools/list", result.into()), r#"{"tools":[{"n":1.0}]}"#);
         assert!(BACK.error(r#"{"code":-32022,"message":"m"}"#.into()).contains("-32603"));
-        let client = Client { info: Some(r#"{"name":"a"}"#.into()), log_level: None };
+        let client = Client { info: Some(r#"{"name":"a"}"#.into()), ..Client::default() };
         let params = BACK.params(Some(r#"{"name":"t"}"#.into()), &client).unwrap();
         assert_eq!(meta::get_string(Some(&params), meta::PROTOCOL_VERSION).as_deref(), Some("2026-07-28"));
     }

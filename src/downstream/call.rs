@@ -9,7 +9,9 @@ use tokio::sync::watch;
 
 use super::asking::Asking;
 use super::bridge::{self, Client, Crossing};
+use super::modern::Quiet;
 use super::response::{Framing, Headers, Incoming, Response};
+use super::rounds::{self, Asker};
 use super::session::Session;
 use super::stream::EventStream;
 use super::{Downstream, Phase, listing};
@@ -36,6 +38,30 @@ pub(super) struct Task {
     pub(super) params: Option<String>,
     /// Where the answer goes.
     pub(super) stream: Arc<EventStream>,
+}
+
+/// How an agent hears of its request while that runs, and how it answers what its server asks meanwhile.
+pub(super) enum Line {
+    /// Over a stream, and it answers in its session.
+    InSession { session: Arc<Session>, sink: Arc<dyn Sink> },
+    /// Over its own request's stream; it is asked by the answer, and answers by its next request.
+    Alone(Arc<Quiet>),
+}
+
+impl Line {
+    fn sink(&self) -> Arc<dyn Sink> {
+        match self {
+            Self::InSession { sink, .. } => sink.clone(),
+            Self::Alone(quiet) => quiet.clone(),
+        }
+    }
+
+    fn client(&self) -> Client {
+        match self {
+            Self::InSession { session, .. } => session.bridged(),
+            Self::Alone(_) => Client::default(),
+        }
+    }
 }
 
 /// An answer: its message, and the HTTP status that the modern era prescribes for it.
@@ -156,8 +182,7 @@ impl Downstream {
     pub(super) async fn run(
         &self,
         task: &Task,
-        sink: Arc<dyn Sink>,
-        client: &Client,
+        line: &Line,
         open: impl AsyncFn() -> Result<Arc<Connection>, UpstreamError>,
         cancelled: impl Future<Output = ()>,
     ) -> Option<Said> {
@@ -166,14 +191,24 @@ impl Downstream {
         }
         let progress_token = meta::progress_token(task.params.as_deref()).map(Into::into);
         let watch = Asking::new(task.stream.clone(), progress_token.clone(), self.public_url.clone());
-        let ticket = Ticket { sink, progress_token, id: task.id.clone() };
+        let ticket = Ticket { sink: line.sink(), progress_token, id: task.id.clone() };
+        let client = line.client();
         let crossing = Cell::new(Crossing { agent: task.era, server: task.era });
         let open = async || {
             let (connection, claim) = claimed(&open).await?;
             crossing.set(Crossing { agent: task.era, server: connection.handshake.era });
-            let params = crossing.get().params(task.params.clone(), client);
+            let params = crossing.get().params(task.params.clone(), &client);
             let revision = connection.revision;
+            let abilities = &client.abilities;
             let dispatch = async move |permit, ticket| {
+                if let (Line::InSession { session, sink }, Era::Modern, true) =
+                    (line, connection.handshake.era, method::may_ask(&task.method))
+                {
+                    let (_held_to_the_end, gate) = (claim, self.invocations.gate());
+                    let asker = Asker { session, sink, abilities };
+                    let params = params.unwrap_or_default();
+                    return rounds::run((task, gate, &asker), &connection, permit, params, ticket).await;
+                }
                 let call = async |permit| connection.call(permit, &task.method, params.as_deref(), ticket).await;
                 if task.era == Era::Legacy
                     && let Some(reply) = bridge::answer_here(&task.method, &connection)
@@ -268,9 +303,14 @@ pub(super) fn say(rule_set: Option<&RuleSet>, task: &Task, answer: Answer, cross
 /// The model must learn of a denied tool call, so it is a tool's result; other requests can only be answered by an error.
 fn denied(task: &Task, refusal: &Refusal) -> Said {
     let what = task.call().tool.unwrap_or_else(|| task.method.clone());
+    let (did, sent) = if refusal.code == "denied_meanwhile" {
+        ("broke off", "The server had asked something in return, and was given no answer.")
+    } else {
+        ("did not make", "Nothing was sent to the server.")
+    };
     let text = format!(
-        "Atryum did not make this call ({what} on {}): {}. Nothing was sent to the server. Don't repeat it unchanged; \
-         choose another way, or ask the operator for a rule that allows it.",
+        "Atryum {did} this call ({what} on {}): {}. {sent} Don't repeat it unchanged; choose another way, or ask the \
+         operator for a rule that allows it.",
         task.upstream.spec.name,
         refusal.text.trim_end_matches('.'),
     );

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::value::RawValue;
 
 use super::bridge;
-use super::call::{Asked, Said, Task, respond};
+use super::call::{Asked, Line, Said, Task, respond};
 use super::response::{Framing, Incoming, Response};
 use super::session::{Begun, Session};
 use super::stream::EventStream;
@@ -198,7 +198,8 @@ impl Downstream {
             return Some(task.says_error(&error::object(error::INVALID_REQUEST, &what)));
         };
         let open = async || self.connect(task, session).await;
-        let said = self.run(task, sink, &session.bridged(), open, begun.cancelled()).await?;
+        let line = Line::InSession { session: session.clone(), sink };
+        let said = self.run(task, &line, open, begun.cancelled()).await?;
         if said.is_result() {
             session.remember(&task.method, task.params.as_deref());
         }

@@ -10,7 +10,7 @@ use base64::Engine as _;
 use serde_json::json;
 use serde_json::value::RawValue;
 
-use super::call::{Asked, Said, Task, respond};
+use super::call::{Asked, Line, Said, Task, respond};
 use super::response::{Framing, Headers, Incoming, Response};
 use super::stream::EventStream;
 use super::{Downstream, bridge, envelope, listen, meta, mirrored, version};
@@ -94,8 +94,8 @@ impl Downstream {
                 task.stream.left().await;
             }
         };
-        let sink = Arc::new(Quiet { stream: task.stream.clone(), wants_log: wants_log(task) });
-        self.run(task, sink, &bridge::Client::default(), open, over).await
+        let quiet = Arc::new(Quiet { stream: task.stream.clone(), wants_log: wants_log(task) });
+        self.run(task, &Line::Alone(quiet), open, over).await
     }
 }
 
@@ -120,7 +120,7 @@ async fn check_mirrored(
 
 /// What an agent hears during its own request: progress, and log messages if it asked for them. It is never asked
 /// anything: in this era a server asks by its answer.
-struct Quiet {
+pub(super) struct Quiet {
     stream: Arc<EventStream>,
     wants_log: bool,
 }

@@ -6,12 +6,13 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use arc_swap::ArcSwapOption;
 use serde_json::json;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 
 use super::bridge::{self, Client};
 use super::response::{Framing, Response};
 use super::stream::{EventStream, parse_event_id};
 use crate::clock;
+use crate::mcp::question::Abilities;
 use crate::mcp::version::Era;
 use crate::mcp::{envelope, splice};
 use crate::upstream::{Audience, Connection, Opening, Owner, Reply, Setting, Sink, Upstream, UpstreamError};
@@ -55,6 +56,8 @@ struct State {
     former: Vec<Weak<Connection>>,
     log_level: Option<String>,
     subscriptions: BTreeSet<String>,
+    /// What the gateway itself asked the agent, by id.
+    asked: HashMap<u64, oneshot::Sender<Reply>>,
 }
 
 impl Session {
@@ -183,6 +186,7 @@ impl Session {
         Client {
             info: splice::find(&self.params, &["clientInfo"]).map(Into::into),
             log_level: self.state().log_level.clone(),
+            abilities: Abilities::read(splice::find(&self.params, &["capabilities"]).unwrap_or("{}")),
         }
     }
 
@@ -227,8 +231,26 @@ impl Session {
         self.state().streams.retain(|stream| !stream.is_stale());
     }
 
-    /// Hands the agent's answer to the process that asked.
+    /// What the agent will answer to a request of the gateway's own.
+    pub(super) fn await_answer(&self, id: u64) -> oneshot::Receiver<Reply> {
+        let (answer, awaited) = oneshot::channel();
+        self.state().asked.insert(id, answer);
+        awaited
+    }
+
+    /// Nobody waits for that answer any more.
+    pub(super) fn forget_question(&self, id: u64) {
+        self.state().asked.remove(&id);
+    }
+
+    /// Hands the agent's answer to the process that asked, or to whoever asked in a modern server's place.
     pub(super) fn answer(&self, id: u64, reply: &Reply) {
+        let awaited = self.state().asked.remove(&id);
+        if let Some(awaited) = awaited {
+            // The call may have ended meanwhile; then the answer is for nobody.
+            let _ = awaited.send(reply.clone());
+            return;
+        }
         if self.present().is_some_and(|connection| connection.answer(id, reply)) {
             return;
         }
@@ -260,6 +282,7 @@ impl Session {
     pub(super) fn end(&self) {
         self.standing.finish(None);
         self.connection.store(None);
+        self.state().asked.clear();
         for cancelled in self.state().in_flight.values() {
             cancelled.notify_one();
         }

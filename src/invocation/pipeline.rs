@@ -267,6 +267,7 @@ impl Invocations {
         self.finish(run, run.outcome(reply.as_ref(), upstream)).await;
         match reply {
             Some(Ok(reply)) => Answer::Reply(reply),
+            Some(Err(UpstreamError::Denied { reason })) => Answer::Denied(run.refusal("denied_meanwhile", reason)),
             Some(Err(error)) => Answer::Failed(error),
             None => Answer::Cancelled,
         }

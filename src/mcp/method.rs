@@ -131,6 +131,12 @@ pub fn is_removed_in_modern(method: &str) -> bool {
     )
 }
 
+/// Methods that a modern server may answer with a question (`input_required`).
+#[must_use]
+pub fn may_ask(method: &str) -> bool {
+    matches!(method, "tools/call" | "prompts/get" | "resources/read")
+}
+
 /// Methods whose complete modern result carries `ttlMs` and `cacheScope`.
 #[must_use]
 pub fn is_cacheable(method: &str) -> bool {

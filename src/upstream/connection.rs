@@ -105,6 +105,16 @@ impl Connection {
     ) -> Result<Reply, UpstreamError> {
         // Spent here: the permit opens the way for this one request.
         drop(permit);
+        self.exchange(method, params, ticket).await
+    }
+
+    /// For those who have spent a permit on the request.
+    pub(super) async fn exchange(
+        &self,
+        method: &str,
+        params: Option<&str>,
+        ticket: Ticket,
+    ) -> Result<Reply, UpstreamError> {
         let in_flight = self.wire.request(method, params, Some(ticket))?;
         // A subscription is meant to stay; its end is the agent's or the server's.
         let (quiet, longest) = if method == LISTEN {
@@ -113,6 +123,12 @@ impl Connection {
             (self.limits.request_timeout, self.limits.request_timeout_max)
         };
         in_flight.reply(quiet, longest).await
+    }
+
+    /// How long a request may take, however much is heard of it.
+    #[must_use]
+    pub fn request_timeout_max(&self) -> Duration {
+        self.limits.request_timeout_max
     }
 
     /// Passes an agent's notification on. Notifications do nothing by themselves; what isn't one by name is refused.

@@ -78,6 +78,18 @@ pub enum UpstreamError {
         /// Whether the request had been handed to it.
         was_sent: bool,
     },
+    /// The server answered with a question, and got no answer to it.
+    #[error("the server wants something from its client first, and the call was given up: {reason}")]
+    Unanswered {
+        /// Why it was not answered.
+        reason: String,
+    },
+    /// The server answered with a question, and meanwhile the rules say no to the call.
+    #[error("the server asked something in return, and meanwhile the rules deny the call: {reason}")]
+    Denied {
+        /// The rule's words.
+        reason: String,
+    },
     /// The server is disabled.
     #[error("the server is disabled; an operator can enable it")]
     Disabled,
@@ -106,6 +118,9 @@ impl UpstreamError {
             | Self::Backoff { .. }
             | Self::TooMany { .. }
             | Self::Busy { .. }
+            // The server gave the request back: it says itself that it has not carried it out.
+            | Self::Unanswered { .. }
+            | Self::Denied { .. }
             | Self::Disabled
             | Self::ActorDown
             | Self::NotRunnable { .. } => false,
@@ -127,6 +142,8 @@ impl UpstreamError {
             Self::TimedOut { .. } => "timed_out",
             Self::TooLarge { .. } => "answer_too_large",
             Self::Stopped { .. } => "stopped",
+            Self::Unanswered { .. } => "unanswered",
+            Self::Denied { .. } => "denied_meanwhile",
             Self::Disabled => "server_disabled",
             Self::ActorDown => "restarting",
             Self::NotRunnable { .. } => "not_runnable",

@@ -1,5 +1,7 @@
 //! Where an upstream's messages go on their way to an agent.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 /// Who uses a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Audience {
@@ -9,6 +11,15 @@ pub enum Audience {
     Agent,
     /// Sessions of several agents.
     Everyone,
+}
+
+/// Questions to agents are numbered across the process: the answer to one that was asked before a server was started anew
+/// is not taken for the answer to another.
+static NEXT_QUESTION: AtomicU64 = AtomicU64::new(1);
+
+/// An id for a request to an agent, unlike all others.
+pub fn next_question_id() -> u64 {
+    NEXT_QUESTION.fetch_add(1, Ordering::Relaxed)
 }
 
 /// Takes messages that were made for one agent, ids and tokens already its own.

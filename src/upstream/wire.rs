@@ -19,7 +19,7 @@ use tokio::time::Instant;
 pub(super) use in_flight::InFlight;
 
 use super::error::UpstreamError;
-use super::sink::{Audience, Sink};
+use super::sink::{Audience, Sink, next_question_id};
 use crate::mcp::envelope::{self, Message};
 use crate::mcp::{error, meta, splice};
 use head::Head;
@@ -40,6 +40,7 @@ pub enum Reply {
 }
 
 /// What an agent's request brings along.
+#[derive(Clone)]
 pub struct Ticket {
     /// Where messages about this request go.
     pub sink: Arc<dyn Sink>,
@@ -344,7 +345,7 @@ impl Wire {
             Audience::Session => [self.owner(), Some(self.fallback.clone()), self.newest()],
             Audience::Agent | Audience::Everyone => [None, None, None],
         };
-        let id = questions::next_id();
+        let id = next_question_id();
         let message = envelope::request(&id.to_string(), method, params);
         for sink in listeners.into_iter().flatten() {
             let question = Question { upstream_id: upstream_id.to_owned(), sink: sink.clone() };

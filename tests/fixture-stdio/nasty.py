@@ -38,9 +38,12 @@ Calls and end
                   newline to FILE, on disk before anything else happens
 
 Tools: echo(text), raw, slow(seconds), elicit, sample, roots, log, grow, env,
-big(n).  Each call has a thread.  The server's own request ids are 1, 2, 3 …,
-so they collide with those of its client.  A cancelled call writes "cancelled
-ID" to stderr and is not answered.
+big(n); page: asks for a visit to a web page; all: asks for everything at
+once; rounds(n): asks n times in a row; again(n): a modern client is sent away
+n times without a question; login: fails with -32042 until it is called a
+second time (legacy).  Each call has a thread.  The server's own request ids
+are 1, 2, 3 …, so they collide with those of its client.  A cancelled call
+writes "cancelled ID" to stderr and is not answered.
 """
 
 import itertools
@@ -67,6 +70,7 @@ listeners = {}  # id of an open subscriptions/listen, as JSON -> [id, what was g
 subscribed = set()  # URIs, of a legacy client
 ids = itertools.count(1)
 calls = itertools.count(1)
+logins = itertools.count(1)
 state = {"opened": False, "extra": 0, "level": 0, "capabilities": {}}
 
 
@@ -121,12 +125,17 @@ QUESTIONS = {
         "messages": [{"role": "user", "content": {"type": "text", "text": "Say something"}}], "maxTokens": 10,
     }),
     "roots": ("roots", "roots/list", {}),
+    "page": ("elicitation", "elicitation/create", {
+        "mode": "url", "message": "Please log in", "url": "https://example.com/login", "elicitationId": "e-1",
+    }),
 }
 
 
 def tools():
-    arguments = {"echo": {"text": "string"}, "slow": {"seconds": "number"}, "big": {"n": "integer"}}
+    arguments = {"echo": {"text": "string"}, "slow": {"seconds": "number"}}
+    arguments |= {name: {"n": "integer"} for name in ["big", "rounds", "again"]}
     names = ["echo", "raw", "slow", "elicit", "sample", "roots", "log", "grow", "env", "big"]
+    names += ["page", "all", "rounds", "again", "login"]
     names += ["touch", "hangup"] if "resources" in FLAGS else []
     names += [f"extra{n}" for n in range(state["extra"])]
     for name in names:
@@ -142,14 +151,53 @@ def question(name, params, meta, modern):
             raise Refusal(-32021, "Missing required client capability", {"requiredCapabilities": {capability: {}}})
         given = (params.get("inputResponses") or {}).get(name)
         if given is None:
-            request = {"method": method, "params": details}
-            return {"resultType": "input_required", "inputRequests": {name: request}, "requestState": f"asked-{name}"}
+            return asks_for([name], f"asked-{name}")
         if params.get("requestState") != f"asked-{name}":
             raise Refusal(-32602, "requestState is missing or was changed", None)
         return text(given)
     if capability not in state["capabilities"]:
         return text(f"the client did not declare {capability}", error=True)
     return text(ask(method, details))
+
+
+def asks_for(names, state):
+    """The result that asks a modern client."""
+    wanted = {}
+    for name in names:
+        _, method, details = QUESTIONS[name]
+        details = {key: value for key, value in details.items() if key != "elicitationId"}
+        wanted[name] = {"method": method, "params": details}
+    return {"resultType": "input_required", "requestState": state, **({"inputRequests": wanted} if wanted else {})}
+
+
+def ask_everything(params, modern):
+    names, answers = ["elicit", "sample", "roots"], params.get("inputResponses") or {}
+    if modern:
+        return asks_for(names, "all") if set(names) - set(answers) else text(answers)
+    def one(name):
+        answers[name] = ask(*QUESTIONS[name][1:])
+    threads = [threading.Thread(target=one, args=(name,), daemon=True) for name in names]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return text(answers)
+
+
+def ask_often(params, times, modern, asked):
+    """Asks so often; the modern state says how many rounds there were."""
+    if not modern:
+        return text([ask(*QUESTIONS["elicit"][1:]) for _ in range(times)])
+    given = params.get("inputResponses") or {}
+    said = json.loads(params.get("requestState") or "[]") + [given.get("elicit")]
+    return asks_for(asked, json.dumps(said)) if len(said) <= times else text(said[1:])
+
+
+def log_in(modern):
+    if modern or next(logins) > 1:
+        return text("logged in")
+    details = QUESTIONS["page"][2]
+    raise Refusal(-32042, "This request requires more information.", {"elicitations": [details]})
 
 
 def slow(seconds, meta, stop):
@@ -224,6 +272,12 @@ def run_tool(params, meta, modern, line, stop):
         return slow(float(args.get("seconds", 1)), meta, stop)
     if name in QUESTIONS:
         return question(name, params, meta, modern)
+    if name == "all":
+        return ask_everything(params, modern)
+    if name in ("rounds", "again"):
+        return ask_often(params, int(args.get("n", 1)), modern, ["elicit"] if name == "rounds" else [])
+    if name == "login":
+        return log_in(modern)
     if name == "log":
         return log(meta, modern)
     if name == "grow":

@@ -102,6 +102,8 @@ impl From<UpstreamError> for Problem {
             UpstreamError::Backoff { .. }
             | UpstreamError::TooMany { .. }
             | UpstreamError::Busy { .. }
+            | UpstreamError::Unanswered { .. }
+            | UpstreamError::Denied { .. }
             | UpstreamError::ActorDown => Code::Unavailable,
         };
         Self::new(code, error.to_string())

@@ -2,16 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::upstream::sink::Sink;
 
 /// Most questions of one process that wait. An agent may leave some unanswered for ever, so the oldest make way.
 const WAITING_MAX: usize = 64;
-
-/// Questions are numbered across the process: the answer to one that was asked before a server was started anew is not
-/// taken for the answer to another.
-static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
 /// A request of the server that waits for an agent's answer.
 pub(super) struct Question {
@@ -22,10 +17,6 @@ pub(super) struct Question {
 /// By the id that the agent knows; ids grow, so the oldest is the first.
 #[derive(Default)]
 pub(super) struct Questions(BTreeMap<u64, Question>);
-
-pub(super) fn next_id() -> u64 {
-    NEXT_ID.fetch_add(1, Ordering::Relaxed)
-}
 
 impl Questions {
     /// Keeps one more; gives back the one that had to make way.

@@ -1,5 +1,7 @@
 //! Agent and server of different eras.
 
+mod rounds;
+
 use serde_json::json;
 
 use crate::support::app::App;
