@@ -24,6 +24,15 @@ pub struct Model {
     pub cwd: Option<String>,
     /// stdio: one process for all agents
     pub shared: bool,
+    /// http: the address, as it was typed
+    pub base_url: Option<String>,
+    /// http: how long an answer, or a sign of progress, is waited for
+    pub timeout_seconds: Option<i64>,
+    /// http: `none`, `bearer` or `headers`
+    pub auth_type: Option<String>,
+    /// http: scheme, host and port that the credential was given for; another one than that of `base_url` when the
+    /// credential was removed because the address moved
+    pub credential_origin: Option<String>,
     /// counts edits, from 1
     pub revision: i64,
     /// ms

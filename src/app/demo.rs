@@ -52,8 +52,7 @@ async fn register(gateway: &Gateway, binary: &str) -> Result<(), AppError> {
                 enabled: true,
                 command: Some(binary.to_owned()),
                 args: r#"["__demo-server"]"#.into(),
-                cwd: None,
-                shared: false,
+                ..store::server::NewServer::default()
             };
             store::server::insert(&gateway.store, new, Vec::new()).await?;
         }

@@ -29,7 +29,7 @@ pub struct Filter {
 }
 
 /// A server that is to be registered.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct NewServer {
     /// from [`super::new_id`]: known beforehand because secrets are sealed to it
     pub id: String,
@@ -47,6 +47,14 @@ pub struct NewServer {
     pub cwd: Option<String>,
     /// stdio: one process for all agents
     pub shared: bool,
+    /// http: the address, as it was typed
+    pub base_url: Option<String>,
+    /// http: how long an answer, or a sign of progress, is waited for
+    pub timeout_seconds: Option<i64>,
+    /// http: `none`, `bearer` or `headers`
+    pub auth_type: Option<String>,
+    /// http: the origin that the credential was given for
+    pub credential_origin: Option<String>,
 }
 
 /// Returns a page of servers, by name.
@@ -78,15 +86,33 @@ pub async fn find(store: &Store, name: &str) -> Result<Option<Row>, StoreError> 
 /// Registers a server with its secrets. A name that is taken is a conflict.
 pub async fn insert(store: &Store, new: NewServer, secrets: Vec<secret::Change>) -> Result<Row, StoreError> {
     let now = clock::now_ms();
-    let NewServer { id, name, mode, enabled, command, args, cwd, shared } = new;
-    let row =
-        Row { id, name, mode, enabled, command, args, cwd, shared, revision: 1, created_at: now, updated_at: now };
+    let row = first_revision(new, now);
     let edit = store.begin_edit().await?;
     let inserted = Entity::insert(row.clone().into_active_model()).exec_without_returning(edit.connection()).await;
     inserted.map_err(|error| StoreError::from(error).or_taken(|| format!("a server named {} exists", row.name)))?;
     secret::apply(edit.connection(), &row.id, secrets, now).await?;
     edit.commit().await?;
     Ok(row)
+}
+
+fn first_revision(new: NewServer, now: i64) -> Row {
+    Row {
+        id: new.id,
+        name: new.name,
+        mode: new.mode,
+        enabled: new.enabled,
+        command: new.command,
+        args: new.args,
+        cwd: new.cwd,
+        shared: new.shared,
+        base_url: new.base_url,
+        timeout_seconds: new.timeout_seconds,
+        auth_type: new.auth_type,
+        credential_origin: new.credential_origin,
+        revision: 1,
+        created_at: now,
+        updated_at: now,
+    }
 }
 
 /// Edits a server: `change` is given the stored row, alters it and returns what becomes of its secrets.

@@ -349,7 +349,7 @@ impl Core {
 }
 
 fn first_status(spec: &ServerSpec) -> Status {
-    let untried = Status::untried(spec.enabled);
+    let untried = Status::untried(spec.enabled, spec.credentials.clone());
     match &spec.fault {
         Some(fault) if spec.enabled => {
             Status { status: Word::ActionRequired, reason: Some(fault.clone()), action: Some("edit"), ..untried }

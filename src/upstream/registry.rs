@@ -11,8 +11,10 @@ use tokio::sync::Semaphore;
 
 use super::actor::Upstream;
 use super::core::House;
+use super::definition::Definition;
 use super::directory::{Directory, Upstreams};
-use super::spec::{Definition, Limits, ServerSpec};
+use super::sealed::{ENV_FIELD, slot_name};
+use super::spec::{Limits, ServerSpec};
 use super::test::TestReport;
 use crate::metrics::Metrics;
 use crate::store::{self, Store};
@@ -23,8 +25,6 @@ use crate::vault::{Slot as Sealed, Vault};
 const LOOK_EVERY: Duration = Duration::from_secs(30);
 /// Processes that may be in their start at once, of all servers together.
 const STARTS_MAX: usize = 4;
-/// The slot of a variable in the vault.
-pub const ENV_FIELD: &str = "env:";
 
 /// Read the servers and make what runs match. Answers when it does.
 #[derive(Message)]
@@ -119,17 +119,16 @@ async fn start(parts: &Parts, row: &store::server::Row) -> Arc<Upstream> {
 
 async fn load_spec(parts: &Parts, row: &store::server::Row) -> Result<ServerSpec, String> {
     let sealed = store::secret::load_all(&parts.store, &row.id).await.map_err(|error| crate::chain(&error))?;
-    let mut env = Vec::new();
+    let mut secrets = Vec::new();
     for secret in sealed {
-        if let Some(name) = secret.field.strip_prefix(ENV_FIELD) {
-            let value = parts
-                .vault
-                .open(Sealed::of_server(&row.id, &secret.field), &secret.sealed)
-                .map_err(|error| format!("{name} can't be opened: {error}"))?;
-            env.push((name.to_owned(), value));
-        }
+        let slot = slot_name(&secret.field, row.base_url.as_deref());
+        let opened = parts.vault.open(Sealed::of_server(&row.id, &slot), &secret.sealed);
+        let text = opened.map_err(|error| {
+            format!("{} can't be opened: {error}", secret.field.strip_prefix(ENV_FIELD).unwrap_or(&secret.field))
+        })?;
+        secrets.push((secret.field, text));
     }
-    ServerSpec::parse(row, env)
+    ServerSpec::parse(row, secrets)
 }
 
 /// Where the actors of this room run.

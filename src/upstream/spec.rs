@@ -1,11 +1,13 @@
-//! What an operator wants of a server: the definition as it is written, and the spec that an upstream runs by.
+//! What an upstream runs by: one revision of a stored server, its secrets opened.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::http::Endpoint;
+use super::definition::{AuthType, TIMEOUT_SECONDS_DEFAULT};
+use super::http::{Credential, Endpoint};
+use super::sealed::{BEARER_TOKEN_FIELD, ENV_FIELD, HEADER_FIELD, stored_credentials};
+use super::status::Credentials;
 use crate::child::Launch;
 use crate::store;
 use crate::vault::SecretText;
@@ -25,105 +27,6 @@ pub struct Limits {
     pub idle: Duration,
     /// Longest line that is read from a process.
     pub line_bytes_max: usize,
-}
-
-/// A stdio server as an operator writes it.
-#[derive(Debug)]
-pub struct Definition {
-    /// `^[a-z0-9][a-z0-9-]{0,62}$`
-    pub name: String,
-    /// The executable, looked up in PATH.
-    pub command: String,
-    /// Its arguments, passed as they are: no shell.
-    pub args: Vec<String>,
-    /// Variables of the process, beside the few that every process gets.
-    pub env: BTreeMap<String, SecretText>,
-    /// Working directory.
-    pub cwd: Option<String>,
-    /// One process for all agents.
-    pub shared: bool,
-}
-
-/// What is wrong with one member of a definition.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Fault {
-    /// JSON pointer.
-    pub pointer: String,
-    /// One sentence.
-    pub detail: String,
-}
-
-impl Fault {
-    fn new(pointer: &str, detail: impl Into<String>) -> Self {
-        Self { pointer: pointer.into(), detail: detail.into() }
-    }
-}
-
-impl Definition {
-    /// Everything that is wrong with it; empty when it can be tried.
-    #[must_use]
-    pub fn faults(&self) -> Vec<Fault> {
-        let mut faults = Vec::new();
-        if !is_name(&self.name) {
-            faults.push(Fault::new("/name", "a name is 1 to 63 of a-z, 0-9 and -, and starts with a letter or digit"));
-        }
-        if self.command.is_empty() || self.command.contains('\0') {
-            faults.push(Fault::new("/command", "the command is empty or holds a NUL character"));
-        }
-        for (at, arg) in self.args.iter().enumerate() {
-            if arg.contains('\0') {
-                faults.push(Fault::new(&format!("/args/{at}"), "an argument can't hold a NUL character"));
-            }
-        }
-        for (name, value) in &self.env {
-            if let Err(reason) = check_variable(name, value.expose()) {
-                faults.push(Fault::new(&format!("/env/{name}"), reason));
-            }
-        }
-        if self.cwd.as_deref().is_some_and(|cwd| !cwd.starts_with('/') || cwd.contains('\0')) {
-            faults.push(Fault::new("/cwd", "the working directory is an absolute path"));
-        }
-        faults
-    }
-
-    pub(super) fn into_spec(self) -> ServerSpec {
-        ServerSpec {
-            id: Arc::from("draft"),
-            name: self.name.into(),
-            revision: 0,
-            enabled: true,
-            shared: false,
-            transport: Transport::Stdio(Launch {
-                command: self.command,
-                args: self.args,
-                env: self.env.into_iter().map(|(name, value)| (name, value.expose().to_owned())).collect(),
-                cwd: self.cwd.map(PathBuf::from),
-            }),
-            fault: None,
-        }
-    }
-}
-
-/// Whether `name` may stand in `/mcp/{name}`.
-#[must_use]
-pub fn is_name(name: &str) -> bool {
-    let lawful = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-    let bytes = name.as_bytes();
-    bytes.len() <= 63
-        && bytes.first().is_some_and(|first| lawful(*first))
-        && bytes.iter().all(|byte| lawful(*byte) || *byte == b'-')
-}
-
-/// The process's start would refuse the same; here it is told before anything is stored.
-fn check_variable(name: &str, value: &str) -> Result<(), String> {
-    if crate::child::may_be_set(name, value) {
-        Ok(())
-    } else {
-        Err(format!(
-            "{name:?} can't be given to a server: its name is empty or holds =, it holds NUL, or it would make the \
-             loader run other code"
-        ))
-    }
 }
 
 /// How a server is reached.
@@ -150,30 +53,32 @@ pub struct ServerSpec {
     pub shared: bool,
     /// How it is reached.
     pub transport: Transport,
+    /// Whether the gateway has what it needs to log in, as far as that is known before anything was tried.
+    pub credentials: Credentials,
     /// Why it can't be started at all.
     pub fault: Option<String>,
 }
 
 impl ServerSpec {
-    /// Parses a row, with the variables that were sealed beside it.
+    /// Parses a row, with the secrets that were sealed beside it, by field.
     ///
     /// # Errors
     /// What is wrong with the row, in words.
-    pub fn parse(row: &store::server::Row, env: Vec<(String, SecretText)>) -> Result<Self, String> {
-        let args: Vec<String> =
-            serde_json::from_str(&row.args).map_err(|error| format!("its arguments can't be read: {error}"))?;
+    pub fn parse(row: &store::server::Row, secrets: Vec<(String, SecretText)>) -> Result<Self, String> {
+        let credentials = stored_credentials(row, secrets.iter().map(|(field, _)| field.as_str()));
+        let transport = match row.mode.as_str() {
+            "stdio" => Transport::Stdio(parse_launch(row, &secrets)?),
+            "http" => Transport::Http(parse_endpoint(row, secrets)?),
+            other => return Err(format!("its mode is {other:?}, which this version does not know")),
+        };
         Ok(Self {
             id: row.id.as_str().into(),
             name: row.name.as_str().into(),
             revision: row.revision,
             enabled: row.enabled,
             shared: row.shared,
-            transport: Transport::Stdio(Launch {
-                command: row.command.clone().ok_or("it has no command")?,
-                args,
-                env: env.into_iter().map(|(name, value)| (name, value.expose().to_owned())).collect(),
-                cwd: row.cwd.clone().map(PathBuf::from),
-            }),
+            transport,
+            credentials,
             fault: None,
         })
     }
@@ -187,6 +92,7 @@ impl ServerSpec {
             enabled: row.enabled,
             shared: row.shared,
             transport: Transport::Stdio(Launch::default()),
+            credentials: if row.auth_type.is_some() { Credentials::not_taken(&*fault) } else { Credentials::ready() },
             fault: Some(fault),
         }
     }
@@ -200,17 +106,38 @@ impl ServerSpec {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+fn parse_launch(row: &store::server::Row, secrets: &[(String, SecretText)]) -> Result<Launch, String> {
+    let args = serde_json::from_str(&row.args).map_err(|error| format!("its arguments can't be read: {error}"))?;
+    let env = secrets.iter().filter_map(|(field, value)| {
+        field.strip_prefix(ENV_FIELD).map(|name| (name.to_owned(), value.expose().to_owned()))
+    });
+    Ok(Launch {
+        command: row.command.clone().ok_or("it has no command")?,
+        args,
+        env: env.collect(),
+        cwd: row.cwd.clone().map(PathBuf::from),
+    })
+}
 
-    #[test]
-    fn names_are_as_the_contract_says() {
-        for name in ["a", "calc", "a-b-1", "0", &"a".repeat(63)] {
-            assert!(is_name(name), "{name}");
+fn parse_endpoint(row: &store::server::Row, secrets: Vec<(String, SecretText)>) -> Result<Endpoint, String> {
+    let auth_type = row.auth_type.as_deref().unwrap_or_default();
+    let credential = match AuthType::parse(auth_type) {
+        Some(AuthType::None) => Credential::None,
+        Some(AuthType::Bearer) => {
+            let token = secrets.into_iter().find(|(field, _)| field == BEARER_TOKEN_FIELD);
+            Credential::Bearer(token.map(|(_, token)| token))
         }
-        for name in ["", "-a", "A", "a_b", "a.b", "a/b", "é", " a", &"a".repeat(64)] {
-            assert!(!is_name(name), "{name}");
+        Some(AuthType::Headers) => {
+            let named =
+                |(field, value): (String, SecretText)| Some((field.strip_prefix(HEADER_FIELD)?.to_owned(), value));
+            Credential::Headers(secrets.into_iter().filter_map(named).collect())
         }
-    }
+        None => return Err(format!("its type of auth is {auth_type:?}, which this version does not know")),
+    };
+    let timeout_seconds = row.timeout_seconds.unwrap_or(TIMEOUT_SECONDS_DEFAULT);
+    Ok(Endpoint {
+        url: row.base_url.clone().ok_or("it has no base URL")?,
+        timeout: Duration::from_secs(u64::try_from(timeout_seconds).map_err(|_| "its timeout is below zero")?),
+        credential,
+    })
 }

@@ -36,7 +36,7 @@ const KEPT: [(&str, &[&str]); 5] = [
     ("sea_orm", &["store"]),
     ("entity::", &["store"]),
     ("actix_web::", &["http", "app"]),
-    ("awc::", &["cli"]),
+    ("awc::", &["upstream", "cli"]),
     ("std::env::", &["config", "child", "guard", "cli", "main", "app"]),
 ];
 

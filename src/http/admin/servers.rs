@@ -1,5 +1,6 @@
 //! Registered servers: list, read, delete; the other verbs stand beside.
 
+pub mod auth;
 pub mod create;
 pub mod draft;
 pub mod json;
@@ -15,7 +16,9 @@ use crate::http::answer::{self, Listing};
 use crate::http::gateway::Gateway;
 use crate::http::problem::{Problem, ProblemBody};
 use crate::http::query::{self, Query};
-use crate::store;
+use crate::store::{self, secret};
+use crate::upstream::{Definition, slot_name};
+use crate::vault::Slot;
 
 /// What a server is called in a refusal.
 const WHAT: &str = "server";
@@ -70,6 +73,17 @@ pub async fn delete(gateway: web::Data<Gateway>, name: web::Path<String>) -> Res
     store::server::delete(&gateway.store, &name).await.map_err(|error| Problem::from(error).named(WHAT, &name))?;
     gateway.registry.nudge().await;
     Ok(answer::done())
+}
+
+/// Seals the secrets that a definition gives.
+fn seal(gateway: &Gateway, server_id: &str, definition: &Definition) -> Result<Vec<secret::Change>, Problem> {
+    let mut changes = Vec::new();
+    for (field, text) in definition.secrets() {
+        let slot = slot_name(&field, definition.base_url());
+        let sealed = gateway.vault.seal(Slot::of_server(server_id, &slot), text)?;
+        changes.push(secret::Change { field, sealed: Some(sealed) });
+    }
+    Ok(changes)
 }
 
 async fn find(gateway: &Gateway, name: &str) -> Result<store::server::Row, Problem> {

@@ -24,6 +24,14 @@ impl<T> Edit<T> {
         }
     }
 
+    /// Returns what the patch says the field is to be.
+    pub fn into_value(self) -> Option<T> {
+        match self {
+            Self::Keep | Self::Clear => None,
+            Self::Set(value) => Some(value),
+        }
+    }
+
     /// Returns what the field is to be; none when it is to stay. Cleared, it is what it is when nothing is said.
     pub fn or_default(self, default: impl FnOnce() -> T) -> Option<T> {
         match self {

@@ -25,8 +25,7 @@ async fn insert(store: &Store, name: &str) {
         enabled: true,
         command: Some("/no/such/command".into()),
         args: "[]".into(),
-        cwd: None,
-        shared: false,
+        ..store::server::NewServer::default()
     };
     store::server::insert(store, new, Vec::new()).await.unwrap();
 }

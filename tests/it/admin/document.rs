@@ -63,10 +63,16 @@ fn the_document_says_of_each_path_whether_a_credential_is_needed() {
 fn a_secret_is_only_ever_written() {
     let document = document();
     let schemas = &document["components"]["schemas"];
-    for (schema, field) in [("ServerWrite", "env"), ("ServerPatch", "env"), ("LoginRequest", "code")] {
+    for (schema, field) in [
+        ("ServerWrite", "env"),
+        ("ServerPatch", "env"),
+        ("ServerAuthWrite", "bearer_token"),
+        ("ServerAuthWrite", "headers"),
+        ("LoginRequest", "code"),
+    ] {
         assert_eq!(schemas[schema]["properties"][field]["writeOnly"], true, "{schema}.{field}");
     }
-    for schema in ["Server", "Agent", "AgentKey", "Settings"] {
+    for schema in ["Server", "ServerAuth", "Agent", "AgentKey", "Settings"] {
         let text = schemas[schema].to_string();
         for word in ["\"env\"", "\"key\"", "secret", "token\""] {
             assert!(!text.contains(word), "{schema} gives out {word}: {text}");

@@ -2,6 +2,7 @@
 
 mod create;
 mod delete;
+mod http;
 mod list;
 mod live;
 mod secrets;

@@ -10,8 +10,7 @@ pub fn server(name: &str) -> server::NewServer {
         enabled: true,
         command: Some("/usr/bin/env".to_owned()),
         args: "[]".to_owned(),
-        cwd: None,
-        shared: false,
+        ..server::NewServer::default()
     }
 }
 

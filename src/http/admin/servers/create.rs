@@ -5,13 +5,13 @@ use actix_web::{HttpResponse, web};
 use super::draft::ServerDraft;
 use super::json::{self, ServerBody};
 use super::live::TestBody;
+use super::seal;
 use crate::http::answer;
 use crate::http::body::Body;
 use crate::http::gateway::Gateway;
 use crate::http::problem::{Code, Problem, ProblemBody};
-use crate::store::{self, secret, server::NewServer};
-use crate::upstream::ENV_FIELD;
-use crate::vault::Slot;
+use crate::store::{self, server::NewServer};
+use crate::upstream::{Definition, Mode};
 
 /// Registers a server.
 #[utoipa::path(post, path = "/api/v1/servers", operation_id = "create_server", tag = "Servers",
@@ -23,28 +23,35 @@ pub async fn create(gateway: web::Data<Gateway>, Body(draft): Body<ServerDraft>)
     let enabled = draft.enabled.unwrap_or(true);
     let definition = draft.into_definition()?;
     let id = store::new_id();
-    let mut secrets = Vec::new();
-    for (name, value) in &definition.env {
-        let field = format!("{ENV_FIELD}{name}");
-        let sealed = gateway.vault.seal(Slot::of_server(&id, &field), value)?;
-        secrets.push(secret::Change { field, sealed: Some(sealed) });
-    }
-    let new = NewServer {
-        id,
-        name: definition.name,
-        mode: "stdio".into(),
-        enabled,
-        command: Some(definition.command),
-        args: serde_json::to_string(&definition.args).map_err(|error| Problem::internal(&error))?,
-        cwd: definition.cwd,
-        shared: definition.shared,
-    };
+    let secrets = seal(&gateway, &id, &definition)?;
+    let new = new_server(id, enabled, definition)?;
     let row = store::server::insert(&gateway.store, new, secrets)
         .await
         .map_err(|error| Problem::from(error).recoded(Code::Conflict, Code::NameTaken))?;
     gateway.registry.nudge().await;
     let (location, revision) = (format!("/api/v1/servers/{}", row.name), row.revision);
     Ok(answer::created_revised(location, revision, &json::body(&gateway, row).await?))
+}
+
+fn new_server(id: String, enabled: bool, definition: Definition) -> Result<NewServer, Problem> {
+    let mode = definition.mode.word().to_owned();
+    let new = NewServer { id, name: definition.name, mode, enabled, args: "[]".into(), ..NewServer::default() };
+    Ok(match definition.mode {
+        Mode::Stdio(stdio) => NewServer {
+            command: Some(stdio.command),
+            args: serde_json::to_string(&stdio.args).map_err(|error| Problem::internal(&error))?,
+            cwd: stdio.cwd,
+            shared: stdio.shared,
+            ..new
+        },
+        Mode::Http(http) => NewServer {
+            auth_type: Some(http.auth_type().word().into()),
+            credential_origin: http.credential_origin(),
+            base_url: Some(http.base_url),
+            timeout_seconds: Some(http.timeout_seconds),
+            ..new
+        },
+    })
 }
 
 /// Tries a server that is not registered. Nothing is kept.

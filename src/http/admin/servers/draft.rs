@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
-use serde_json::Value;
 use utoipa::ToSchema;
 use utoipa::openapi::schema::{Object, ObjectBuilder, SchemaType, Type};
 
+use super::auth::{self, AuthWrite, Stored};
+use crate::http::body::Edit;
 use crate::http::problem::{FieldError, Problem};
-use crate::upstream::Definition;
+use crate::upstream::{Definition, HttpDefinition, Mode, StdioDefinition, TIMEOUT_SECONDS_DEFAULT};
 use crate::vault::SecretText;
 
 /// A server that is to be registered, or tried.
@@ -19,33 +20,30 @@ pub struct ServerDraft {
     /// `^[a-z0-9][a-z0-9-]{0,62}$`
     #[schema(example = "calc")]
     pub name: String,
-    /// `stdio`; may be left out.
+    /// `stdio` or `http`; left out, it is `http` when there is a base URL.
     #[schema(example = "stdio")]
     pub mode: Option<String>,
     /// Whether agents may reach it; true when left out.
     pub enabled: Option<bool>,
-    /// The executable, looked up in PATH.
-    #[schema(example = "npx", required = true)]
+    /// stdio: the executable, looked up in PATH.
+    #[schema(example = "npx")]
     pub command: Option<String>,
-    /// Its arguments, passed as they are: no shell.
+    /// stdio: its arguments, passed as they are: no shell.
     #[schema(value_type = Option<Vec<String>>)]
     pub args: Option<Vec<String>>,
-    /// Variables of the process.
+    /// stdio: variables of the process.
     #[schema(schema_with = env_schema)]
     pub env: Option<BTreeMap<String, Option<SecretWrite>>>,
-    /// An absolute path.
+    /// stdio: an absolute path.
     pub cwd: Option<String>,
-    /// One process for all agents; false when left out.
+    /// stdio: one process for all agents; false when left out.
     pub shared: Option<bool>,
-    /// Not for a stdio server.
-    #[schema(ignore)]
-    pub base_url: Option<Value>,
-    /// Not for a stdio server.
-    #[schema(ignore)]
-    pub timeout_seconds: Option<Value>,
-    /// Not for a stdio server.
-    #[schema(ignore)]
-    pub auth: Option<Value>,
+    /// http: the address; http or https, without user, password and fragment. It is kept as it is typed.
+    pub base_url: Option<String>,
+    /// http: how long an answer, or a sign of progress, is waited for, 1 to 3600; 30 when left out.
+    pub timeout_seconds: Option<i64>,
+    /// http: how the gateway logs in.
+    pub auth: Option<AuthWrite>,
 }
 
 /// Variables as they are written: values go in and never come out.
@@ -78,10 +76,25 @@ impl ServerDraft {
     /// # Errors
     /// Every field that can't be used.
     pub fn into_definition(self) -> Result<Definition, Problem> {
-        let mut errors = self.foreign_fields();
+        let definition = match (self.mode.as_deref(), &self.base_url) {
+            (Some("http"), _) | (None, Some(_)) => self.into_http(),
+            (Some("stdio") | None, _) => self.into_stdio(),
+            (Some(_), _) => return Err(Problem::field("/mode", "one of stdio and http is expected")),
+        };
+        let definition = definition.map_err(Problem::fields)?;
+        let errors = faults_of(&definition);
+        if errors.is_empty() { Ok(definition) } else { Err(Problem::fields(errors)) }
+    }
+
+    fn into_stdio(self) -> Result<Definition, Vec<FieldError>> {
+        let strangers = [
+            ("/base_url", self.base_url.is_some()),
+            ("/timeout_seconds", self.timeout_seconds.is_some()),
+            ("/auth", self.auth.is_some_and(|auth| !auth.is_none())),
+        ];
+        demand_none("stdio", &strangers)?;
         let env = self.env.unwrap_or_default();
-        let definition = Definition {
-            name: self.name,
+        let stdio = StdioDefinition {
             command: self.command.unwrap_or_default(),
             args: self.args.unwrap_or_default(),
             // A `null` here clears what was never set.
@@ -89,26 +102,25 @@ impl ServerDraft {
             cwd: self.cwd,
             shared: self.shared.unwrap_or(false),
         };
-        if errors.is_empty() {
-            errors = faults_of(&definition);
-        }
-        if errors.is_empty() { Ok(definition) } else { Err(Problem::fields(errors)) }
+        Ok(Definition { name: self.name, mode: Mode::Stdio(stdio) })
     }
 
-    fn foreign_fields(&self) -> Vec<FieldError> {
-        let mut errors = Vec::new();
-        let is_http = self.mode.as_deref() == Some("http") || (self.mode.is_none() && self.base_url.is_some());
-        match self.mode.as_deref() {
-            _ if is_http => errors.push(stdio_only()),
-            None | Some("stdio") => {}
-            Some(_) => errors.push(FieldError { pointer: "/mode".into(), detail: "one of stdio is expected".into() }),
-        }
-        if !is_http {
-            errors.extend(foreign(self.base_url.is_some(), "/base_url"));
-            errors.extend(foreign(self.timeout_seconds.is_some(), "/timeout_seconds"));
-            errors.extend(foreign(self.auth.as_ref().is_some_and(|auth| !is_no_auth(auth)), "/auth"));
-        }
-        errors
+    fn into_http(self) -> Result<Definition, Vec<FieldError>> {
+        let strangers = [
+            ("/command", self.command.is_some()),
+            ("/args", self.args.is_some_and(|args| !args.is_empty())),
+            ("/env", self.env.is_some_and(|env| !env.is_empty())),
+            ("/cwd", self.cwd.is_some()),
+            ("/shared", self.shared == Some(true)),
+        ];
+        demand_none("http", &strangers)?;
+        let login = auth::edit(self.auth.map_or(Edit::Keep, Edit::Set), Stored::nothing())?;
+        let http = HttpDefinition {
+            base_url: self.base_url.unwrap_or_default(),
+            timeout_seconds: self.timeout_seconds.unwrap_or(TIMEOUT_SECONDS_DEFAULT),
+            credential: login.credential,
+        };
+        Ok(Definition { name: self.name, mode: Mode::Http(http) })
     }
 }
 
@@ -119,21 +131,14 @@ pub fn faults_of(definition: &Definition) -> Vec<FieldError> {
     faults.map(|fault| FieldError { pointer: fault.pointer, detail: fault.detail }).collect()
 }
 
-fn stdio_only() -> FieldError {
-    FieldError {
-        pointer: "/mode".into(),
-        detail: "this version runs stdio servers only; write \"stdio\" and give a command".into(),
-    }
-}
-
-/// A field of an http server in a stdio one.
-pub fn foreign(is_given: bool, pointer: &str) -> Option<FieldError> {
-    let detail = "a stdio server has no such field; leave it out".to_owned();
-    is_given.then(|| FieldError { pointer: pointer.into(), detail })
-}
-
-/// `{"type": "none"}` says what holds anyway.
-#[must_use]
-pub fn is_no_auth(auth: &Value) -> bool {
-    auth.as_object().is_some_and(|auth| auth.iter().all(|(name, value)| name == "type" && value == "none"))
+/// Refuses fields of the other mode; what they would say anyway may stand there.
+pub(super) fn demand_none(mode: &str, strangers: &[(&str, bool)]) -> Result<(), Vec<FieldError>> {
+    let given = strangers.iter().filter(|(_, is_given)| *is_given);
+    let errors: Vec<_> = given
+        .map(|(pointer, _)| FieldError {
+            pointer: (*pointer).to_owned(),
+            detail: format!("a server in {mode} mode has no such field; leave it out"),
+        })
+        .collect();
+    if errors.is_empty() { Ok(()) } else { Err(errors) }
 }

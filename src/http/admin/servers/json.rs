@@ -1,6 +1,7 @@
 //! A server as operators read it: what is stored, without its secrets, and what is seen of it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -9,7 +10,9 @@ use crate::http::gateway::Gateway;
 use crate::http::problem::Problem;
 use crate::http::time::Time;
 use crate::store;
-use crate::upstream::{ENV_FIELD, Status, Word};
+use crate::upstream::{
+    AuthType, BEARER_TOKEN_FIELD, Credentials, ENV_FIELD, HEADER_FIELD, Status, Word, stored_credentials,
+};
 
 /// A registered server.
 #[derive(Debug, Serialize, ToSchema)]
@@ -18,15 +21,15 @@ pub struct ServerBody {
     /// The segment in `/mcp/{name}`; can't be changed.
     #[schema(example = "calc")]
     name: String,
-    /// `stdio`; can't be changed.
+    /// `stdio` or `http`; can't be changed.
     #[schema(example = "stdio")]
     mode: String,
     /// Whether agents may reach it.
     enabled: bool,
-    /// http: the address; `null` for stdio.
+    /// http: the address, as it was typed; `null` for stdio.
     base_url: Option<String>,
-    /// http: how long an answer may take; `null` for stdio.
-    timeout_seconds: Option<u32>,
+    /// http: how long an answer, or a sign of progress, is waited for; `null` for stdio.
+    timeout_seconds: Option<i64>,
     auth: AuthBody,
     /// stdio: the executable.
     #[schema(example = "npx")]
@@ -43,7 +46,7 @@ pub struct ServerBody {
     #[schema(example = "http://127.0.0.1:8080/mcp/calc")]
     endpoint_url: String,
     connection: ConnectionBody,
-    credentials: CredentialsBody,
+    credentials: Credentials,
     /// Counts edits, from 1; the same as in `ETag`.
     revision: i64,
     created_at: Time,
@@ -54,13 +57,16 @@ pub struct ServerBody {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = ServerAuth)]
 pub struct AuthBody {
-    /// `none`: a stdio server has no login of its own.
+    /// `none`, `bearer` or `headers`; a stdio server has no login of its own.
     #[schema(example = "none")]
-    r#type: &'static str,
+    r#type: String,
     /// Whether a bearer token is kept.
     bearer_token_set: bool,
     /// The names of the headers that are kept.
     header_names: Vec<String>,
+    /// Always `null`: this version logs in nowhere by OAuth.
+    #[schema(value_type = Option<Object>)]
+    oauth: Option<serde_json::Value>,
 }
 
 /// What was last seen of a server.
@@ -97,30 +103,14 @@ impl From<&Status> for ConnectionBody {
     }
 }
 
-/// Whether the gateway has what it needs to log in to the server.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Credentials)]
-pub struct CredentialsBody {
-    /// `ready` for a server that needs none.
-    #[schema(example = "ready")]
-    status: &'static str,
-    reason: Option<String>,
-    action: Option<&'static str>,
-}
-
-impl CredentialsBody {
-    /// A stdio server needs no credential, and so lacks none.
-    pub const READY: Self = Self { status: "ready", reason: None, action: None };
-}
-
 /// Builds the representation of one server.
 ///
 /// # Errors
 /// The store failed, or the row can't be read.
 pub async fn body(gateway: &Gateway, row: store::server::Row) -> Result<ServerBody, Problem> {
     let secrets = store::secret::load_all(&gateway.store, &row.id).await?;
-    let names = secrets.iter().filter_map(|secret| secret.field.strip_prefix(ENV_FIELD)).map(str::to_owned);
-    render(gateway, row, names.collect())
+    let fields: Vec<_> = secrets.into_iter().map(|secret| secret.field).collect();
+    render(gateway, row, &fields)
 }
 
 /// Builds the representations of several servers.
@@ -128,46 +118,55 @@ pub async fn body(gateway: &Gateway, row: store::server::Row) -> Result<ServerBo
 /// # Errors
 /// The store failed, or a row can't be read.
 pub async fn bodies(gateway: &Gateway, rows: Vec<store::server::Row>) -> Result<Vec<ServerBody>, Problem> {
-    let mut names: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let mut fields: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (server_id, field) in store::secret::list_fields(&gateway.store).await? {
-        if let Some(name) = field.strip_prefix(ENV_FIELD) {
-            names.entry(server_id).or_default().push(name.to_owned());
-        }
+        fields.entry(server_id).or_default().push(field);
     }
     rows.into_iter()
         .map(|row| {
-            let env_names = names.remove(&row.id).unwrap_or_default();
-            render(gateway, row, env_names)
+            let filled = fields.remove(&row.id).unwrap_or_default();
+            render(gateway, row, &filled)
         })
         .collect()
 }
 
-fn render(gateway: &Gateway, row: store::server::Row, env_names: Vec<String>) -> Result<ServerBody, Problem> {
+/// `fields`: the secrets that are kept, by their names.
+fn render(gateway: &Gateway, row: store::server::Row, fields: &[String]) -> Result<ServerBody, Problem> {
     let args = serde_json::from_str(&row.args).map_err(|error| Problem::internal(&error))?;
-    let connection = match gateway.directory.find(&row.name) {
-        Some(upstream) => ConnectionBody::from(&*upstream.status()),
+    let status = gateway.directory.find(&row.name).map_or_else(
         // The registry has not looked yet.
-        None => ConnectionBody::from(&Status::untried(row.enabled)),
-    };
+        || Arc::new(Status::untried(row.enabled, stored_credentials(&row, fields.iter().map(String::as_str)))),
+        |upstream| upstream.status(),
+    );
     Ok(ServerBody {
         endpoint_url: endpoint_url(gateway, &row.name),
         name: row.name,
         mode: row.mode,
         enabled: row.enabled,
-        base_url: None,
-        timeout_seconds: None,
-        auth: AuthBody { r#type: "none", bearer_token_set: false, header_names: Vec::new() },
+        base_url: row.base_url,
+        timeout_seconds: row.timeout_seconds,
+        auth: AuthBody {
+            r#type: row.auth_type.unwrap_or_else(|| AuthType::None.word().into()),
+            bearer_token_set: fields.iter().any(|field| field == BEARER_TOKEN_FIELD),
+            header_names: named(fields, HEADER_FIELD),
+            oauth: None,
+        },
         command: row.command,
         args,
-        env_names,
+        env_names: named(fields, ENV_FIELD),
         cwd: row.cwd,
         shared: row.shared,
-        connection,
-        credentials: CredentialsBody::READY,
+        connection: ConnectionBody::from(&*status),
+        credentials: status.credentials.clone(),
         revision: row.revision,
         created_at: Time(row.created_at),
         updated_at: Time(row.updated_at),
     })
+}
+
+/// The names behind a prefix.
+fn named(fields: &[String], prefix: &str) -> Vec<String> {
+    fields.iter().filter_map(|field| field.strip_prefix(prefix)).map(str::to_owned).collect()
 }
 
 fn endpoint_url(gateway: &Gateway, name: &str) -> String {

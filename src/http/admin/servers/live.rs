@@ -6,14 +6,14 @@ use serde_json::value::RawValue;
 use utoipa::{IntoParams, ToSchema};
 
 use super::find;
-use super::json::{ConnectionBody, CredentialsBody};
+use super::json::ConnectionBody;
 use crate::gate::{Action, Call};
 use crate::http::answer::{self, Listing};
 use crate::http::gateway::Gateway;
 use crate::http::problem::{Code, Problem, ProblemBody};
 use crate::http::query::Query;
 use crate::mcp::splice;
-use crate::upstream::{TestReport, Upstream};
+use crate::upstream::{Credentials, TestReport, Upstream};
 
 /// Lines of a log when the caller names no number.
 const TAIL_DEFAULT: usize = 200;
@@ -27,7 +27,7 @@ pub struct TestBody {
     /// Whether the server can be used.
     ok: bool,
     connection: ConnectionBody,
-    credentials: CredentialsBody,
+    credentials: Credentials,
     duration_ms: u64,
     /// How many tools it lists; `null` when it offers none.
     tools: Option<u64>,
@@ -61,7 +61,7 @@ impl From<TestReport> for TestBody {
         Self {
             ok: report.ok,
             connection: ConnectionBody::from(&report.status),
-            credentials: CredentialsBody::READY,
+            credentials: report.status.credentials,
             duration_ms: report.duration_ms,
             tools: report.tools,
             prompts: report.prompts,

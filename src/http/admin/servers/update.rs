@@ -4,20 +4,21 @@ use std::collections::BTreeMap;
 
 use actix_web::{HttpResponse, web};
 use serde::Deserialize;
-use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::WHAT;
-use super::draft::{SecretWrite, env_schema, faults_of, foreign, is_no_auth};
+use super::auth::{self, AuthWrite, Stored};
+use super::draft::{SecretWrite, demand_none, env_schema, faults_of};
 use super::json::{self, ServerBody};
+use super::{WHAT, seal};
 use crate::http::answer;
 use crate::http::body::{Body, Edit};
 use crate::http::gateway::Gateway;
 use crate::http::if_match::IfMatch;
-use crate::http::problem::{Code, FieldError, Problem, ProblemBody};
+use crate::http::problem::{Code, Problem, ProblemBody};
 use crate::store::{self, secret};
-use crate::upstream::{Definition, ENV_FIELD};
-use crate::vault::Slot;
+use crate::upstream::{
+    AuthType, Definition, ENV_FIELD, HttpDefinition, Mode, StdioDefinition, TIMEOUT_SECONDS_DEFAULT, is_same_origin,
+};
 
 /// What is to change, as a JSON Merge Patch: what is absent stays, what is `null` is cleared.
 #[derive(Deserialize, ToSchema)]
@@ -35,35 +36,42 @@ pub struct ServerPatch {
     #[serde(default)]
     #[schema(value_type = Option<bool>)]
     enabled: Edit<bool>,
-    /// The executable.
+    /// stdio: the executable.
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     command: Edit<String>,
-    /// All of its arguments.
+    /// stdio: all of its arguments.
     #[serde(default)]
     #[schema(value_type = Option<Vec<String>>)]
     args: Edit<Vec<String>>,
-    /// The variables that are to change: a value sets one, `null` removes it. `null` for all removes all.
+    /// stdio: the variables that are to change: a value sets one, `null` removes it. `null` for all removes all.
     #[serde(default)]
     #[schema(schema_with = env_schema)]
     env: Edit<BTreeMap<String, Option<SecretWrite>>>,
-    /// An absolute path.
+    /// stdio: an absolute path.
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     cwd: Edit<String>,
-    /// One process for all agents.
+    /// stdio: one process for all agents.
     #[serde(default)]
     #[schema(value_type = Option<bool>)]
     shared: Edit<bool>,
-    #[schema(ignore)]
-    base_url: Option<Value>,
-    #[schema(ignore)]
-    timeout_seconds: Option<Value>,
-    #[schema(ignore)]
-    auth: Option<Value>,
+    /// http: the address. When it moves to another origin (scheme, host or port), what is stored of the login is removed
+    /// unless the same patch gives it anew.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    base_url: Edit<String>,
+    /// http: 1 to 3600; `null` puts back 30.
+    #[serde(default)]
+    #[schema(value_type = Option<i64>)]
+    timeout_seconds: Edit<i64>,
+    /// http: what is to change about the login; what is absent is kept. `null` removes it.
+    #[serde(default)]
+    #[schema(value_type = Option<AuthWrite>)]
+    auth: Edit<AuthWrite>,
 }
 
-/// Edits a server. Its processes are drained and started anew when the edit concerns them.
+/// Edits a server. What runs of it is drained, and the next call begins anew.
 #[utoipa::path(patch, path = "/api/v1/servers/{name}", operation_id = "update_server", tag = "Servers",
     params(("name" = String, Path, description = "The server's name."),
            ("If-Match" = Option<String>, Header, description = "The `ETag` of what the edit was made from.")),
@@ -97,17 +105,33 @@ fn apply(
 ) -> Result<Vec<secret::Change>, Problem> {
     immutable("/name", &patch.name, &row.name)?;
     immutable("/mode", &patch.mode, &row.mode)?;
-    let mut errors: Vec<FieldError> = [
-        foreign(patch.base_url.is_some(), "/base_url"),
-        foreign(patch.timeout_seconds.is_some(), "/timeout_seconds"),
-        foreign(patch.auth.as_ref().is_some_and(|auth| !is_no_auth(auth)), "/auth"),
-    ]
-    .into_iter()
-    .flatten()
-    .collect();
+    patch.enabled.clone().apply_or_default(&mut row.enabled, true);
+    let (definition, removed) = match row.mode.as_str() {
+        "http" => apply_http(patch, row, stored_fields)?,
+        _ => apply_stdio(patch, row, stored_fields)?,
+    };
+    let errors = faults_of(&definition);
+    if !errors.is_empty() {
+        return Err(Problem::fields(errors));
+    }
+    let mut changes: Vec<_> = removed.into_iter().map(|field| secret::Change { field, sealed: None }).collect();
+    changes.extend(seal(gateway, &row.id, &definition)?);
+    Ok(changes)
+}
 
+/// Gives the server as it is to be, and the secrets that go.
+fn apply_stdio(
+    patch: ServerPatch,
+    row: &mut store::server::Row,
+    stored_fields: Vec<String>,
+) -> Result<(Definition, Vec<String>), Problem> {
+    let strangers = [
+        ("/base_url", matches!(patch.base_url, Edit::Set(_))),
+        ("/timeout_seconds", matches!(patch.timeout_seconds, Edit::Set(_))),
+        ("/auth", matches!(&patch.auth, Edit::Set(auth) if !auth.is_none())),
+    ];
+    demand_none("stdio", &strangers).map_err(Problem::fields)?;
     let mut args: Vec<String> = serde_json::from_str(&row.args).map_err(|error| Problem::internal(&error))?;
-    patch.enabled.apply_or_default(&mut row.enabled, true);
     patch.command.apply(&mut row.command);
     patch.args.apply_or_default(&mut args, Vec::new());
     patch.cwd.apply(&mut row.cwd);
@@ -115,26 +139,55 @@ fn apply(
     row.args = serde_json::to_string(&args).map_err(|error| Problem::internal(&error))?;
 
     let (removed, set) = split(patch.env, stored_fields);
-    let definition = Definition {
-        name: row.name.clone(),
+    let stdio = StdioDefinition {
         command: row.command.clone().unwrap_or_default(),
         args,
         env: set.into_iter().map(|(name, value)| (name, value.into_text())).collect(),
         cwd: row.cwd.clone(),
         shared: row.shared,
     };
-    errors.extend(faults_of(&definition));
-    if !errors.is_empty() {
-        return Err(Problem::fields(errors));
+    Ok((Definition { name: row.name.clone(), mode: Mode::Stdio(stdio) }, removed))
+}
+
+/// Gives the server as it is to be, and the secrets that go.
+fn apply_http(
+    patch: ServerPatch,
+    row: &mut store::server::Row,
+    stored_fields: Vec<String>,
+) -> Result<(Definition, Vec<String>), Problem> {
+    let strangers = [
+        ("/command", matches!(patch.command, Edit::Set(_))),
+        ("/args", matches!(&patch.args, Edit::Set(args) if !args.is_empty())),
+        ("/env", matches!(&patch.env, Edit::Set(env) if !env.is_empty())),
+        ("/cwd", matches!(patch.cwd, Edit::Set(_))),
+        ("/shared", patch.shared == Edit::Set(true)),
+    ];
+    demand_none("http", &strangers).map_err(Problem::fields)?;
+    let old_base_url = row.base_url.clone().unwrap_or_default();
+    patch.base_url.apply(&mut row.base_url);
+    let timeout_seconds = patch.timeout_seconds.or_default(|| TIMEOUT_SECONDS_DEFAULT).or(row.timeout_seconds);
+    let base_url = row.base_url.clone().unwrap_or_default();
+    let stored = Stored {
+        auth_type: row.auth_type.as_deref().and_then(AuthType::parse).unwrap_or(AuthType::None),
+        has_moved: !is_same_origin(&old_base_url, &base_url),
+        fields: stored_fields,
+    };
+    let has_moved = stored.has_moved;
+    let login = auth::edit(patch.auth, stored).map_err(Problem::fields)?;
+    let http = HttpDefinition {
+        base_url,
+        timeout_seconds: timeout_seconds.unwrap_or(TIMEOUT_SECONDS_DEFAULT),
+        credential: login.credential,
+    };
+    row.timeout_seconds = Some(http.timeout_seconds);
+    row.auth_type = Some(http.auth_type().word().into());
+    if let Some(origin) = http.credential_origin() {
+        row.credential_origin = Some(origin);
+    } else if login.kept.is_empty() && !login.removed.is_empty() && !(has_moved && http.auth_type() != AuthType::None) {
+        // The operator removed it. After a move the origin stays, to tell why the credential is missing.
+        row.credential_origin = None;
     }
-    let mut changes: Vec<secret::Change> =
-        removed.into_iter().map(|field| secret::Change { field, sealed: None }).collect();
-    for (name, value) in &definition.env {
-        let field = format!("{ENV_FIELD}{name}");
-        let sealed = gateway.vault.seal(Slot::of_server(&row.id, &field), value)?;
-        changes.push(secret::Change { field, sealed: Some(sealed) });
-    }
-    Ok(changes)
+    Ok((Definition { name: row.name.clone(), mode: Mode::Http(http) }, login.removed))
 }
 
 /// Splits an edit of the variables into the slots to empty and the values to set.

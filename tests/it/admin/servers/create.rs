@@ -65,29 +65,42 @@ async fn everything_that_is_wrong_is_told_at_once() {
 }
 
 #[actix_rt::test]
-async fn a_server_over_http_is_refused_with_what_this_version_runs() {
+async fn a_field_of_the_other_mode_is_refused() {
     let app = App::start().await;
-    for body in [
-        json!({"name": "a", "mode": "http", "base_url": "https://example.com/mcp"}),
-        json!({"name": "a", "base_url": "https://example.com/mcp"}),
+    for (mode, field, value) in [
+        ("stdio", "base_url", json!("https://example.com")),
+        ("stdio", "timeout_seconds", json!(30)),
+        ("stdio", "auth", json!({"type": "bearer", "bearer_token": "x"})),
+        ("stdio", "auth", json!({"headers": {"X-A": "x"}})),
+        ("http", "command", json!("cat")),
+        ("http", "args", json!(["-u"])),
+        ("http", "env", json!({"A": "b"})),
+        ("http", "cwd", json!("/tmp")),
+        ("http", "shared", json!(true)),
     ] {
-        let answer = app.operator().post("/api/v1/servers", body.clone()).await;
-        assert_eq!((answer.status, &answer.json["errors"][0]["pointer"]), (422, &json!("/mode")), "{body}: {answer:?}");
-        assert!(answer.json["detail"].as_str().unwrap().contains("stdio servers only"), "{answer:?}");
-    }
-    for (field, value) in [
-        ("base_url", json!("https://example.com")),
-        ("timeout_seconds", json!(30)),
-        ("auth", json!({"type": "bearer", "bearer_token": "x"})),
-    ] {
-        let mut body = json!({"name": "a", "mode": "stdio", "command": "cat"});
+        let own = if mode == "http" { ("base_url", "https://example.com/mcp") } else { ("command", "cat") };
+        let mut body = json!({"name": "a", "mode": mode, own.0: own.1});
         body[field] = value;
         let answer = app.operator().post("/api/v1/servers", body).await;
-        assert_eq!(answer.json["errors"][0]["pointer"], format!("/{field}"), "{answer:?}");
+        let error = &answer.json["errors"][0];
+        assert_eq!((answer.status, &error["pointer"]), (422, &json!(format!("/{field}"))), "{answer:?}");
+        assert!(error["detail"].as_str().unwrap().contains(&format!("in {mode} mode")), "{answer:?}");
     }
-    let written_as_read =
-        json!({"name": "a", "command": "cat", "base_url": null, "timeout_seconds": null, "auth": {"type": "none"}});
-    assert_eq!(app.operator().post("/api/v1/servers", written_as_read).await.status, 201);
+    let unknown = json!({"name": "a", "mode": "sse", "base_url": "https://example.com"});
+    let unknown = app.operator().post("/api/v1/servers", unknown).await;
+    assert_eq!((unknown.status, &unknown.json["errors"][0]["pointer"]), (422, &json!("/mode")), "{unknown:?}");
+}
+
+#[actix_rt::test]
+async fn a_field_of_the_other_mode_may_say_what_holds_anyway() {
+    let app = App::start().await;
+    for written_as_read in [
+        json!({"name": "a", "command": "cat", "base_url": null, "timeout_seconds": null, "auth": {"type": "none"}}),
+        json!({"name": "b", "base_url": "https://example.com", "command": null, "args": [], "cwd": null,
+               "shared": false, "env": {}, "auth": {"type": "none", "oauth": null}}),
+    ] {
+        assert_eq!(app.operator().post("/api/v1/servers", written_as_read).await.status, 201);
+    }
 }
 
 #[actix_rt::test]

@@ -1,0 +1,189 @@
+//! How the gateway is to log in to a remote server, as operators write it, and what becomes of what is stored.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+use utoipa::openapi::schema::{Object, ObjectBuilder, SchemaType, Type};
+
+use super::draft::SecretWrite;
+use crate::http::body::Edit;
+use crate::http::problem::FieldError;
+use crate::upstream::{AuthType, BEARER_TOKEN_FIELD, Credential, HEADER_FIELD};
+use crate::vault::SecretText;
+
+/// Most headers of one server.
+const HEADERS_MAX: usize = 32;
+
+/// How the gateway logs in to a remote server.
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = ServerAuthWrite)]
+pub struct AuthWrite {
+    /// `none`, `bearer` or `headers`. Left out, it follows from what is given: a token, headers, or neither.
+    #[schema(example = "bearer")]
+    r#type: Option<String>,
+    /// Goes out as `Authorization: Bearer …`. `null` or an empty text removes it.
+    #[serde(default)]
+    #[schema(schema_with = token_schema)]
+    bearer_token: Edit<SecretWrite>,
+    /// Headers that go with each request.
+    #[serde(default)]
+    #[schema(schema_with = headers_schema)]
+    headers: Edit<BTreeMap<String, Option<SecretWrite>>>,
+    #[schema(ignore)]
+    oauth: Option<Value>,
+}
+
+fn token_schema() -> Object {
+    ObjectBuilder::new()
+        .schema_type(SchemaType::from_iter([Type::String, Type::Null]))
+        .description(Some("Goes out as `Authorization: Bearer …`. `null` or an empty text removes it."))
+        .write_only(true)
+        .build()
+}
+
+fn headers_schema() -> Object {
+    let value = ObjectBuilder::new().schema_type(SchemaType::from_iter([Type::String, Type::Null]));
+    ObjectBuilder::new()
+        .schema_type(SchemaType::from_iter([Type::Object, Type::Null]))
+        .additional_properties(Some(value))
+        .description(Some(
+            "Headers that go with each request: a value sets one, `null` removes it. `null` for all removes all.",
+        ))
+        .write_only(true)
+        .build()
+}
+
+impl AuthWrite {
+    /// Whether it says no more than what holds for a server without a login.
+    pub(super) fn is_none(&self) -> bool {
+        let is_none = |word: &String| word == AuthType::None.word();
+        self.r#type.as_ref().is_none_or(is_none)
+            && !matches!(self.bearer_token, Edit::Set(_))
+            && !matches!(self.headers, Edit::Set(_))
+            && self.oauth.is_none()
+    }
+}
+
+/// What is stored of a login.
+pub(super) struct Stored {
+    pub(super) auth_type: AuthType,
+    /// The secrets that are kept, by field.
+    pub(super) fields: Vec<String>,
+    /// Whether the base URL moves to another origin: then nothing of it is kept.
+    pub(super) has_moved: bool,
+}
+
+impl Stored {
+    /// Of a server that is not registered yet.
+    pub(super) fn nothing() -> Self {
+        Self { auth_type: AuthType::None, fields: Vec::new(), has_moved: false }
+    }
+}
+
+/// What an edit makes of a login.
+pub(super) struct Login {
+    /// The type, and the secrets that are given anew.
+    pub(super) credential: Credential,
+    /// The secrets that stay, by field.
+    pub(super) kept: Vec<String>,
+    /// The secrets that go, by field.
+    pub(super) removed: Vec<String>,
+}
+
+/// Applies what is written to what is stored.
+///
+/// # Errors
+/// Every member that can't be used.
+pub(super) fn edit(auth: Edit<AuthWrite>, stored: Stored) -> Result<Login, Vec<FieldError>> {
+    let write = match auth {
+        Edit::Keep => AuthWrite::default(),
+        Edit::Clear => AuthWrite { r#type: Some(AuthType::None.word().into()), ..AuthWrite::default() },
+        Edit::Set(write) => write,
+    };
+    let (auth_type, members) = members(write, stored.auth_type)?;
+    let is_kept = |field: &String| !stored.has_moved && members.keep(auth_type, field);
+    let (kept, removed): (Vec<_>, _) = stored.fields.into_iter().partition(is_kept);
+    if kept.len() + members.headers.len() > HEADERS_MAX {
+        let detail = format!("a server has at most {HEADERS_MAX} headers");
+        return Err(vec![FieldError { pointer: "/auth/headers".into(), detail }]);
+    }
+    let credential = match auth_type {
+        AuthType::None => Credential::None,
+        AuthType::Bearer => Credential::Bearer(members.token.into_value()),
+        AuthType::Headers => Credential::Headers(members.headers),
+    };
+    Ok(Login { credential, kept, removed })
+}
+
+/// The members, read.
+struct Members {
+    token: Edit<SecretText>,
+    headers: Vec<(String, SecretText)>,
+    cleared: Vec<String>,
+    are_all_cleared: bool,
+}
+
+impl Members {
+    /// Whether what is stored in `field` stays.
+    fn keep(&self, auth_type: AuthType, field: &str) -> bool {
+        match auth_type {
+            AuthType::None => false,
+            AuthType::Bearer => field == BEARER_TOKEN_FIELD && matches!(self.token, Edit::Keep),
+            AuthType::Headers => field.strip_prefix(HEADER_FIELD).is_some_and(|name| {
+                let mut touched = self.headers.iter().map(|(given, _)| given).chain(&self.cleared);
+                !self.are_all_cleared && !touched.any(|other| other.eq_ignore_ascii_case(name))
+            }),
+        }
+    }
+}
+
+fn members(write: AuthWrite, stored: AuthType) -> Result<(AuthType, Members), Vec<FieldError>> {
+    let token = match write.bearer_token {
+        Edit::Keep => Edit::Keep,
+        Edit::Clear => Edit::Clear,
+        Edit::Set(text) => Some(text.into_text()).filter(|text| !text.is_empty()).map_or(Edit::Clear, Edit::Set),
+    };
+    let are_all_cleared = matches!(write.headers, Edit::Clear);
+    let (mut headers, mut cleared) = (Vec::new(), Vec::new());
+    if let Edit::Set(edits) = write.headers {
+        for (name, value) in edits {
+            match value {
+                Some(value) => headers.push((name, value.into_text())),
+                None => cleared.push(name),
+            }
+        }
+    }
+    let has_token = matches!(token, Edit::Set(_));
+    let auth_type = match write.r#type.as_deref() {
+        Some(word) => AuthType::parse(word).ok_or_else(|| vec![unknown_type(word)])?,
+        None if has_token => AuthType::Bearer,
+        None if !headers.is_empty() => AuthType::Headers,
+        None => stored,
+    };
+    let mut errors = Vec::new();
+    if write.oauth.is_some() {
+        errors.push(FieldError { pointer: "/auth/oauth".into(), detail: NO_OAUTH.into() });
+    }
+    if has_token && auth_type != AuthType::Bearer {
+        let detail = format!("a server whose type of auth is {} has no token; leave it out", auth_type.word());
+        errors.push(FieldError { pointer: "/auth/bearer_token".into(), detail });
+    }
+    if !headers.is_empty() && auth_type != AuthType::Headers {
+        let detail = format!(
+            "a server whose type of auth is {} has no headers; leave them out, or give Authorization as one of them",
+            auth_type.word()
+        );
+        errors.push(FieldError { pointer: "/auth/headers".into(), detail });
+    }
+    if errors.is_empty() { Ok((auth_type, Members { token, headers, cleared, are_all_cleared })) } else { Err(errors) }
+}
+
+const NO_OAUTH: &str = "this version does not log in by OAuth yet; give a bearer token or headers";
+
+fn unknown_type(word: &str) -> FieldError {
+    let detail = if word == "oauth" { NO_OAUTH } else { "one of none, bearer and headers is expected" };
+    FieldError { pointer: "/auth/type".into(), detail: detail.into() }
+}
