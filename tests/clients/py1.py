@@ -1,30 +1,43 @@
 """The official Python SDK, version 1, as an agent would use it: connects with
-a bearer token, lists the tools, calls one, prints one line of JSON.
+a bearer token, lists the tools, calls some, prints one line of JSON with the
+results, and the first of them once more.
 
-    python py1.py URL TOKEN [TOOL JSON_ARGS]
+    python py1.py [--features] URL TOKEN [TOOL JSON_ARGS]...
+
+With --features it declares sampling and elicitation, answers them with fixed
+values and adds "asked" (methods) to its line.
 """
 
 import asyncio
 import json
 import sys
 
+import mcp.types as types
 from mcp import ClientSession
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared._httpx_utils import create_mcp_http_client
 
+from answers import answers
 
-async def main(url, token, tool=None, args="{}"):
+
+async def main(features, url, token, *calls):
     http = create_mcp_http_client(headers={"Authorization": f"Bearer {token}"})
+    asked = []
+    callbacks = answers(types, asked) if features else {}
     async with http, streamable_http_client(url, http_client=http) as (read, write, _):
-        async with ClientSession(read, write) as session:
+        async with ClientSession(read, write, **callbacks) as session:
             version = (await session.initialize()).protocolVersion
             tools = len((await session.list_tools()).tools)
-            result = await session.call_tool(tool, json.loads(args)) if tool else None
-    line = {"client": "py1", "mode": "initialize", "protocol_version": version, "tools": tools}
-    line["result"] = result and result.model_dump(mode="json", by_alias=True, exclude_none=True)
+            pairs = list(zip(calls[::2], calls[1::2]))
+            results = [await session.call_tool(tool, json.loads(args)) for tool, args in pairs]
+    line = {"client": "py1", "mode": "initialize", "protocol_version": version, "tools": tools, "asked": asked}
+    line["results"] = [result.model_dump(mode="json", by_alias=True, exclude_none=True) for result in results]
+    line["result"] = line["results"][0] if results else None
     print(json.dumps(line))
 
 
-if len(sys.argv) < 3:
+argv = sys.argv[1:]
+features = argv[:1] == ["--features"]
+if len(argv) < 2 + features:
     sys.exit(__doc__)
-asyncio.run(main(*sys.argv[1:]))
+asyncio.run(main(features, *argv[features:]))

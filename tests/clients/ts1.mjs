@@ -1,12 +1,15 @@
 // The official TypeScript SDK, version 1, as an agent would use it: connects
-// with a bearer token, lists the tools, calls one, prints one line of JSON.
+// with a bearer token, lists the tools, calls some, prints one line of JSON
+// with the results, and the first of them once more.
 //
-//   node ts1.mjs [--features] URL TOKEN [TOOL JSON_ARGS]
+//   node ts1.mjs [--features] [--remote] URL TOKEN [TOOL JSON_ARGS]...
 //
+// With --remote it speaks over stdio to mcp-remote, which speaks to URL.
 // With --features it declares sampling, elicitation and roots, answers them
 // with fixed values, and adds to its line what it was asked and told meanwhile:
 // "asked" (methods), "progress", "logs" and "changed" (notification params or methods).
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
+import { StdioClientTransport } from '@modelcontextprotocol/sdk/client/stdio.js';
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
 import {
   CreateMessageRequestSchema, ElicitRequestSchema, ListRootsRequestSchema, LoggingMessageNotificationSchema,
@@ -15,8 +18,9 @@ import {
 
 const argv = process.argv.slice(2);
 const features = argv[0] === '--features' && Boolean(argv.shift());
-const [url, token, tool, args = '{}'] = argv;
-if (!token) throw new Error('usage: ts1.mjs [--features] URL TOKEN [TOOL JSON_ARGS]');
+const remote = argv[0] === '--remote' && Boolean(argv.shift());
+const [url, token, ...calls] = argv;
+if (!token) throw new Error('usage: ts1.mjs [--features] [--remote] URL TOKEN [TOOL JSON_ARGS]...');
 
 const capabilities = features ? { sampling: {}, elicitation: {}, roots: { listChanged: true } } : {};
 const client = new Client({ name: 'ts1', version: '1' }, { capabilities });
@@ -38,13 +42,26 @@ function fill({ properties = {}, required = [] }) {
   return Object.fromEntries(names.map(name => [name, value(properties[name])]));
 }
 
-const transport = new StreamableHTTPClientTransport(new URL(url), { requestInit: { headers: { Authorization: `Bearer ${token}` } } });
+const headers = { Authorization: `Bearer ${token}` };
+const proxy = new URL('node_modules/mcp-remote/dist/proxy.js', import.meta.url).pathname;
+const transport = remote
+  ? new StdioClientTransport({
+    command: process.execPath,
+    args: [proxy, url, '--transport', 'http-only', '--header', 'Authorization:${HEADER}'],
+    env: { ...process.env, HEADER: headers.Authorization },
+  })
+  : new StreamableHTTPClientTransport(new URL(url), { requestInit: { headers } });
+let agreed;
+if (remote) transport.setProtocolVersion = version => void (agreed = version);
 await client.connect(transport);
 const tools = (await client.listTools()).tools.length;
 const onprogress = features ? update => void seen.progress.push(update) : undefined;
-const result = tool ? await client.callTool({ name: tool, arguments: JSON.parse(args) }, undefined, { onprogress }) : null;
+const results = [];
+for (let at = 0; at < calls.length; at += 2)
+  results.push(await client.callTool({ name: calls[at], arguments: JSON.parse(calls[at + 1] ?? '{}') }, undefined, { onprogress }));
 if (features) await new Promise(done => setTimeout(done, 300)); // what comes on the other stream
-const line = { client: 'ts1', mode: 'initialize', protocol_version: transport.protocolVersion, tools, result, ...(features ? seen : {}) };
-await transport.terminateSession();
+const protocol_version = agreed ?? transport.protocolVersion;
+const line = { client: 'ts1', mode: 'initialize', protocol_version, tools, result: results[0], results, ...(features ? seen : {}) };
+await transport.terminateSession?.();
 await client.close();
 console.log(JSON.stringify(line));

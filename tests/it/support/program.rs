@@ -34,12 +34,12 @@ impl Program {
         Self::started(command).await
     }
 
-    /// The conformance suite's upstream over HTTP.
-    pub async fn conformance() -> Self {
+    /// The conformance suite's upstream over HTTP, of the era `both`, `legacy` or `modern`.
+    pub async fn conformance(era: &str) -> Self {
         let program = repo("target/fixture/debug/conformance-upstream");
         assert!(program.exists(), "run tests/setup.sh");
         let mut command = Command::new(program);
-        command.args(["http", "--addr", "127.0.0.1:0"]);
+        command.args(["--era", era, "http", "--addr", "127.0.0.1:0"]);
         Self::started(command).await
     }
 

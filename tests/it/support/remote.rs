@@ -18,7 +18,7 @@ use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, mpsc, oneshot};
 
-pub use fault::{Fault, Then};
+pub use fault::Fault;
 pub use tls::Authority;
 pub use wire::Request;
 

@@ -9,6 +9,7 @@ use super::wire::{self, Socket};
 const PLACE: &[u8] = b"THE-ID";
 /// It stands near the beginning.
 const MAX_HEAD: usize = 1024;
+const STREAM_HEAD: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
 /// Beyond what the gateway takes by default.
 const TOO_MANY_BYTES: usize = 17 << 20;
 
@@ -51,8 +52,7 @@ impl Fault {
 
     /// An event stream of that text which then ends.
     pub fn stream(events: &str) -> Self {
-        let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n";
-        Self::bytes(format!("{head}{events}"), Then::Close)
+        Self::bytes(format!("{STREAM_HEAD}{:x}\r\n{events}\r\n0\r\n\r\n", events.len()), Then::GoOn)
     }
 
     pub fn reset() -> Self {
@@ -104,10 +104,21 @@ impl Fault {
         Self::bytes(format!("{head}100\r\n{{\"jsonrpc\":\"2.0\",\"id\":THE-ID,"), Then::Close)
     }
 
+    /// A good answer that ends with its connection: whether it is whole nobody can know.
+    pub fn no_length() -> Self {
+        let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\n\r\n";
+        let body = r#"{"jsonrpc":"2.0","id":THE-ID,"result":{"content":[]}}"#;
+        Self::bytes(format!("{head}{body}"), Then::Close)
+    }
+
     /// An event stream that shows life and nothing else.
     pub fn comments() -> Self {
-        let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n";
-        Self::bytes(head, Then::Comment)
+        Self::bytes(STREAM_HEAD, Then::Comment)
+    }
+
+    /// An event stream that breaks off inside the answer.
+    pub fn cut_stream() -> Self {
+        Self::bytes(format!("{STREAM_HEAD}100\r\ndata: {{\"jsonrpc\":\"2.0\",\"id\":THE-ID,"), Then::Close)
     }
 
     /// An event stream that ends without the answer.
@@ -169,7 +180,8 @@ impl Fault {
             Then::Reset => socket.close_by_reset(),
             Then::Hang => std::future::pending().await,
             Then::Comment => {
-                while socket.write_all(b": still here\n\n").await.is_ok() {
+                // A chunk of 14 bytes.
+                while socket.write_all(b"e\r\n: still here\n\n\r\n").await.is_ok() {
                     tokio::time::sleep(std::time::Duration::from_millis(50)).await;
                 }
             }
