@@ -192,6 +192,7 @@ fn everybody() -> Vec<(Sdk, &'static str)> {
 
 /// Each client connects, lists, calls, and is asked for a sample and for a person's word.
 async fn everybody_is_asked(app: &App, server: &str) {
+    assert!(repo("tests/clients/node_modules/mcp-remote").exists(), "run tests/setup.sh");
     let key = app.agent_key(&format!("agent-{server}")).await;
     let calls = [
         ("test_simple_text", json!({})),
@@ -277,7 +278,9 @@ async fn the_inspector_works(app: &App, server: &str) {
     let program = node();
     for era in ["legacy", "modern"] {
         let inspect = async |method: &[&str]| {
-            let cli = repo("tests/clients/node_modules/.bin/mcp-inspector").to_string_lossy().into_owned();
+            let cli = repo("tests/clients/node_modules/.bin/mcp-inspector");
+            assert!(cli.exists(), "run tests/setup.sh");
+            let cli = cli.to_string_lossy().into_owned();
             let header = format!("Authorization: Bearer {key}");
             let url = address(app, server);
             let common = [&cli, "--cli", &url, "--transport", "http", "--protocol-era", era, "--header", &header];
