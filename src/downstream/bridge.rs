@@ -108,14 +108,8 @@ fn is_complete(result: &str) -> bool {
 pub(super) fn answer_here(method: &str, connection: &Connection) -> Option<Reply> {
     let unknown = |what: &str| Some(Reply::Error(error::object(error::METHOD_NOT_FOUND, what)));
     match (method, connection.handshake.era, connection.audience) {
-        // Told with each request; and another session may still want the subscription, what comes of it is only told to who
-        // asked for it.
-        ("logging/setLevel", Era::Modern, _) | ("resources/unsubscribe", Era::Legacy, Audience::Everyone) => {
-            Some(Reply::Result("{}".into()))
-        }
-        ("resources/subscribe" | "resources/unsubscribe", Era::Modern, _) => {
-            unknown("this server speaks 2026-07-28, and subscriptions of earlier revisions are not carried over to it")
-        }
+        // Told with each request.
+        ("logging/setLevel", Era::Modern, _) => Some(Reply::Result("{}".into())),
         (method, _, Audience::Everyone) if method.starts_with("tasks/") => {
             unknown("this server's process is shared, and its tasks can't be told apart by agent")
         }
@@ -168,19 +162,9 @@ fn translated_result(handshake: &Handshake, asked_version: &str) -> String {
     )
 }
 
-/// What a legacy agent would misunderstand, or wait for in vain: extensions are negotiated per request in the modern era,
-/// and nobody listens there in a session's name.
+/// What a legacy agent would misunderstand: extensions are negotiated per request in the modern era.
 fn without_modern_only(capabilities: &str) -> String {
-    let mut capabilities = splice::without(capabilities, |key| key == "extensions");
-    for kind in ["tools", "prompts", "resources"] {
-        capabilities = without_offer(capabilities, &[kind, "listChanged"]);
-    }
-    without_offer(capabilities, &["resources", "subscribe"])
-}
-
-fn without_offer(capabilities: String, offer: &[&str]) -> String {
-    let is_made = splice::find(&capabilities, offer) == Some("true");
-    if is_made { splice::set(&capabilities, offer, "false") } else { capabilities }
+    splice::without(capabilities, |key| key == "extensions")
 }
 
 /// The answer to a modern agent's `server/discover`, whatever the server's era.

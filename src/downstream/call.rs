@@ -153,7 +153,7 @@ impl Task {
     }
 
     /// Whether what is decided on is what the server will read, whatever reads it there.
-    fn is_unambiguous(&self) -> Result<(), String> {
+    pub(super) fn is_unambiguous(&self) -> Result<(), String> {
         if let Some((key, read)) = self.params.as_deref().and_then(|params| method::look_alike(&self.method, params)) {
             return Err(format!("the member {key:?} may be taken for {read:?}; leave it out"));
         }

@@ -1,5 +1,7 @@
 //! The legacy era: a handshake, then a session (Streamable HTTP, 2024-11-05 to 2025-11-25).
 
+mod resources;
+
 use std::sync::Arc;
 
 use serde_json::value::RawValue;
@@ -7,7 +9,7 @@ use serde_json::value::RawValue;
 use super::bridge;
 use super::call::{Asked, Line, Said, Task, respond};
 use super::response::{Framing, Incoming, Response};
-use super::session::{Begun, Session};
+use super::session::{Begun, May, Session};
 use super::stream::EventStream;
 use super::{Downstream, Phase, envelope, version};
 use crate::gate::{Action, Call};
@@ -121,12 +123,7 @@ impl Downstream {
 
     /// The session's connection. When all processes are taken, one whose client seems to be gone is made free.
     async fn connect(&self, task: &Task, session: &Arc<Session>) -> Result<Arc<Connection>, UpstreamError> {
-        // What the agent set before is set again only where the rules still let it.
-        let may = |setting: Setting, subject: Option<&str>| {
-            let (method, tool) = (setting.method().to_owned(), subject.map(ToOwned::to_owned));
-            let call = Call { agent: task.agent.clone(), server: task.upstream.spec.name.clone(), method, tool };
-            self.invocations.gate().decide(&call).action != Action::Deny
-        };
+        let may = || self.may_again(task);
         let open = async |upstream: &Upstream| {
             let opened = session.connection(upstream, &may).await;
             if !matches!(opened, Err(UpstreamError::TooMany { .. })) || !self.sessions.make_room(&session.server_id) {
@@ -136,6 +133,17 @@ impl Downstream {
             session.connection(upstream, &may).await
         };
         self.open_present(&task.upstream, open).await
+    }
+
+    /// What the agent set before is set again only where the rules still let it.
+    fn may_again(&self, task: &Task) -> May {
+        let (gate, agent) = (self.invocations.gate().clone(), task.agent.clone());
+        let server = task.upstream.spec.name.clone();
+        Arc::new(move |setting: Setting, subject: Option<&str>| {
+            let (method, tool) = (setting.method().to_owned(), subject.map(ToOwned::to_owned));
+            let call = Call { agent: agent.clone(), server: server.clone(), method, tool };
+            gate.decide(&call).action != Action::Deny
+        })
     }
 
     async fn in_session(
@@ -197,6 +205,9 @@ impl Downstream {
             let what = format!("a request with the id {} is still in flight in this session", task.id);
             return Some(task.says_error(&error::object(error::INVALID_REQUEST, &what)));
         };
+        if resources::is_meant(&task.method) {
+            return self.subscribe_in(task, session, sink, begun.cancelled()).await;
+        }
         let open = async || self.connect(task, session).await;
         let line = Line::InSession { session: session.clone(), sink };
         let said = self.run(task, &line, open, begun.cancelled()).await?;

@@ -22,8 +22,10 @@ use crate::upstream::{Connection, NoSink, Opening, Owner, Reply, Sink, Subscript
 
 pub(super) const METHOD: &str = "subscriptions/listen";
 pub(super) const UPDATED: &str = "notifications/resources/updated";
-const ACKNOWLEDGED: &str = "notifications/subscriptions/acknowledged";
+pub(super) const ACKNOWLEDGED: &str = "notifications/subscriptions/acknowledged";
 
+/// Where the parameters name the resources.
+pub(super) const RESOURCES: [&str; 2] = ["notifications", "resourceSubscriptions"];
 /// Most resources that one agent's listening, or one session, may be about.
 pub(super) const RESOURCES_MAX: usize = 256;
 
@@ -242,8 +244,6 @@ async fn hear(
     connection.ended().await;
     Ok(closing(task))
 }
-
-const RESOURCES: [&str; 2] = ["notifications", "resourceSubscriptions"];
 
 /// The resources that the agent wants to hear of.
 fn resources(task: &Task) -> Result<BTreeSet<String>, String> {

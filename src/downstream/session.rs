@@ -1,5 +1,7 @@
 //! A session with a legacy agent: what was agreed, the connection that is its own, and the streams that can be resumed.
 
+mod hearing;
+
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
@@ -9,6 +11,7 @@ use serde_json::json;
 use tokio::sync::{Notify, oneshot};
 
 use super::bridge::{self, Client};
+use super::listen;
 use super::response::{Framing, Response};
 use super::stream::{EventStream, parse_event_id};
 use crate::clock;
@@ -16,11 +19,15 @@ use crate::mcp::question::Abilities;
 use crate::mcp::version::Era;
 use crate::mcp::{envelope, splice};
 use crate::upstream::{Audience, Connection, Opening, Owner, Reply, Setting, Sink, Upstream, UpstreamError};
+use hearing::Hearing;
 
 /// Most streams of a session that a lost reader can come back to.
 const STREAMS_MAX: usize = 32;
 /// Most bytes of answers that were given and are kept, beside the last one.
 const BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Whether the rules still let something be set again.
+pub(super) type May = Arc<dyn Fn(Setting, Option<&str>) -> bool + Send + Sync>;
 
 /// One agent's session with one server.
 pub(super) struct Session {
@@ -41,6 +48,10 @@ pub(super) struct Session {
     was_connected: AtomicBool,
     /// One opening at a time.
     opening: tokio::sync::Mutex<()>,
+    /// In front of a modern server: what listens there.
+    hearing: Mutex<Option<Hearing>>,
+    /// One change of it at a time.
+    hearing_turn: tokio::sync::Mutex<()>,
     is_initialized: AtomicBool,
     last_used: AtomicI64,
     state: Mutex<State>,
@@ -79,6 +90,8 @@ impl Session {
             connection: ArcSwapOption::empty(),
             was_connected: AtomicBool::new(false),
             opening: tokio::sync::Mutex::default(),
+            hearing: Mutex::default(),
+            hearing_turn: tokio::sync::Mutex::default(),
             is_initialized: AtomicBool::new(false),
             last_used: AtomicI64::new(clock::now_ms()),
             state: Mutex::default(),
@@ -91,7 +104,7 @@ impl Session {
     pub(super) async fn connection(
         self: &Arc<Self>,
         upstream: &Upstream,
-        may: &impl Fn(Setting, Option<&str>) -> bool,
+        may: &impl Fn() -> May,
     ) -> Result<Arc<Connection>, UpstreamError> {
         if let Some(connection) = self.usable(upstream) {
             return Ok(connection);
@@ -114,8 +127,12 @@ impl Session {
         };
         let agreed = bridge::agreed_version(&connection, &self.asked_version);
         let _kept_from_the_first = self.version.set(agreed.to_owned());
+        let may = may();
         if self.was_connected.load(Ordering::Acquire) {
-            self.restore(&connection, may).await?;
+            self.restore(&connection, &may).await?;
+        }
+        if connection.handshake.era == Era::Modern {
+            self.hear_anew(&connection, may);
         }
         self.was_connected.store(true, Ordering::Release);
         self.connection.store(Some(connection.clone()));
@@ -128,24 +145,21 @@ impl Session {
     }
 
     /// The new process knows nothing of the session, and the agent nothing of the new process.
-    async fn restore(
-        &self,
-        connection: &Connection,
-        may: &impl Fn(Setting, Option<&str>) -> bool,
-    ) -> Result<(), UpstreamError> {
+    async fn restore(&self, connection: &Connection, may: &May) -> Result<(), UpstreamError> {
         let (log_level, subscriptions) = {
             let state = self.state();
             (state.log_level.clone(), state.subscriptions.clone())
         };
-        // A modern server is told with each request.
-        if let Some(level) = log_level
-            && connection.handshake.era == Era::Legacy
-            && may(Setting::LogLevel, None)
-        {
-            connection.restore(Setting::LogLevel, &format!(r#"{{"level":{level}}}"#)).await?;
-        }
-        for uri in subscriptions.iter().filter(|uri| may(Setting::Subscription, Some(uri))) {
-            connection.restore(Setting::Subscription, &json!({ "uri": uri }).to_string()).await?;
+        // A modern server is told the level with each request, and the subscriptions by what listens.
+        if connection.handshake.era == Era::Legacy {
+            if let Some(level) = log_level
+                && may(Setting::LogLevel, None)
+            {
+                connection.restore(Setting::LogLevel, &format!(r#"{{"level":{level}}}"#)).await?;
+            }
+            for uri in subscriptions.iter().filter(|uri| may(Setting::Subscription, Some(uri))) {
+                connection.restore(Setting::Subscription, &json!({ "uri": uri }).to_string()).await?;
+            }
         }
         let capabilities = connection.handshake.capabilities();
         for kind in ["tools", "prompts", "resources"] {
@@ -164,6 +178,7 @@ impl Session {
 
     /// Gives the connection up, and its process with it; the next request opens another and sets it up as this one was.
     pub(super) fn release(&self) {
+        self.set_hearing(None);
         self.connection.store(None);
     }
 
@@ -281,6 +296,7 @@ impl Session {
     /// Nothing more will happen in this session.
     pub(super) fn end(&self) {
         self.standing.finish(None);
+        self.set_hearing(None);
         self.connection.store(None);
         self.state().asked.clear();
         for cancelled in self.state().in_flight.values() {
@@ -331,10 +347,10 @@ impl State {
 /// Hears what a shared process tells everyone, and passes on what is for this session.
 impl Sink for Session {
     fn notify(&self, message: String) {
-        let is_update =
-            splice::find_string(&message, &["method"]).as_deref() == Some("notifications/resources/updated");
+        let is_update = splice::find_string(&message, &["method"]).as_deref() == Some(listen::UPDATED);
         let uri = splice::find_string(&message, &["params", "uri"]);
-        if !is_update || uri.is_some_and(|uri| self.state().subscriptions.contains(&uri)) {
+        let is_wanted = |uri: String| self.state().subscriptions.iter().any(|known| listen::is_about(known, &uri));
+        if !is_update || uri.is_some_and(is_wanted) {
             self.standing.notify(message);
         }
     }

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::support::app::App;
 use crate::support::eventually;
-use crate::support::http::{Client, Open, modern, modern_request};
+use crate::support::http::{Client, Open, Session, modern, modern_request};
 
 /// A gateway in front of a server with resources; what the server is told is in the file.
 async fn app_with(flags: &[&str]) -> (App, std::path::PathBuf) {
@@ -154,4 +154,122 @@ async fn who_wants_to_hear_of_too_much_is_told_the_bound() {
     let refused = modern(&app.agent("ann").await, "n", "subscriptions/listen", params).await.reply();
     assert_eq!(refused["error"]["code"], -32602, "{refused}");
     assert!(refused["error"]["message"].as_str().unwrap().contains("256"), "{refused}");
+}
+
+/// A legacy agent's session and its standing stream.
+async fn in_session(app: &App, agent: &str) -> (Session, Open) {
+    let session = Session::open(&app.agent(agent).await, "n", "2025-11-25", json!({})).await;
+    let standing = session.client.open("GET", "/mcp/n", String::new()).await;
+    assert_eq!(standing.status, 200);
+    (session, standing)
+}
+
+async fn is_told_of(standing: &mut Open, uri: &str) {
+    let told = standing.message().await.expect("an update");
+    assert_eq!((&told["method"], &told["params"]), (&json!("notifications/resources/updated"), &json!({"uri": uri})));
+}
+
+/// How many listenings the server was asked for, less those that were taken back.
+fn listenings(spy: &std::path::Path) -> (usize, usize) {
+    let text = std::fs::read_to_string(spy).unwrap_or_default();
+    let messages: Vec<Value> = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let asked: Vec<_> = messages.iter().filter(|message| message["method"] == "subscriptions/listen").collect();
+    let is_cancelled = |id: &Value| {
+        messages
+            .iter()
+            .any(|message| message["method"] == "notifications/cancelled" && message["params"]["requestId"] == *id)
+    };
+    (asked.len(), asked.iter().filter(|message| !is_cancelled(&message["id"])).count())
+}
+
+#[actix_rt::test]
+async fn a_legacy_agent_hears_what_a_modern_server_tells() {
+    let (app, _) = app_with(&["modern"]).await;
+    let (session, mut standing) = in_session(&app, "ann").await;
+    let capabilities = &session.initialized["result"]["capabilities"];
+    assert_eq!(
+        (&capabilities["tools"]["listChanged"], &capabilities["resources"]["subscribe"]),
+        (&json!(true), &json!(true))
+    );
+    session.call("grow", json!({})).await;
+    let told = standing.message().await.expect("a change");
+    assert_eq!(told, json!({"jsonrpc": "2.0", "method": "notifications/tools/list_changed"}));
+}
+
+#[actix_rt::test]
+async fn a_legacy_agent_subscribes_at_a_modern_server_by_one_listening() {
+    let (app, spy) = app_with(&["modern"]).await;
+    let (session, mut standing) = in_session(&app, "ann").await;
+    for uri in ["x://1", "x://2"] {
+        let subscribed = session.request("resources/subscribe", json!({"uri": uri})).await.reply();
+        assert_eq!(subscribed["result"], json!({}), "{subscribed}");
+    }
+    session.call("touch", json!({"uri": "x://3"})).await;
+    session.call("touch", json!({"uri": "x://2"})).await;
+    is_told_of(&mut standing, "x://2").await;
+    let (asked, open) = listenings(&spy);
+    assert_eq!((asked, open), (3, 1), "one for the lists, and a new one with each subscription");
+    let unsubscribed = session.request("resources/unsubscribe", json!({"uri": "x://2"})).await.reply();
+    assert_eq!(unsubscribed["result"], json!({}), "{unsubscribed}");
+    session.call("touch", json!({"uri": "x://2"})).await;
+    session.call("touch", json!({"uri": "x://1"})).await;
+    is_told_of(&mut standing, "x://1").await;
+    let rows = app.invocations().await;
+    let of = |method: &str| rows.iter().filter(|row| row["method"] == method && row["state"] == "completed").count();
+    assert_eq!((of("resources/subscribe"), of("resources/unsubscribe"), of("subscriptions/listen")), (2, 1, 0));
+    assert_eq!(session.client.delete("/mcp/n").await.status, 204);
+}
+
+#[actix_rt::test]
+async fn what_a_legacy_agent_may_not_subscribe_to_is_not_listened_for() {
+    let (app, spy) = app_with(&["modern"]).await;
+    app.rule_first(json!({"action": "deny", "agents": ["*"], "servers": ["*"], "tools": ["x://secret"],
+        "methods": ["resources/subscribe"]}))
+        .await;
+    let (session, mut standing) = in_session(&app, "ann").await;
+    let denied = session.request("resources/subscribe", json!({"uri": "x://secret"})).await.reply();
+    assert_eq!(denied["error"]["code"], -32003, "{denied}");
+    assert!(!std::fs::read_to_string(&spy).unwrap().contains("x://secret"));
+    let refused = session.request("resources/subscribe", json!({"uri": "x://refused"})).await.reply();
+    assert_eq!(refused["error"]["code"], -32602, "{refused}");
+    assert_eq!(session.request("resources/subscribe", json!({"uri": "x://1"})).await.reply()["result"], json!({}));
+    session.call("touch", json!({"uri": "x://1"})).await;
+    is_told_of(&mut standing, "x://1").await;
+    assert_eq!(listenings(&spy).1, 1, "what was refused left nothing open");
+}
+
+#[actix_rt::test]
+async fn a_listening_that_the_server_ended_is_begun_again_and_what_may_have_been_missed_is_told() {
+    let (app, spy) = app_with(&["modern"]).await;
+    let (session, mut standing) = in_session(&app, "ann").await;
+    assert_eq!(session.request("resources/subscribe", json!({"uri": "x://1"})).await.reply()["result"], json!({}));
+    session.call("hangup", json!({})).await;
+    assert_eq!(standing.message().await.expect("a change")["method"], "notifications/tools/list_changed");
+    is_told_of(&mut standing, "x://1").await;
+    session.call("touch", json!({"uri": "x://1"})).await;
+    is_told_of(&mut standing, "x://1").await;
+    assert_eq!(listenings(&spy).0, 3);
+}
+
+#[actix_rt::test]
+async fn subscriptions_outlive_the_server_that_they_were_made_at() {
+    for flags in [&[][..], &["modern"]] {
+        let (app, _) = app_with(flags).await;
+        let (session, mut standing) = in_session(&app, "ann").await;
+        assert_eq!(session.request("resources/subscribe", json!({"uri": "x://1"})).await.reply()["result"], json!({}));
+        assert_eq!(app.operator().post("/api/v1/servers/n/restart", json!({})).await.status, 204);
+        session.call("echo", json!({})).await;
+        assert_eq!(standing.message().await.expect("a change")["method"], "notifications/tools/list_changed");
+        // The listening is begun beside the call.
+        let told = async {
+            loop {
+                session.call("touch", json!({"uri": "x://1"})).await;
+                tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            }
+        };
+        tokio::select! {
+            () = told => {}
+            () = is_told_of(&mut standing, "x://1") => {}
+        }
+    }
 }
