@@ -65,7 +65,11 @@ async fn answer(socket: &mut impl Socket, request: &Request, shared: &Shared) ->
         let id = request.header("mcp-session-id").unwrap_or_default();
         if !shared.state().sessions.contains_key(id) {
             let status = if id.is_empty() { 400 } else { manner.lost_status };
-            return refuse(socket, status, request, -32000, "Bad Request: No valid session ID provided").await;
+            // With its 400 it answers nobody in particular, as real servers do.
+            let id = if status == 400 { Value::Null } else { request.json["id"].clone() };
+            let said = json!({"code": -32000, "message": "Bad Request: No valid session ID provided"});
+            let body = json!({"jsonrpc": "2.0", "id": id, "error": said}).to_string();
+            return say(socket, status, &[JSON], &body).await;
         }
     }
     match request.method.as_str() {

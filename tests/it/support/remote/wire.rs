@@ -15,6 +15,9 @@ impl Socket for tokio::net::TcpStream {
     }
 }
 
+/// The first byte of whoever begins with TLS.
+const TLS_HANDSHAKE: u8 = 0x16;
+
 /// One request as it was read.
 #[derive(Clone, Debug)]
 pub struct Request {
@@ -46,6 +49,10 @@ pub async fn read(socket: &mut impl Socket) -> Option<Request> {
             break at;
         }
         more(socket, &mut seen).await?;
+        if seen.first() == Some(&TLS_HANDSHAKE) {
+            let _ = socket.write_all(&answer(400, &[("connection", "close")], b"this is no TLS port")).await;
+            return None;
+        }
     };
     let head = String::from_utf8_lossy(&seen[..head_end]).into_owned();
     let mut rest = seen.split_off(head_end + 4);

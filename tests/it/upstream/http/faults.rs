@@ -37,11 +37,11 @@ fn rows(elsewhere: &str) -> Vec<Row> {
         row("invalid-json", Fault::invalid_json(), "not_json_rpc", "no", "not a JSON-RPC message"),
         row("other-id", Fault::other_id(), "no_answer", "no", "without a reply"),
         row("cut-body", Fault::cut_body(), "answer_truncated", "no", "broke off"),
-        row("cut-chunks", Fault::cut_chunks(), "answer_truncated", "no", "broke off"),
+        row("cut-chunks", Fault::cut_chunks(), "not_json_rpc", "no", "not a JSON-RPC message"),
         row("no-length", Fault::no_length(), "answer_unbounded", "no", "its length"),
         row("comments", Fault::comments(), "timed_out", "no", "within 2 s"),
         row("silent-stream", Fault::silent_stream(), "no_answer", "no", "without a reply"),
-        row("cut-stream", Fault::cut_stream(), "answer_truncated", "no", "broke off"),
+        row("cut-stream", Fault::cut_stream(), "no_answer", "no", "without a reply"),
         row("big-body", Fault::big_body(), "answer_too_large", "no", "longer than"),
         row("big-line", Fault::big_line(), "answer_too_large", "no", "longer than"),
         row("gzip-bomb", Fault::gzip_bomb(), "answer_encoded", "no", "gzip"),
@@ -74,8 +74,11 @@ fn told(row: &Row, answer: &Answer, server: &Value) -> Vec<String> {
     check(!answer.text.contains("upstream-canary"), format!("the challenge is in the text: {}", answer.text));
     check(data["code"] == row.code, format!("the code is {} and not {}: {reply}", data["code"], row.code));
     check(data["retry"] == row.retry, format!("retry is {} and not {}: {reply}", data["retry"], row.retry));
+    // That one answer was late or long says nothing of the server.
+    let is_of_the_call =
+        matches!(row.code, "timed_out" | "answer_too_large") && server["connection"]["status"] == "ready";
     let reason = format!("{} {}", server["connection"]["reason"], server["credentials"]["reason"]);
-    check(reason.contains(row.reason), format!("the reason names no {:?}: {server}", row.reason));
+    check(is_of_the_call || reason.contains(row.reason), format!("the reason names no {:?}: {server}", row.reason));
     wrong
 }
 
@@ -181,6 +184,9 @@ async fn each_fault_of_a_handshake_is_told_apart_and_the_call_is_never_sent() {
     rows.push(row("not-found", Fault::status(404), "endpoint_not_found", "safe", "404"));
     for row in &mut rows {
         row.retry = "safe";
+        if row.code == "timed_out" {
+            row.code = "start_timed_out";
+        }
     }
     let played = futures_util::future::join_all(rows.iter().map(|row| from_the_beginning(&app, &agent, row)));
     let mut wrong = while_calling(&calm, played).await.concat();
@@ -349,7 +355,6 @@ async fn an_address_that_no_server_may_have_is_refused_when_it_is_registered() {
         "http://example.com/mcp#part",
         "ftp://example.com/mcp",
         "example.com/mcp",
-        "http:///mcp",
         "",
     ] {
         let definition = json!({"name": "n", "mode": "http", "base_url": url});
