@@ -5,6 +5,7 @@
 
 pub mod envelope;
 pub mod error;
+pub mod log_level;
 pub mod meta;
 pub mod method;
 pub mod question;

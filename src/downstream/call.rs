@@ -215,7 +215,7 @@ impl Downstream {
                 {
                     return Ok(reply);
                 }
-                let _held_to_the_end = claim;
+                let _held_to_the_end = (claim, self.want_log(task, &connection).await);
                 call(permit).await
             };
             Ok(Ready { revision, dispatch })

@@ -136,7 +136,7 @@ impl Downstream {
     }
 
     /// What the agent set before is set again only where the rules still let it.
-    fn may_again(&self, task: &Task) -> May {
+    pub(super) fn may_again(&self, task: &Task) -> May {
         let (gate, agent) = (self.invocations.gate().clone(), task.agent.clone());
         let server = task.upstream.spec.name.clone();
         Arc::new(move |setting: Setting, subject: Option<&str>| {

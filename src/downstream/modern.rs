@@ -16,8 +16,10 @@ use super::stream::EventStream;
 use super::{Downstream, bridge, envelope, listen, meta, mirrored, version};
 use crate::gate::Action;
 use crate::mcp::envelope::Message;
+use crate::mcp::log_level::LogLevel;
+use crate::mcp::version::Era;
 use crate::mcp::{error, method, splice};
-use crate::upstream::{Connection, NoSink, Opening, Owner, Sink, Upstream, UpstreamError};
+use crate::upstream::{Connection, LogWanted, NoSink, Opening, Owner, Setting, Sink, Upstream, UpstreamError};
 
 /// A request that is not acceptable as it is: HTTP status and error object.
 struct Unacceptable(u16, String);
@@ -94,8 +96,21 @@ impl Downstream {
                 task.stream.left().await;
             }
         };
-        let quiet = Arc::new(Quiet { stream: task.stream.clone(), wants_log: wants_log(task) });
+        let quiet = Arc::new(Quiet { stream: task.stream.clone(), log_level: log_level(task) });
         self.run(task, &Line::Alone(quiet), open, over).await
+    }
+}
+
+impl Downstream {
+    /// Makes a legacy server tell its log to a request that asked for it, while what this gives is held.
+    pub(super) async fn want_log(&self, task: &Task, connection: &Arc<Connection>) -> Option<LogWanted> {
+        if (task.era, connection.handshake.era) != (Era::Modern, Era::Legacy) {
+            return None;
+        }
+        let level = log_level(task)?;
+        splice::find(connection.handshake.capabilities(), &["logging"])?;
+        let may_set = self.may_again(task)(Setting::LogLevel, None);
+        if may_set { Some(connection.want_log(level).await) } else { None }
     }
 }
 
@@ -122,14 +137,23 @@ async fn check_mirrored(
 /// anything: in this era a server asks by its answer.
 pub(super) struct Quiet {
     stream: Arc<EventStream>,
-    wants_log: bool,
+    /// The least severe that it asked for.
+    log_level: Option<LogLevel>,
 }
 
 impl Sink for Quiet {
     fn notify(&self, message: String) {
-        if self.wants_log || !message.contains("\"notifications/message\"") {
+        // Nearly nothing is one, and looking for the word is far cheaper than reading the members.
+        let is_log = message.contains("notifications/message")
+            && splice::find_string(&message, &["method"]).as_deref() == Some("notifications/message");
+        let level = || splice::find_string(&message, &["params", "level"]);
+        if !is_log || self.hears_log(level().as_deref().and_then(LogLevel::named)) {
             Sink::notify(&*self.stream, message);
         }
+    }
+
+    fn hears_log(&self, level: Option<LogLevel>) -> bool {
+        self.log_level.is_some_and(|wanted| level.is_none_or(|level| level >= wanted))
     }
 
     fn ask(&self, _: String) -> bool {
@@ -137,8 +161,8 @@ impl Sink for Quiet {
     }
 }
 
-fn wants_log(task: &Task) -> bool {
-    meta::get(task.params.as_deref(), meta::LOG_LEVEL).is_some()
+fn log_level(task: &Task) -> Option<LogLevel> {
+    LogLevel::named(&meta::get_string(task.params.as_deref(), meta::LOG_LEVEL)?)
 }
 
 fn client(params: Option<&str>) -> Option<(String, String)> {

@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::catalog;
 use super::error::UpstreamError;
 use super::handshake::Handshake;
+use super::log_levels::LogLevels;
 use super::sink::Audience;
 use super::spec::Limits;
 use super::subscriptions::Subscriptions;
@@ -35,6 +36,7 @@ pub struct Connection {
     claims: AtomicUsize,
     mirrored: tokio::sync::Mutex<Option<(u64, Arc<MirroredArguments>)>>,
     pub(super) subscriptions: Subscriptions,
+    pub(super) log_levels: LogLevels,
 }
 
 /// By tool.
@@ -61,6 +63,7 @@ impl Connection {
             claims: AtomicUsize::new(0),
             mirrored: tokio::sync::Mutex::default(),
             subscriptions: Subscriptions::default(),
+            log_levels: LogLevels::default(),
         }
     }
 

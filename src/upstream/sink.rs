@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::mcp::log_level::LogLevel;
+
 /// Who uses a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Audience {
@@ -26,6 +28,11 @@ pub fn next_question_id() -> u64 {
 pub trait Sink: Send + Sync {
     /// A notification. It is dropped when the agent reads too slowly.
     fn notify(&self, message: String);
+
+    /// Whether it wants log messages of that level; `None` for a level that nobody knows.
+    fn hears_log(&self, _level: Option<LogLevel>) -> bool {
+        true
+    }
 
     /// A request that wants the agent's answer. `false` when there is no way to ask the agent: then the upstream is told.
     fn ask(&self, message: String) -> bool;

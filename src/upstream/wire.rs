@@ -21,6 +21,7 @@ pub(super) use in_flight::InFlight;
 use super::error::UpstreamError;
 use super::sink::{Audience, Sink, next_question_id};
 use crate::mcp::envelope::{self, Message};
+use crate::mcp::log_level::LogLevel;
 use crate::mcp::{error, meta, splice};
 use head::Head;
 use questions::{Question, Questions};
@@ -292,9 +293,25 @@ impl Wire {
             (true, _) => self.fallback.notify(message),
             // It may be about another agent's request, even about one that was just answered: it is nobody's.
             (false, Audience::Everyone) => {}
+            (false, Audience::Agent) if method == "notifications/message" => self.log(params, message),
             (false, Audience::Session | Audience::Agent) => {
                 self.owner().unwrap_or_else(|| self.fallback.clone()).notify(message);
             }
+        }
+    }
+
+    /// Nothing says which of an agent's requests a log message is about: it goes to the newest that wants such.
+    fn log(&self, params: Option<&str>, message: String) {
+        let level = params.and_then(|params| splice::find_string(params, &["level"]));
+        let level = level.as_deref().and_then(LogLevel::named);
+        let newest = {
+            let state = self.state();
+            let calls = state.pending.iter().filter_map(|(id, pending)| Some((id, pending.caller()?)));
+            let wanting = calls.filter(|(_, ticket)| ticket.sink.hears_log(level));
+            wanting.max_by_key(|(id, _)| **id).map(|(_, ticket)| ticket.sink.clone())
+        };
+        if let Some(sink) = newest {
+            sink.notify(message);
         }
     }
 
