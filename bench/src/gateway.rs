@@ -31,8 +31,9 @@ pub(crate) struct Gateway {
 }
 
 impl Gateway {
-    /// Starts one in an empty directory, with the server registered and every call allowed.
-    pub(crate) async fn start(options: &Options) -> Result<Self> {
+    /// Starts one in an empty directory, with the server registered and every call allowed: the one at that address, or
+    /// one over stdio.
+    pub(crate) async fn start(options: &Options, remote: Option<SocketAddr>) -> Result<Self> {
         let dir = tempfile::tempdir()?;
         let token = random_token()?;
         let mut process = command(options, dir.path(), &token)?.spawn().map_err(|error| {
@@ -58,13 +59,17 @@ impl Gateway {
         };
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
         let gateway = Self { address, token, pid, process, dir };
-        gateway.prepare().await?;
+        gateway.prepare(remote).await?;
         Ok(gateway)
     }
 
-    async fn prepare(&self) -> Result<()> {
-        let upstream = std::env::current_exe()?;
-        let server = json!({"name": SERVER, "mode": "stdio", "command": upstream, "args": ["upstream"]});
+    async fn prepare(&self, remote: Option<SocketAddr>) -> Result<()> {
+        let server = if let Some(address) = remote {
+            json!({"name": SERVER, "mode": "http", "base_url": format!("http://{address}/mcp")})
+        } else {
+            let upstream = std::env::current_exe()?;
+            json!({"name": SERVER, "mode": "stdio", "command": upstream, "args": ["upstream"]})
+        };
         self.post("/api/v1/servers", &server).await?;
         let rule = json!({"action": "allow", "agents": ["*"], "servers": ["*"], "tools": ["*"], "methods": ["*"]});
         self.post("/api/v1/rules", &rule).await?;

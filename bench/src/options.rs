@@ -11,9 +11,12 @@ use crate::message::Era;
 pub(crate) const USAGE: &str = "\
 usage: atryum-bench run [options]
        atryum-bench upstream [--legacy]      the MCP server that is called; --legacy: it knows no server/discover
+       atryum-bench upstream-http [sse]      the same over HTTP; sse: it answers calls as streams
 
   --gateway FILE        the gateway's binary (../target/release/atryum)
-  --rows LIST           sessions x bytes of a result, each a row (1x1024,16x1024,64x1024,1x65536)
+  --upstream WORD       how the server is reached: stdio, http, or sse for HTTP with streams as answers (stdio)
+  --rows LIST           sessions x bytes of a result, each a row
+                        (1x1024,16x1024,64x1024,1x65536, and over HTTP up to 256 sessions of either)
   --era WORD            legacy: sessions of 2025-06-18; modern: stateless requests of 2026-07-28 (legacy)
   --rounds N            measurements of a row, direct and through in turn (3)
   --seconds S           length of one measurement (3)
@@ -24,6 +27,42 @@ usage: atryum-bench run [options]
   --verify N            first make N calls and compare them with the journal; 0 leaves it out (2000)
   --json FILE           write all figures there, too
   --pid-file FILE       write the gateway's process id there, for a profiler";
+
+/// How the server is reached, and how it answers.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// A process a session.
+    Stdio,
+    /// JSON over HTTP.
+    Http,
+    /// Event streams over HTTP.
+    Sse,
+}
+
+impl Kind {
+    fn parse(word: &str) -> Option<Self> {
+        [Self::Stdio, Self::Http, Self::Sse].into_iter().find(|kind| kind.word() == word)
+    }
+
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Stdio => "stdio",
+            Self::Http => "http",
+            Self::Sse => "sse",
+        }
+    }
+
+    fn rows(self) -> Vec<Row> {
+        let row = |sessions, bytes| Row { sessions, bytes };
+        match self {
+            Self::Stdio => vec![row(1, 1024), row(16, 1024), row(64, 1024), row(1, 65536)],
+            Self::Http | Self::Sse => [1024, 65536]
+                .into_iter()
+                .flat_map(|bytes| [1, 16, 64, 256].map(|sessions| row(sessions, bytes)))
+                .collect(),
+        }
+    }
+}
 
 /// One row of the table.
 #[derive(Clone, Copy)]
@@ -36,6 +75,7 @@ pub(crate) struct Row {
 /// What a run is to do.
 pub(crate) struct Options {
     pub(crate) gateway: PathBuf,
+    pub(crate) upstream: Kind,
     pub(crate) rows: Vec<Row>,
     pub(crate) era: Era,
     pub(crate) rounds: usize,
@@ -52,10 +92,11 @@ pub(crate) struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        let row = |sessions, bytes| Row { sessions, bytes };
         Self {
             gateway: "../target/release/atryum".into(),
-            rows: vec![row(1, 1024), row(16, 1024), row(64, 1024), row(1, 65536)],
+            upstream: Kind::Stdio,
+            // Those of the kind, unless some are named.
+            rows: Vec::new(),
             era: Era::Legacy,
             rounds: 3,
             seconds: Duration::from_secs(3),
@@ -77,6 +118,7 @@ pub(crate) fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Optio
         let value = arguments.next().ok_or_else(|| format!("{name} needs a value, or is not known\n\n{USAGE}"))?;
         match name.as_str() {
             "--gateway" => options.gateway = value.into(),
+            "--upstream" => options.upstream = Kind::parse(&value).ok_or("--upstream is stdio, http or sse")?,
             "--rows" => options.rows = value.split(',').map(row).collect::<Result<_>>()?,
             "--era" => options.era = Era::parse(&value).ok_or("--era is legacy or modern")?,
             "--rounds" => options.rounds = number::<usize>(&value)?.max(1),
@@ -93,6 +135,9 @@ pub(crate) fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Optio
             "--pid-file" => options.pid_file = Some(value.into()),
             _ => return Err(format!("{name} is not known\n\n{USAGE}").into()),
         }
+    }
+    if options.rows.is_empty() {
+        options.rows = options.upstream.rows();
     }
     Ok(options)
 }

@@ -74,7 +74,8 @@ impl Report {
         let mut text = String::new();
         let _ = writeln!(
             text,
-            "{} agents, journal.durability = {}, median of {} rounds of {} s\n",
+            "server over {}, {} agents, journal.durability = {}, median of {} rounds of {} s\n",
+            options.upstream.word(),
             options.era.revision(),
             options.durability,
             options.rounds,
@@ -146,6 +147,7 @@ impl Report {
         };
         Ok(json!({
             "machine": { "cores": std::thread::available_parallelism()?.get(), "memory_mib": memory_mib()? },
+            "upstream": options.upstream.word(),
             "revision": options.era.revision(),
             "durability": options.durability,
             "log_level": options.log_level,

@@ -1,12 +1,15 @@
 //! The whole benchmark: a check of the journal, then row by row, direct and through in turn.
 
+use std::net::SocketAddr;
+
 use crate::Result;
 use crate::direct::Direct;
 use crate::gateway::{Gateway, SERVER};
 use crate::journal;
 use crate::load::{self, Caller, Measured};
 use crate::message::Era;
-use crate::options::{Options, Row};
+use crate::options::{Kind, Options, Row};
+use crate::remote::Remote;
 use crate::report::{Floor, Memory, Report, Round, RowFound, Verified};
 use crate::through::{Alive, Through};
 
@@ -37,7 +40,8 @@ pub(crate) async fn run(options: &Options) -> Result<()> {
 
 /// Makes calls and counts their rows, which takes too long for the many calls of a measurement.
 async fn verify(options: &Options) -> Result<Verified> {
-    let gateway = Gateway::start(options).await?;
+    let remote = remote(options).await?;
+    let gateway = Gateway::start(options, remote.as_ref().map(|remote| remote.address)).await?;
     let mut through = open_through(&gateway, options.era, Row { sessions: VERIFYING_SESSIONS, bytes: 1024 }).await?;
     load::make(&mut through, options.verify).await?;
     let rows = journal::completed_calls(&gateway).await?;
@@ -49,7 +53,7 @@ async fn verify(options: &Options) -> Result<Verified> {
 
 /// What HTTP alone costs.
 async fn floor(options: &Options) -> Result<Floor> {
-    let gateway = Gateway::start(options).await?;
+    let gateway = Gateway::start(options, None).await?;
     let mut alive = vec![Alive::open(gateway.address).await?];
     let (measured, cpu_us) = measure_watched(&gateway, options, &mut alive).await?;
     drop(alive);
@@ -57,15 +61,39 @@ async fn floor(options: &Options) -> Result<Floor> {
     Ok(Floor { p50_us: measured.p50_us, cpu_us })
 }
 
+/// The server that is reached over HTTP, if it is.
+async fn remote(options: &Options) -> Result<Option<Remote>> {
+    Ok(match options.upstream {
+        Kind::Stdio => None,
+        kind => Some(Remote::start(kind).await?),
+    })
+}
+
 async fn measure_row(options: &Options, row: Row) -> Result<RowFound> {
-    let gateway = Gateway::start(options).await?;
+    let Some(remote) = remote(options).await? else {
+        let mut direct = Vec::new();
+        for _ in 0..row.sessions {
+            direct.push(Direct::open(options.era, row.bytes).await?);
+        }
+        return measure_in_turn(options, row, None, direct).await;
+    };
+    let mut direct = Vec::new();
+    for _ in 0..row.sessions {
+        direct.push(Through::open(remote.address, "/mcp", "nobody-asks", options.era, row.bytes).await?);
+    }
+    measure_in_turn(options, row, Some(remote.address), direct).await
+}
+
+async fn measure_in_turn<C: Caller>(
+    options: &Options,
+    row: Row,
+    remote: Option<SocketAddr>,
+    mut direct: Vec<C>,
+) -> Result<RowFound> {
+    let gateway = Gateway::start(options, remote).await?;
     let idle = gateway.resident_mib()?;
     let mut through = open_through(&gateway, options.era, row).await?;
     let opened = gateway.resident_mib()?;
-    let mut direct = Vec::new();
-    for _ in 0..row.sessions {
-        direct.push(Direct::open(options.era, row.bytes).await?);
-    }
     let mut rounds = Vec::new();
     for _ in 0..options.rounds {
         let direct = load::measure(&mut direct, options.warm_up, options.seconds, || Ok(())).await?;
@@ -98,14 +126,15 @@ async fn measure_watched<C: Caller>(
 /// Opens the sessions one after another: processes that start together would only wait for each other.
 async fn open_through(gateway: &Gateway, era: Era, row: Row) -> Result<Vec<Through>> {
     let shared_key = gateway.agent("bench").await?;
+    let path = format!("/mcp/{SERVER}");
     let mut through = Vec::new();
     for number in 0..row.sessions {
-        // Without sessions an agent's requests share one process; so that each has its own here, too, each is an agent.
+        // Without sessions an agent's requests share one connection; so that each has its own here, too, each is an agent.
         let key = match era {
             Era::Legacy => shared_key.clone(),
             Era::Modern => gateway.agent(&format!("bench-{number}")).await?,
         };
-        through.push(Through::open(gateway.address, SERVER, &key, era, row.bytes).await?);
+        through.push(Through::open(gateway.address, &path, &key, era, row.bytes).await?);
     }
     Ok(through)
 }

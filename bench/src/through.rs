@@ -1,4 +1,4 @@
-//! An agent that calls the server through the gateway: Streamable HTTP over one connection a session.
+//! An agent that calls the server over HTTP, through the gateway or without it: one connection a session.
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
@@ -22,9 +22,9 @@ pub(crate) struct Through {
 }
 
 impl Through {
-    pub(crate) async fn open(address: SocketAddr, server: &str, key: &str, era: Era, bytes: usize) -> Result<Self> {
+    pub(crate) async fn open(address: SocketAddr, path: &str, key: &str, era: Era, bytes: usize) -> Result<Self> {
         let head = format!(
-            "POST /mcp/{server} HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {key}\r\n\
+            "POST {path} HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {key}\r\n\
              accept: application/json, text/event-stream\r\ncontent-type: application/json\r\n\
              mcp-protocol-version: {}\r\n",
             era.revision()

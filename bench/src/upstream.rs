@@ -1,5 +1,5 @@
 //! The server that is called: MCP over stdio, as fast as it can be written without effort, so that little of what is
-//! measured is its own.
+//! measured is its own. Its answers are also those of the server over HTTP.
 
 use std::borrow::Cow;
 use std::io::{BufRead, BufReader, BufWriter, Result, Write};
@@ -11,14 +11,29 @@ use crate::message::MODERN;
 
 const BUFFER_BYTES: usize = 64 * 1024;
 
+/// What is sent to a server.
 #[derive(Deserialize)]
-struct Message<'a> {
+pub(crate) struct Message<'a> {
     #[serde(borrow)]
     id: Option<&'a RawValue>,
     #[serde(borrow)]
-    method: Cow<'a, str>,
+    pub(crate) method: Cow<'a, str>,
     #[serde(borrow)]
     params: Option<&'a RawValue>,
+}
+
+impl<'a> Message<'a> {
+    /// `None` for what is no message.
+    pub(crate) fn read(bytes: &'a [u8]) -> Option<Self> {
+        serde_json::from_slice(bytes).ok()
+    }
+
+    /// Writes the answer, if it wants one; whether it does.
+    pub(crate) fn answer(&self, output: &mut impl Write, text: &mut String, is_dual: bool) -> Result<bool> {
+        let Some(id) = self.id else { return Ok(false) };
+        answer(output, text, is_dual, id.get(), &self.method, self.params.map_or("{}", RawValue::get))?;
+        Ok(true)
+    }
 }
 
 #[derive(Deserialize, Default)]
@@ -45,8 +60,10 @@ pub(crate) fn serve(is_dual: bool) -> Result<()> {
             return output.flush();
         }
         // What is no message, or wants no answer, gets none.
-        if let Ok(Message { id: Some(id), method, params }) = serde_json::from_slice(&line) {
-            answer(&mut output, &mut text, is_dual, id.get(), &method, params.map_or("{}", RawValue::get))?;
+        if let Some(message) = Message::read(&line)
+            && message.answer(&mut output, &mut text, is_dual)?
+        {
+            writeln!(output)?;
         }
         // Requests that came together are answered together.
         if !input.buffer().contains(&b'\n') {
@@ -67,17 +84,17 @@ fn answer(
     let complete = if is_modern { r#","resultType":"complete""# } else { "" };
     let cached = if is_modern { r#","ttlMs":60000,"cacheScope":"private""# } else { "" };
     match method {
-        "initialize" => writeln!(
+        "initialize" => write!(
             output,
             r#"{{"jsonrpc":"2.0","id":{id},"result":{{"protocolVersion":"{}","capabilities":{{"tools":{{}}}},"serverInfo":{{"name":"atryum-bench","version":"1"}}}}}}"#,
             revision(params)
         ),
-        "server/discover" if is_dual => writeln!(
+        "server/discover" if is_dual => write!(
             output,
             r#"{{"jsonrpc":"2.0","id":{id},"result":{{"supportedVersions":["{MODERN}"],"capabilities":{{"tools":{{}}}}{complete}{cached}}}}}"#
         ),
-        "ping" => writeln!(output, r#"{{"jsonrpc":"2.0","id":{id},"result":{{}}}}"#),
-        "tools/list" => writeln!(
+        "ping" => write!(output, r#"{{"jsonrpc":"2.0","id":{id},"result":{{}}}}"#),
+        "tools/list" => write!(
             output,
             r#"{{"jsonrpc":"2.0","id":{id},"result":{{"tools":[{{"name":"echo","description":"A text of the size that is asked for.","inputSchema":{{"type":"object","properties":{{"size":{{"type":"integer"}}}}}}}}]{complete}{cached}}}}}"#
         ),
@@ -86,13 +103,13 @@ fn answer(
             if text.len() != size {
                 *text = "x".repeat(size);
             }
-            writeln!(
+            write!(
                 output,
                 r#"{{"jsonrpc":"2.0","id":{id},"result":{{"content":[{{"type":"text","text":"{text}"}}],"isError":false{complete}}}}}"#
             )
         }
         _ => {
-            writeln!(output, r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":-32601,"message":"method not found"}}}}"#)
+            write!(output, r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":-32601,"message":"method not found"}}}}"#)
         }
     }
 }
