@@ -34,7 +34,6 @@ const UPSTREAMS_GONE_WITHIN: Duration = Duration::from_secs(10);
 pub struct App {
     gateway: Gateway,
     server: actix_web::dev::Server,
-    address: SocketAddr,
     /// Runs the upstreams; ends with the app.
     upstreams: Arbiter,
     /// Printed when it listens.
@@ -73,6 +72,7 @@ impl App {
         let downstream = Downstream::new(invocations, registry.directory(), bounds(&config), &public_url);
         let gateway = Gateway {
             directory: registry.directory(),
+            address,
             public_url: public_url.clone().into(),
             config,
             store,
@@ -89,13 +89,13 @@ impl App {
         };
         let greeting = greeting(&gateway).await?;
         let server = listening.serve(gateway.clone()).map_err(AppError::Broken)?;
-        Ok(Self { gateway, server, address, upstreams, greeting })
+        Ok(Self { gateway, server, upstreams, greeting })
     }
 
     /// Where it listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.gateway.address
     }
 
     /// Serves until SIGTERM or SIGINT, then finishes what is in flight and takes everything down.
@@ -105,7 +105,7 @@ impl App {
     pub async fn run_until_stopped(self) -> Result<(), AppError> {
         // Before anybody is told that it listens: who is told may ask it to stop at once.
         let signals = serving::Signals::new()?;
-        announce(self.address, &self.greeting);
+        announce(self.gateway.address, &self.greeting);
         serving::serve_until_stopped(self.server, &self.gateway, signals).await?;
         if tokio::time::timeout(UPSTREAMS_GONE_WITHIN, self.gateway.registry.stop()).await.is_err() {
             tracing::warn!("a server's processes were not gone in time; their guards end them");

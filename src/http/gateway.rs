@@ -1,5 +1,6 @@
 //! Everything the doors may ask, in one value.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::config::Config;
@@ -43,6 +44,8 @@ pub struct Gateway {
     pub metrics: Metrics,
     /// Failed logins, by address.
     pub attempts: Arc<Attempts>,
+    /// Where it listens.
+    pub address: SocketAddr,
     /// The base URL that browsers and agents use, without a slash at its end.
     pub public_url: Arc<str>,
 }

@@ -3,10 +3,11 @@
 mod http;
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::http::Endpoint;
+use super::http::{Endpoint, address};
 use super::sealed::{BEARER_TOKEN_FIELD, ENV_FIELD, HEADER_FIELD};
 use super::spec::{ServerSpec, Transport};
 use super::status::Credentials;
@@ -92,6 +93,14 @@ impl Definition {
             Mode::Http(http) => faults.extend(http.faults()),
         }
         faults
+    }
+
+    /// What is wrong with it for the gateway that listens on `own` and is known as `public_url`: a server that is the
+    /// gateway itself would answer by asking itself.
+    #[must_use]
+    pub fn fault_at(&self, own: SocketAddr, public_url: &str) -> Option<Fault> {
+        let is_own = self.base_url().is_some_and(|base_url| address::is_own(base_url, own, public_url));
+        is_own.then(|| Fault::new("/base_url", "this is the gateway's own address; give that of the server behind it"))
     }
 
     /// The base URL of a server in HTTP mode.

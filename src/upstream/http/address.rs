@@ -4,7 +4,7 @@
 //! link-local addresses and those where a cloud answers questions about its machines: what is behind them hands out
 //! credentials to whoever asks.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use url::{Host, Url};
 
@@ -64,6 +64,35 @@ fn authority(base_url: &str) -> &str {
 /// Scheme, host and port, in one spelling; none for what is not a URL.
 pub(in crate::upstream) fn origin(base_url: &str) -> Option<String> {
     Url::parse(base_url).ok().map(|url| url.origin().ascii_serialization())
+}
+
+/// Whether a base URL leads to a gateway that listens on `own` and is known as `public_url`. Names other than `localhost`
+/// are not looked up.
+pub(in crate::upstream) fn is_own(base_url: &str, own: SocketAddr, public_url: &str) -> bool {
+    let Ok(url) = Url::parse(base_url) else { return false };
+    let place =
+        |url: &Url| url.host_str().map(|host| (host.trim_end_matches('.').to_owned(), url.port_or_known_default()));
+    if Url::parse(public_url).is_ok_and(|public| place(&public) == place(&url)) {
+        return true;
+    }
+    let is_here = match url.host() {
+        None => false,
+        Some(Host::Domain(name)) => {
+            let name = name.trim_end_matches('.');
+            (name == "localhost" || name.ends_with(".localhost")) && is_of_this_machine(own.ip())
+        }
+        Some(Host::Ipv4(ip)) => leads_here(ip.into(), own.ip()),
+        Some(Host::Ipv6(ip)) => leads_here(ip.to_canonical(), own.ip()),
+    };
+    is_here && url.port_or_known_default() == Some(own.port())
+}
+
+fn leads_here(ip: IpAddr, own: IpAddr) -> bool {
+    ip == own || (is_of_this_machine(ip) && own.is_unspecified()) || (ip.is_unspecified() && is_of_this_machine(own))
+}
+
+fn is_of_this_machine(ip: IpAddr) -> bool {
+    ip.is_loopback() || ip.is_unspecified()
 }
 
 /// Whether an address is never reached, whoever typed it or a name that leads to it. Addresses that are wrapped in others
@@ -203,6 +232,30 @@ mod tests {
         ] {
             assert!(parse(url).is_ok(), "{url}");
         }
+    }
+
+    #[test]
+    fn the_gateway_is_known_in_every_spelling_of_its_address() {
+        let own: SocketAddr = "127.0.0.1:8080".parse().unwrap();
+        for url in [
+            "http://127.0.0.1:8080/mcp/x",
+            "http://0x7f.1:8080/",
+            "http://2130706433:8080/",
+            "http://localhost:8080/mcp",
+            "http://LOCALHOST.:8080",
+            "http://a.localhost:8080",
+            "http://0.0.0.0:8080",
+            "http://[::ffff:127.0.0.1]:8080",
+            "https://gate.example.com/mcp/x",
+            "http://gate.example.com.:443",
+        ] {
+            assert!(is_own(url, own, "https://gate.example.com"), "{url}");
+        }
+        for url in ["http://127.0.0.1:8081", "http://127.0.0.2:8080", "http://10.0.0.1:8080", "http://gate.example.com"]
+        {
+            assert!(!is_own(url, own, "https://gate.example.com"), "{url}");
+        }
+        assert!(is_own("http://[::1]:80", "[::]:80".parse().unwrap(), ""));
     }
 
     #[test]

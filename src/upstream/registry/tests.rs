@@ -1,9 +1,9 @@
-//! Panics in the actors of this room: they come back, and cost nobody else anything.
+//! Panics in the actors of this room: they come back, and cost nobody else anything. And what a stored server becomes.
 
 use super::*;
 use crate::upstream::actor::tests::panic_in;
-use crate::upstream::{NoSink, Opening, Owner, UpstreamError};
-use crate::vault::KeySource;
+use crate::upstream::{CredentialsWord, NoSink, Opening, Owner, Transport, UpstreamError};
+use crate::vault::{KeySource, SecretText};
 
 #[derive(Message)]
 #[rtype(result = "()")]
@@ -90,5 +90,59 @@ async fn panics_in_the_registry_and_in_an_upstream_cost_nobody_else_anything() {
     assert!(directory.find("mad").is_none());
     tokio::time::sleep(Duration::from_millis(500)).await;
     assert!(matches!(open(&mad).await, UpstreamError::ActorDown | UpstreamError::Stopped { .. }));
+    arbiter.stop();
+}
+
+#[actix_rt::test]
+async fn a_stored_server_in_http_mode_runs_by_its_address_and_its_opened_credential() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}?mode=rwc", folder.path().join("atryum.db").display());
+    let store = Store::open(&url).await.unwrap();
+    let vault = Vault::unlock(KeySource::File(folder.path().join("key")), &store).await.unwrap();
+    let base_url = "HTTPS://example.com:443/mcp";
+    for (name, auth_type, fields) in [
+        ("none", "none", &[][..]),
+        ("token", "bearer", &["bearer_token"]),
+        ("cleared", "bearer", &[]),
+        ("keys", "headers", &["header:X-A", "header:X-B"]),
+        ("odd", "telepathy", &[]),
+    ] {
+        let id = store::new_id();
+        let seal = |field: &&str| {
+            let slot = slot_name(field, Some("https://EXAMPLE.com/elsewhere")).into_owned();
+            let sealed = vault.seal(Sealed::of_server(&id, &slot), &SecretText::new(format!("s3cret of {field}")));
+            store::secret::Change { field: (*field).to_owned(), sealed: Some(sealed.unwrap()) }
+        };
+        let secrets = fields.iter().map(seal).collect();
+        let new = store::server::NewServer {
+            name: name.into(),
+            mode: "http".into(),
+            enabled: true,
+            args: "[]".into(),
+            base_url: Some(base_url.into()),
+            timeout_seconds: Some(7),
+            auth_type: Some(auth_type.into()),
+            id: id.clone(),
+            ..store::server::NewServer::default()
+        };
+        store::server::insert(&store, new, secrets).await.unwrap();
+    }
+    let arbiter = actix_rt::Arbiter::new();
+    let arbiters = Arbiters { control: Arbiter::current(), upstreams: arbiter.handle() };
+    let registry = Registry::start(store, vault, Metrics::new().unwrap(), limits(), arbiters).await;
+    let upstream = |name: &str| registry.directory().find(name).unwrap();
+    let secrets = |name: &str| upstream(name).spec.secrets();
+    assert_eq!(secrets("none"), Vec::<String>::new());
+    assert_eq!(secrets("token"), ["s3cret of bearer_token"]);
+    assert_eq!(secrets("cleared"), Vec::<String>::new());
+    assert_eq!(secrets("keys"), ["s3cret of header:X-A", "s3cret of header:X-B"]);
+    assert!(!format!("{:?}", upstream("keys").spec).contains("s3cret"));
+    let token = upstream("token");
+    let Transport::Http(endpoint) = &token.spec.transport else { panic!("{:?}", token.spec) };
+    assert_eq!((endpoint.url.as_str(), endpoint.timeout), (base_url, Duration::from_secs(7)));
+    let word = |name: &str| upstream(name).status().credentials.status;
+    assert_eq!((word("token"), word("cleared")), (CredentialsWord::Ready, CredentialsWord::Missing));
+    assert!(upstream("odd").spec.fault.as_deref().unwrap().contains("telepathy"));
+    registry.stop().await;
     arbiter.stop();
 }

@@ -7,6 +7,7 @@ use crate::support::database::{Database, on_both_databases};
 
 on_both_databases!(
     a_server_comes_back_as_it_was_registered,
+    a_server_in_http_mode_comes_back_as_it_was_registered_and_edited,
     a_name_is_taken_once,
     an_edit_raises_the_revision_and_changes_the_secrets_with_it,
     a_stale_revision_changes_nothing,
@@ -30,6 +31,38 @@ async fn a_server_comes_back_as_it_was_registered(database: Database) {
         secrets.iter().map(|secret| (secret.field.as_str(), secret.sealed.as_slice())).collect::<Vec<_>>(),
         [("env:KEY", b"1".as_slice())]
     );
+}
+
+async fn a_server_in_http_mode_comes_back_as_it_was_registered_and_edited(database: Database) {
+    let store = database.open().await;
+    let new = server::NewServer {
+        mode: "http".to_owned(),
+        command: None,
+        base_url: Some("HTTPS://Example.com/mcp?x=\u{e9}".to_owned()),
+        timeout_seconds: Some(3600),
+        auth_type: Some("bearer".to_owned()),
+        credential_origin: Some("https://example.com".to_owned()),
+        ..sample::server("git")
+    };
+    let row = server::insert(&store, new, vec![set("bearer_token", b"1")]).await.unwrap();
+    assert_eq!(row.base_url.as_deref(), Some("HTTPS://Example.com/mcp?x=\u{e9}"));
+    assert_eq!((row.timeout_seconds, row.auth_type.as_deref()), (Some(3600), Some("bearer")));
+    assert_eq!(server::find(&store, "git").await.unwrap(), Some(row));
+    let edited = server::update(&store, "git", None, |row| {
+        row.base_url = Some("https://other.example".to_owned());
+        row.timeout_seconds = Some(5);
+        row.auth_type = Some("headers".to_owned());
+        row.credential_origin = None;
+        row.mode = "stdio".to_owned();
+        let cleared = secret::Change { field: "bearer_token".to_owned(), sealed: None };
+        Ok::<_, StoreError>(vec![cleared, set("header:X-Api-Key", b"2")])
+    });
+    let edited = edited.await.unwrap();
+    assert_eq!((edited.mode.as_str(), edited.timeout_seconds), ("http", Some(5)));
+    assert_eq!((edited.auth_type.as_deref(), &edited.credential_origin), (Some("headers"), &None));
+    assert_eq!(server::find(&store, "git").await.unwrap(), Some(edited));
+    let fields = secret::list_fields(&store).await.unwrap();
+    assert_eq!(fields.into_iter().map(|(_, field)| field).collect::<Vec<_>>(), ["header:X-Api-Key"]);
 }
 
 async fn a_name_is_taken_once(database: Database) {

@@ -47,11 +47,16 @@ impl Database {
 
     /// Runs SQL beside the store, as another release or a careless person would.
     pub async fn run(&self, sql: &str) {
-        use sea_orm::ConnectionTrait as _;
-        let connection = sea_orm::Database::connect(&self.url).await.expect("a connection");
-        connection.execute_unprepared(sql).await.expect("the statement to run");
-        connection.close().await.expect("the connection to close");
+        run_sql(&self.url, sql).await;
     }
+}
+
+/// Runs SQL on a database that somebody else may have open.
+pub async fn run_sql(url: &str, sql: &str) {
+    use sea_orm::ConnectionTrait as _;
+    let connection = sea_orm::Database::connect(url).await.expect("a connection");
+    connection.execute_unprepared(sql).await.expect("the statement to run");
+    connection.close().await.expect("the connection to close");
 }
 
 /// Runs each named test on SQLite and on PostgreSQL.

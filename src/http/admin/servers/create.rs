@@ -21,7 +21,7 @@ use crate::upstream::{Definition, Mode};
               (status = 422, description = "A field can't be used.", body = ProblemBody)))]
 pub async fn create(gateway: web::Data<Gateway>, Body(draft): Body<ServerDraft>) -> Result<HttpResponse, Problem> {
     let enabled = draft.enabled.unwrap_or(true);
-    let definition = draft.into_definition()?;
+    let definition = draft.into_definition(&gateway)?;
     let id = store::new_id();
     let secrets = seal(&gateway, &id, &definition)?;
     let new = new_server(id, enabled, definition)?;
@@ -63,6 +63,6 @@ pub async fn try_draft(
     gateway: web::Data<Gateway>,
     Body(draft): Body<ServerDraft>,
 ) -> Result<web::Json<TestBody>, Problem> {
-    let definition = draft.into_definition()?;
+    let definition = draft.into_definition(&gateway)?;
     Ok(web::Json(gateway.registry.try_definition(definition).await.into()))
 }

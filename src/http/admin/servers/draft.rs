@@ -8,6 +8,7 @@ use utoipa::openapi::schema::{Object, ObjectBuilder, SchemaType, Type};
 
 use super::auth::{self, AuthWrite, Stored};
 use crate::http::body::Edit;
+use crate::http::gateway::Gateway;
 use crate::http::problem::{FieldError, Problem};
 use crate::upstream::{Definition, HttpDefinition, Mode, StdioDefinition, TIMEOUT_SECONDS_DEFAULT};
 use crate::vault::SecretText;
@@ -75,14 +76,14 @@ impl ServerDraft {
     ///
     /// # Errors
     /// Every field that can't be used.
-    pub fn into_definition(self) -> Result<Definition, Problem> {
+    pub fn into_definition(self, gateway: &Gateway) -> Result<Definition, Problem> {
         let definition = match (self.mode.as_deref(), &self.base_url) {
             (Some("http"), _) | (None, Some(_)) => self.into_http(),
             (Some("stdio") | None, _) => self.into_stdio(),
             (Some(_), _) => return Err(Problem::field("/mode", "one of stdio and http is expected")),
         };
         let definition = definition.map_err(Problem::fields)?;
-        let errors = faults_of(&definition);
+        let errors = faults_of(gateway, &definition);
         if errors.is_empty() { Ok(definition) } else { Err(Problem::fields(errors)) }
     }
 
@@ -126,8 +127,8 @@ impl ServerDraft {
 
 /// Lists what a definition's room finds wrong with it.
 #[must_use]
-pub fn faults_of(definition: &Definition) -> Vec<FieldError> {
-    let faults = definition.faults().into_iter();
+pub fn faults_of(gateway: &Gateway, definition: &Definition) -> Vec<FieldError> {
+    let faults = definition.faults().into_iter().chain(definition.fault_at(gateway.address, &gateway.public_url));
     faults.map(|fault| FieldError { pointer: fault.pointer, detail: fault.detail }).collect()
 }
 

@@ -110,7 +110,7 @@ fn apply(
         "http" => apply_http(patch, row, stored_fields)?,
         _ => apply_stdio(patch, row, stored_fields)?,
     };
-    let errors = faults_of(&definition);
+    let errors = faults_of(gateway, &definition);
     if !errors.is_empty() {
         return Err(Problem::fields(errors));
     }

@@ -208,3 +208,20 @@ async fn an_edit_that_makes_no_sense_changes_nothing() {
     assert_eq!(stale.status, 412);
     assert_eq!(app.operator().get("/api/v1/servers/git").await.text, before);
 }
+
+#[actix_rt::test]
+async fn the_gateway_is_not_a_server_of_its_own() {
+    let app = App::start().await;
+    let port = app.url.rsplit_once(':').unwrap().1;
+    for host in ["127.0.0.1", "localhost", "0x7f.1", "0.0.0.0", "[::ffff:7f00:1]"] {
+        let body = json!({"name": "loop", "base_url": format!("http://{host}:{port}/mcp/other")});
+        for path in ["/api/v1/servers", "/api/v1/servers/test"] {
+            let answer = app.operator().post(path, body.clone()).await;
+            assert_eq!((answer.status, &answer.json["errors"][0]["pointer"]), (422, &json!("/base_url")), "{host}");
+            assert!(answer.json["detail"].as_str().unwrap().contains("own address"), "{answer:?}");
+        }
+    }
+    register(&app, json!(null)).await;
+    let moved = app.operator().patch("/api/v1/servers/git", json!({"base_url": format!("{}/mcp/x", app.url)})).await;
+    assert_eq!((moved.status, &moved.json["errors"][0]["pointer"]), (422, &json!("/base_url")), "{moved:?}");
+}

@@ -1,8 +1,9 @@
-//! What is written and never read: the values of variables.
+//! What is written and never read: the values of variables, bearer tokens, and the values of headers.
 
 use serde_json::json;
 
-use crate::support::app::App;
+use crate::support::app::{App, Settings};
+use crate::support::database::run_sql;
 
 const SECRET: &str = "s3cr3t-value-that-nobody-may-read";
 
@@ -23,10 +24,64 @@ async fn the_value_of_a_variable_comes_out_nowhere() {
     for text in seen {
         assert!(!text.contains(SECRET), "{text}");
     }
+    assert_sealed(&app);
+}
+
+/// Neither the database nor the log holds it.
+fn assert_sealed(app: &App) {
     for file in ["atryum.db", "atryum.db-wal"] {
         let bytes = std::fs::read(app.dir().join("data").join(file)).unwrap_or_default();
         assert!(!bytes.windows(SECRET.len()).any(|window| window == SECRET.as_bytes()), "{file} holds it in clear");
     }
+    assert!(!app.log().contains(SECRET));
+}
+
+#[actix_rt::test]
+async fn a_token_and_the_value_of_a_header_come_out_nowhere() {
+    let app = Settings::default().with("ATRYUM_LOG__LEVEL", "trace").start().await;
+    // Nobody listens there.
+    let url = "http://127.0.0.1:1/mcp";
+    let token = json!({"bearer_token": SECRET});
+    let headers = json!({"headers": {"X-Api-Key": SECRET}});
+    let mut seen = Vec::new();
+    for (name, auth, other) in [("token", &token, &headers), ("headers", &headers, &token)] {
+        let path = format!("/api/v1/servers/{name}");
+        seen.push(app.server_from(json!({"name": name, "base_url": url, "auth": auth})).await.text);
+        seen.push(app.operator().patch(&path, json!({"auth": other})).await.text);
+        seen.push(app.operator().patch(&path, json!({"auth": auth, "base_url": "http://127.0.0.1:2"})).await.text);
+        seen.push(app.operator().post(&format!("{path}/test"), json!({})).await.text);
+        seen.push(app.operator().post(&format!("{path}/restart"), json!({})).await.text);
+        for path in [&path, &format!("{path}/logs"), &format!("{path}/tools")] {
+            seen.push(app.operator().get(path).await.text);
+        }
+    }
+    let draft = json!({"name": "draft", "base_url": url, "auth": token});
+    seen.push(app.operator().post("/api/v1/servers/test", draft).await.text);
+    for path in ["/api/v1/servers", "/api/v1/settings", "/metrics"] {
+        seen.push(app.operator().get(path).await.text);
+    }
+    for text in seen {
+        assert!(!text.contains(SECRET), "{text}");
+    }
+    assert_sealed(&app);
+}
+
+#[actix_rt::test]
+async fn a_credential_does_not_open_for_an_address_that_was_changed_beside_the_gateway() {
+    let mut app = App::start().await;
+    app.server_from(json!({"name": "git", "base_url": "https://example.com", "auth": {"bearer_token": SECRET}})).await;
+    app.kill();
+    let url = format!("sqlite:{}", app.dir().join("data/atryum.db").display());
+    run_sql(&url, "UPDATE server SET base_url = 'https://evil.example', credential_origin = 'https://evil.example'")
+        .await;
+    let app = app.kill_and_restart().await;
+    let server = app.operator().get("/api/v1/servers/git").await.json;
+    let credentials = &server["credentials"];
+    assert_eq!((&credentials["status"], &credentials["action"]), (&json!("action_required"), &json!("set_token")));
+    assert_eq!(server["connection"]["status"], "action_required");
+    assert!(credentials["reason"].as_str().unwrap().starts_with("bearer_token can't be opened"), "{credentials}");
+    let given = app.operator().patch("/api/v1/servers/git", json!({"auth": {"bearer_token": "another"}})).await;
+    assert_eq!((given.status, &given.json["credentials"]["status"]), (200, &json!("ready")), "{given:?}");
 }
 
 #[actix_rt::test]
@@ -37,6 +92,13 @@ async fn a_refusal_does_not_repeat_what_was_written() {
         json!({"name": "calc", "command": "cat", "env": {"TOKEN": format!("{SECRET}\u{0}")}}),
         json!({"name": "UPPER", "command": "cat", "env": {"TOKEN": SECRET}}),
         json!({"name": "calc", "command": "cat", "env": {"TOKEN": {"value": SECRET}}}),
+        json!({"name": "calc", "base_url": format!("https://x:{SECRET}@example.com")}),
+        json!({"name": "calc", "base_url": format!("https://example.com/#{SECRET}")}),
+        json!({"name": "calc", "base_url": "https://example.com", "auth": {"bearer_token": format!("Bearer {SECRET}")}}),
+        json!({"name": "calc", "base_url": "https://example.com", "auth": {"bearer_token": [SECRET]}}),
+        json!({"name": "calc", "base_url": "https://example.com", "auth": {"headers": {"X-A": format!("{SECRET}\n")}}}),
+        json!({"name": "calc", "base_url": "https://example.com", "auth": {"headers": {"Host": SECRET}}}),
+        json!({"name": "calc", "base_url": "https://example.com", "auth": {"type": "oauth", "bearer_token": SECRET}}),
     ] {
         let answer = app.operator().post("/api/v1/servers", body).await;
         assert_eq!(answer.status, 422);
