@@ -35,10 +35,11 @@ pub(super) async fn prepare(gateway: &Gateway) -> Result<Vec<String>, AppError> 
 
 async fn register(gateway: &Gateway, binary: &str) -> Result<(), AppError> {
     match store::server::find(&gateway.store, NAME).await? {
-        Some(row) if row.command.as_deref() == Some(binary) => {}
+        // Somebody's own, or ours as it should be.
+        Some(row) if row.mode != "stdio" || row.command.as_deref() == Some(binary) => {}
         Some(_) => {
             // The binary was moved since.
-            let moved = |row: &mut store::server::Row| -> Result<_, StoreError> {
+            let moved = |row: &mut store::server::Row, _: Vec<String>| -> Result<_, StoreError> {
                 row.command = Some(binary.to_owned());
                 Ok(Vec::new())
             };

@@ -101,10 +101,27 @@ async fn list(remote: &Remote) -> Result<(), CliError> {
         ("ENABLED", "/enabled"),
         ("CONNECTION", "/connection/status"),
         ("AUTH", "/credentials/status"),
-        ("REASON", "/connection/reason"),
+        ("COMMAND OR URL", "/reached_by"),
+        ("REASON", "/reason"),
     ];
-    show(remote.output, &servers, |servers| table(servers, &columns));
+    show(remote.output, &servers, |servers| table(&with_summaries(servers), &columns));
     Ok(())
+}
+
+/// The servers, each with what it is reached by and the reason that matters in one cell each.
+fn with_summaries(servers: &Value) -> Value {
+    let summed = |server: &Value| {
+        let mut server = server.clone();
+        let reached_by = ["/base_url", "/command"].into_iter().find_map(|pointer| server.pointer(pointer)?.as_str());
+        let reasons = ["/connection/reason", "/credentials/reason"];
+        let reason = reasons.into_iter().find_map(|pointer| server.pointer(pointer)?.as_str());
+        let (reached_by, reason) = (json!(reached_by), json!(reason));
+        if let Some(members) = server.as_object_mut() {
+            members.extend([("reached_by".to_owned(), reached_by), ("reason".to_owned(), reason)]);
+        }
+        server
+    };
+    servers.as_array().into_iter().flatten().map(summed).collect()
 }
 
 /// One server for a person.
@@ -117,21 +134,28 @@ fn describe(server: &Value) -> String {
         ("connection", "/connection/status"),
         ("reason", "/connection/reason"),
         ("next", "/connection/action"),
+        ("base url", "/base_url"),
+        ("timeout", "/timeout_seconds"),
+        ("auth type", "/auth/type"),
+        ("headers", "/auth/header_names"),
         ("auth", "/credentials/status"),
+        ("auth reason", "/credentials/reason"),
+        ("auth next", "/credentials/action"),
         ("command", "/command"),
         ("args", "/args"),
         ("env", "/env_names"),
         ("cwd", "/cwd"),
         ("shared", "/shared"),
-        ("base url", "/base_url"),
         ("protocol", "/connection/protocol_version"),
         ("server", "/connection/server_info/name"),
         ("version", "/connection/server_info/version"),
         ("restarts", "/connection/restarts"),
         ("revision", "/revision"),
     ];
-    // what a server of the other mode would have is left out
-    let there: Vec<_> = lines.into_iter().filter(|(_, pointer)| cell(server, pointer) != "-").collect();
+    // what only a server of the other mode has is left out
+    let foreign = if text(server, "/mode") == "http" { "/shared" } else { "/auth/type" };
+    let is_there = |pointer: &str| pointer != foreign && cell(server, pointer) != "-";
+    let there: Vec<_> = lines.into_iter().filter(|(_, pointer)| is_there(pointer)).collect();
     sheet(server, &there)
 }
 

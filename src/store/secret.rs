@@ -35,6 +35,15 @@ pub async fn list_fields(store: &Store) -> Result<Vec<(String, String)>, StoreEr
     Ok(ordered.into_tuple().all(store.reads()).await?)
 }
 
+pub(super) async fn list_fields_of(
+    connection: &impl ConnectionTrait,
+    server_id: &str,
+) -> Result<Vec<String>, StoreError> {
+    use sea_orm::QuerySelect;
+    let fields = Entity::find().select_only().column(Column::Field).filter(Column::ServerId.eq(server_id));
+    Ok(fields.order_by_asc(Column::Field).into_tuple().all(connection).await?)
+}
+
 /// Applies changes to the secrets of a server that is otherwise left alone, such as a refreshed token.
 pub async fn put_all(store: &Store, server_id: &str, changes: Vec<Change>) -> Result<(), StoreError> {
     let edit = store.begin_edit().await?;

@@ -115,7 +115,8 @@ fn first_revision(new: NewServer, now: i64) -> Row {
     }
 }
 
-/// Edits a server: `change` is given the stored row, alters it and returns what becomes of its secrets.
+/// Edits a server: `change` is given the stored row and the slots of its secrets that are filled, alters the row and
+/// returns what becomes of the secrets.
 ///
 /// The revision goes up by one. When `expected_revision` is given and is not the stored one, nothing is changed and the
 /// answer is [`StoreError::Stale`]. The id, the name, the mode and the times of a row are not for `change` to alter.
@@ -123,13 +124,14 @@ pub async fn update<E: From<StoreError>>(
     store: &Store,
     name: &str,
     expected_revision: Option<i64>,
-    change: impl FnOnce(&mut Row) -> Result<Vec<secret::Change>, E>,
+    change: impl FnOnce(&mut Row, Vec<String>) -> Result<Vec<secret::Change>, E>,
 ) -> Result<Row, E> {
     let edit = store.begin_edit().await?;
     let old = find_locked(edit.connection(), name).await?;
     super::demand_revision(expected_revision, old.revision)?;
     let mut row = old.clone();
-    let secrets = change(&mut row)?;
+    let fields = secret::list_fields_of(edit.connection(), &row.id).await?;
+    let secrets = change(&mut row, fields)?;
     row.revision = old.revision + 1;
     row.updated_at = clock::now_ms();
     (row.id, row.name, row.mode, row.created_at) = (old.id, old.name, old.mode, old.created_at);

@@ -20,11 +20,21 @@ use crate::cli::{
 /// A name and a value with `=` between them.
 type Pair = (String, String);
 
+const AFTER_HELP: &str = "\
+Here --url is the address of the server that is added. The gateway's own address, which is --url in all other commands,
+is --gateway-url here, or ATRYUM_URL.
+
+The values of headers are seen by whoever can list the processes of this machine; a token on standard input is not:
+  atryum server add git --url https://mcp.example.com/mcp --bearer-token-stdin < token.txt
+  atryum server add docs --url https://docs.example.com/mcp --header X-Api-Key=KEY --timeout 60
+  atryum server add files -- npx -y @modelcontextprotocol/server-filesystem /srv";
+
 #[derive(Args, Debug)]
+#[command(after_help = AFTER_HELP)]
 pub(in crate::cli) struct Add {
     /// The server's name, a segment of the address for agents: a-z, 0-9 and -
     name: String,
-    /// The address of a remote server
+    /// The address of a remote server, http or https
     #[arg(long, value_name = "URL", conflicts_with_all = ["command", "env", "cwd", "shared"])]
     url: Option<String>,
     /// Read the bearer token for a remote server from standard input
@@ -33,6 +43,9 @@ pub(in crate::cli) struct Add {
     /// Send this header to a remote server; repeat for more
     #[arg(long, value_name = "NAME=VALUE", value_parser = pair, requires = "url", conflicts_with_all = ["bearer_token_stdin", "command"])]
     header: Vec<Pair>,
+    /// Wait this long for an answer of a remote server, or a sign of progress, 1 to 3600; 30 when left out
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u16).range(1..=3600), requires = "url", conflicts_with = "command")]
+    timeout: Option<u16>,
     /// Set a variable of the process; repeat for more
     #[arg(long, value_name = "NAME=VALUE", value_parser = pair)]
     env: Vec<Pair>,
@@ -45,7 +58,7 @@ pub(in crate::cli) struct Add {
     /// Register it without letting agents reach it
     #[arg(long)]
     disabled: bool,
-    /// The gateway's address
+    /// The gateway's address, which is --url in other commands
     #[arg(long, env = "ATRYUM_URL", value_name = "URL", default_value = "http://127.0.0.1:8080")]
     gateway_url: String,
     /// How to print the result
@@ -80,6 +93,9 @@ impl Add {
             (Some(url), _) => {
                 definition.insert("mode".into(), json!("http"));
                 definition.insert("base_url".into(), json!(url));
+                if let Some(seconds) = self.timeout {
+                    definition.insert("timeout_seconds".into(), json!(seconds));
+                }
                 if let Some(auth) = self.auth(token) {
                     definition.insert("auth".into(), auth);
                 }
@@ -151,6 +167,8 @@ mod tests {
         let add = parse(&["git", "--url", "https://x/mcp", "--disabled"]).unwrap();
         let definition = json!({ "name": "git", "enabled": false, "mode": "http", "base_url": "https://x/mcp" });
         assert_eq!(add.definition(None), definition);
+        let add = parse(&["git", "--url", "https://x/mcp", "--timeout", "60"]).unwrap();
+        assert_eq!(add.definition(None)["timeout_seconds"], 60);
         let add = parse(&["git", "--url", "https://x/mcp", "--header", "X-Key=k", "--header", "Y=z"]).unwrap();
         assert_eq!(add.definition(None)["auth"], json!({ "type": "headers", "headers": { "X-Key": "k", "Y": "z" } }));
         let auth = add.definition(Some("t".into()))["auth"].clone();
@@ -164,6 +182,9 @@ mod tests {
             &["x", "--url", "https://x", "--", "npx"],
             &["x", "--url", "https://x", "--env", "A=b"],
             &["x", "--header", "A=b", "--", "npx"],
+            &["x", "--timeout", "5", "--", "npx"],
+            &["x", "--url", "https://x", "--timeout", "0"],
+            &["x", "--url", "https://x", "--timeout", "3601"],
             &["x", "--env", "A", "--", "npx"],
             &["x", "--url", "https://x", "--header", "A=b", "--bearer-token-stdin"],
         ] {

@@ -1,6 +1,8 @@
 //! `atryum server`.
 
-use super::run::{atryum, demo, done, operator};
+use serde_json::json;
+
+use super::run::{atryum, demo, done, fed, operator};
 use crate::support::app::{ADMIN_TOKEN, App};
 
 #[actix_rt::test]
@@ -27,6 +29,69 @@ async fn a_server_is_added_seen_tested_and_removed() {
 
     operator(&app, &["server", "remove", "mine"]).ok();
     assert_eq!(operator(&app, &["server", "list", "-o", "json"]).ok().json(), serde_json::json!([]));
+}
+
+#[actix_rt::test]
+async fn a_remote_server_is_added_with_its_login_and_seen_without_it() {
+    let app = App::start().await;
+    // Nobody listens there.
+    let url = "http://127.0.0.1:1/mcp?x=y";
+    let mut adding = atryum(&["server", "add", "git", "--url", url, "--bearer-token-stdin", "--timeout", "5"]);
+    let added = fed(adding.env("ATRYUM_URL", &app.url).env("ATRYUM_TOKEN", ADMIN_TOKEN), "s3cret-token\n").ok();
+    assert!(added.err.contains(&format!("{}/mcp/git", app.url)), "{added:?}");
+    let arguments =
+        ["server", "add", "docs", "--url", url, "--header", "X-Api-Key=s3cret-key", "--header", "X-B=s3cret"];
+    let other = operator(&app, &arguments).ok();
+
+    let shown = operator(&app, &["server", "show", "git"]).ok();
+    let line = |name: &str| shown.out.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
+    assert_eq!((line("mode "), line("base url "), line("timeout ")), (Some("http"), Some(url), Some("5")), "{shown:?}");
+    assert_eq!((line("auth type "), line("auth "), line("shared ")), (Some("bearer"), Some("type   bearer"), None));
+    let docs = operator(&app, &["server", "show", "docs", "-o", "json"]).ok();
+    let auth = &docs.json()["auth"];
+    assert_eq!((&auth["type"], &auth["header_names"]), (&json!("headers"), &json!(["X-Api-Key", "X-B"])));
+    assert_eq!(docs.json()["timeout_seconds"], 30);
+
+    let listed = operator(&app, &["server", "list"]).ok();
+    let cells: Vec<_> = listed.out.lines().nth(2).unwrap().split_whitespace().collect();
+    assert_eq!(cells, ["git", "http", "yes", "unknown", "ready", url, "-"]);
+    let tested = operator(&app, &["server", "test", "git"]);
+    assert_eq!(tested.code, 1, "{tested:?}");
+    assert!(!format!("{added:?}{other:?}{shown:?}{docs:?}{listed:?}{tested:?}").contains("s3cret"));
+}
+
+#[actix_rt::test]
+async fn the_address_of_a_server_and_that_of_the_gateway_are_told_apart() {
+    let app = App::start().await;
+    let arguments = ["server", "add", "git", "--gateway-url", &app.url, "--url", "https://example.com/mcp"];
+    let nowhere = "http://127.0.0.1:1";
+    done(atryum(&arguments).env("ATRYUM_URL", nowhere).env("ATRYUM_TOKEN", ADMIN_TOKEN)).ok();
+    let shown = operator(&app, &["server", "show", "git", "-o", "json"]).ok().json();
+    assert_eq!(shown["base_url"], "https://example.com/mcp");
+    let help = done(&mut atryum(&["server", "add", "--help"])).ok();
+    assert!(help.out.contains("Here --url is the address of the server that is added"), "{help:?}");
+    let twice = operator(&app, &["server", "--url", nowhere, "add", "x", "--url", "https://example.com/mcp"]);
+    assert_eq!(
+        twice.code, 2,
+        "a gateway named before the verb is not taken for the server, nor the other way: {twice:?}"
+    );
+}
+
+#[actix_rt::test]
+async fn what_a_remote_server_cannot_have_is_refused_before_or_by_the_gateway() {
+    let app = App::start().await;
+    for arguments in [
+        &["--url", "https://example.com", "--timeout", "0"][..],
+        &["--url", "https://example.com", "--", "cat"],
+        &["--url", "https://example.com", "--shared"],
+        &["--url", "https://example.com", "--header", "no-value"],
+    ] {
+        let refused = operator(&app, &[&["server", "add", "x"], arguments].concat());
+        assert_eq!(refused.code, 2, "{refused:?}");
+    }
+    let refused = operator(&app, &["server", "add", "x", "--url", "http://169.254.169.254/", "--header", "Host=y"]);
+    assert_eq!(refused.code, 1);
+    assert!(refused.err.contains("/base_url: ") && refused.err.contains("/auth/headers/Host: "), "{refused:?}");
 }
 
 #[actix_rt::test]

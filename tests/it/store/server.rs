@@ -48,7 +48,7 @@ async fn a_server_in_http_mode_comes_back_as_it_was_registered_and_edited(databa
     assert_eq!(row.base_url.as_deref(), Some("HTTPS://Example.com/mcp?x=\u{e9}"));
     assert_eq!((row.timeout_seconds, row.auth_type.as_deref()), (Some(3600), Some("bearer")));
     assert_eq!(server::find(&store, "git").await.unwrap(), Some(row));
-    let edited = server::update(&store, "git", None, |row| {
+    let edited = server::update(&store, "git", None, |row, _| {
         row.base_url = Some("https://other.example".to_owned());
         row.timeout_seconds = Some(5);
         row.auth_type = Some("headers".to_owned());
@@ -77,7 +77,8 @@ async fn an_edit_raises_the_revision_and_changes_the_secrets_with_it(database: D
     let store = database.open().await;
     let secrets = vec![set("env:A", b"a"), set("env:B", b"b")];
     server::insert(&store, sample::server("calc"), secrets).await.unwrap();
-    let row = server::update(&store, "calc", Some(1), |row| {
+    let row = server::update(&store, "calc", Some(1), |row, fields| {
+        assert_eq!(fields, ["env:A", "env:B"]);
         row.enabled = false;
         row.name = "other".to_owned();
         Ok::<_, StoreError>(vec![set("env:A", b"new"), secret::Change { field: "env:B".to_owned(), sealed: None }])
@@ -93,7 +94,7 @@ async fn an_edit_raises_the_revision_and_changes_the_secrets_with_it(database: D
 async fn a_stale_revision_changes_nothing(database: Database) {
     let store = database.open().await;
     let before = server::insert(&store, sample::server("calc"), vec![]).await.unwrap();
-    let change = |row: &mut server::Row| {
+    let change = |row: &mut server::Row, _: Vec<String>| {
         row.enabled = false;
         Ok::<_, StoreError>(vec![set("env:A", b"a")])
     };
@@ -106,14 +107,14 @@ async fn a_stale_revision_changes_nothing(database: Database) {
 async fn an_edit_that_is_refused_changes_nothing(database: Database) {
     let store = database.open().await;
     let before = server::insert(&store, sample::server("calc"), vec![]).await.unwrap();
-    let refused = server::update(&store, "calc", None, |row| {
+    let refused = server::update(&store, "calc", None, |row, _| {
         row.enabled = false;
         Err::<Vec<secret::Change>, _>(StoreError::BadCursor)
     });
     assert!(refused.await.is_err());
     assert_eq!(server::find(&store, "calc").await.unwrap(), Some(before));
     // and the next edit is not kept waiting by what the refused one held
-    server::update(&store, "calc", None, |_| Ok::<_, StoreError>(vec![])).await.unwrap();
+    server::update(&store, "calc", None, |_, _| Ok::<_, StoreError>(vec![])).await.unwrap();
 }
 
 async fn deleting_a_server_deletes_its_secrets(database: Database) {

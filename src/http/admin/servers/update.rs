@@ -86,10 +86,8 @@ pub async fn update(
     IfMatch(expected): IfMatch,
     Body(patch): Body<ServerPatch>,
 ) -> Result<HttpResponse, Problem> {
-    let fields = store::secret::list_fields(&gateway.store).await?;
-    let edited = store::server::update(&gateway.store, &name, expected, |row| {
-        let stored = fields.into_iter().filter(|(server_id, _)| *server_id == row.id).map(|(_, field)| field);
-        apply(&gateway, patch, row, stored.collect())
+    let edited = store::server::update(&gateway.store, &name, expected, |row, stored_fields| {
+        apply(&gateway, patch, row, stored_fields)
     });
     let row = edited.await.map_err(|problem: Problem| problem.named(WHAT, &name))?;
     gateway.registry.nudge().await;
