@@ -123,9 +123,11 @@ function serverRow(server) {
   const row = element("tr");
   const name = element("th", server.name);
   name.scope = "row";
+  const reached = element("td");
+  reached.append(element("code", visible(server.base_url ?? [server.command, ...server.args].join(" "))));
   const endpoint = element("td");
   endpoint.append(element("code", server.endpoint_url));
-  row.append(name, statusCell(server.connection), statusCell(server.credentials), endpoint);
+  row.append(name, element("td", server.mode), reached, statusCell(server.connection), statusCell(server.credentials), endpoint);
   return row;
 }
 
