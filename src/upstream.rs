@@ -23,6 +23,7 @@ mod error;
 mod fanout;
 mod handshake;
 mod http;
+mod link;
 mod log_levels;
 mod registry;
 mod round;
@@ -44,9 +45,9 @@ pub use definition::{
     AuthType, Definition, Fault, HttpDefinition, Mode, StdioDefinition, TIMEOUT_SECONDS_DEFAULT, is_name,
 };
 pub use directory::Directory;
-pub use error::UpstreamError;
+pub use error::{Unspent, UpstreamError};
 pub use handshake::Handshake;
-pub use http::{Credential, Endpoint};
+pub use http::{Credential, Endpoint, HttpError};
 pub use log_levels::LogWanted;
 pub use registry::{Arbiters, Registry};
 pub use round::Round;

@@ -13,10 +13,15 @@ use super::sink::Sink;
 use super::spec::ServerSpec;
 use super::status::Status;
 use super::test::{self, TestReport};
+use crate::backoff::Backoff;
 use crate::supervision::{Sentinel, Slot, supervise};
 
 /// How often idle connections are looked for.
 const SWEEP_EVERY: Duration = Duration::from_secs(15);
+/// A remote server is looked at so soon after it was registered or the gateway started, and
+const FIRST_CHECK_WITHIN: Duration = Duration::from_secs(1);
+/// then so long after its last answer.
+const CHECK_EVERY: Duration = Duration::from_mins(1);
 /// Waiting opens, tests and looks.
 const MAILBOX_MAX: usize = 1024;
 
@@ -61,6 +66,21 @@ impl Actor for UpstreamActor {
         }
         ctx.set_mailbox_capacity(MAILBOX_MAX);
         ctx.run_interval(SWEEP_EVERY, |actor, _| actor.core.close_idle());
+        if self.core.is_checked() {
+            Self::check_after(FIRST_CHECK_WITHIN, ctx);
+        }
+    }
+}
+
+impl UpstreamActor {
+    /// Looks at the server after up to `delay`, and then again and again.
+    fn check_after(delay: Duration, ctx: &mut Context<Self>) {
+        let delay = Backoff::new(delay, delay).fail();
+        ctx.run_later(delay, |actor, ctx| {
+            ctx.spawn(actor.core.clone().check(CHECK_EVERY).into_actor(actor).map(|(), _, ctx| {
+                Self::check_after(CHECK_EVERY, ctx);
+            }));
+        });
     }
 }
 

@@ -69,6 +69,52 @@ pub(super) fn mirrored_arguments(tools: &Items) -> MirroredArguments {
     tools.iter().filter_map(|tool| of_tool(tool)).collect()
 }
 
+/// A listing of a modern remote server without the tools that nobody can call: what they want repeated in headers can't be
+/// (2026-07-28: a client must leave them out).
+pub(super) fn without_unusable(result: String) -> String {
+    if !result.contains("x-mcp-header") {
+        return result;
+    }
+    let tools = splice::find(&result, &["tools"]).and_then(|list| serde_json::from_str::<Vec<&RawValue>>(list).ok());
+    let Some(tools) = tools else { return result };
+    let usable: Vec<&str> = tools.iter().map(|tool| tool.get()).filter(|tool| is_usable(tool)).collect();
+    if usable.len() == tools.len() {
+        return result;
+    }
+    splice::set(&result, &["tools"], &format!("[{}]", usable.join(",")))
+}
+
+/// Whether each annotation stands where it may, on what it may, under a name that is its own.
+fn is_usable(tool: &str) -> bool {
+    let Ok(tool) = serde_json::from_str::<Value>(tool) else { return true };
+    let Some(schema) = tool.get("inputSchema") else { return true };
+    let mut found = Vec::new();
+    collect(schema, &mut Vec::new(), &mut found);
+    let mut names: Vec<&str> = found.iter().map(|(name, _)| name.as_str()).collect();
+    names.sort_unstable();
+    let is_single = names.windows(2).all(|pair| matches!(pair, [one, other] if one != other));
+    is_single
+        && count_annotations(schema) == found.len()
+        && found.iter().all(|(name, path)| is_lawful(schema, name, path))
+}
+
+fn is_lawful(schema: &Value, name: &str, path: &[String]) -> bool {
+    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    let property = path.iter().try_fold(schema, |schema, step| schema.get("properties")?.get(step));
+    let kind = property.and_then(|property| property.get("type")).and_then(Value::as_str);
+    !name.is_empty() && name.bytes().all(is_token) && matches!(kind, Some("string" | "integer" | "boolean"))
+}
+
+fn count_annotations(value: &Value) -> usize {
+    match value {
+        Value::Object(members) => {
+            members.iter().map(|(key, value)| usize::from(key == "x-mcp-header") + count_annotations(value)).sum()
+        }
+        Value::Array(items) => items.iter().map(count_annotations).sum(),
+        _ => 0,
+    }
+}
+
 fn collect(schema: &Value, path: &mut Vec<String>, found: &mut Vec<Mirrored>) {
     let Some(properties) = schema.get("properties").and_then(Value::as_object) else { return };
     for (name, property) in properties {
@@ -84,6 +130,25 @@ fn collect(schema: &Value, path: &mut Vec<String>, found: &mut Vec<Mirrored>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_tool_that_wants_what_can_not_be_is_not_listed() {
+        let tool = |name: &str, properties: Value| json!({"name": name, "inputSchema": {"properties": properties}});
+        let header = |kind: &str, name: &str| json!({"type": kind, "x-mcp-header": name});
+        let result = json!({"tools": [
+            tool("good", json!({"a": header("string", "A"), "b": header("integer", "B")})),
+            tool("twice", json!({"a": header("string", "A"), "b": header("string", "a")})),
+            tool("object", json!({"a": header("object", "A")})),
+            tool("space", json!({"a": header("string", "A b")})),
+            tool("empty", json!({"a": header("string", "")})),
+            tool("item", json!({"a": {"type": "array", "items": header("string", "A")}})),
+            tool("plain", json!({"a": {"type": "string"}})),
+        ], "nextCursor": "n"});
+        let left: Value = serde_json::from_str(&without_unusable(result.to_string())).unwrap();
+        let names: Vec<_> = left["tools"].as_array().unwrap().iter().map(|tool| &tool["name"]).collect();
+        assert_eq!(names, ["good", "plain"]);
+        assert_eq!(left["nextCursor"], "n");
+    }
 
     #[test]
     fn mirrored_arguments_are_found_through_properties_only() {

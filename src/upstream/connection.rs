@@ -8,20 +8,19 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use super::catalog;
-use super::error::UpstreamError;
+use super::error::{Unspent, UpstreamError};
 use super::handshake::Handshake;
+use super::link::{Asked, Link, Patience};
 use super::log_levels::LogLevels;
 use super::sink::Audience;
-use super::spec::Limits;
 use super::subscriptions::Subscriptions;
-use super::wire::{Reply, Ticket, Wire};
+use super::wire::{Reply, Ticket};
 use crate::gate::Permit;
+use crate::mcp::{error, splice};
 
 const LISTEN: &str = "subscriptions/listen";
-/// Longer than anybody listens.
-const FOREVER: Duration = Duration::from_secs(u32::MAX as u64);
 
-/// One process behind its handshake.
+/// One process, or one session with a remote server, behind its handshake.
 pub struct Connection {
     /// What was agreed at its start.
     pub handshake: Handshake,
@@ -29,8 +28,8 @@ pub struct Connection {
     pub revision: i64,
     /// Who uses it.
     pub audience: Audience,
-    wire: Arc<Wire>,
-    limits: Arc<Limits>,
+    link: Link,
+    patience: Patience,
     /// True when it is to be closed as soon as nobody needs it.
     is_draining: AtomicBool,
     claims: AtomicUsize,
@@ -46,19 +45,13 @@ pub(super) type MirroredArguments = HashMap<String, Arc<Vec<Mirrored>>>;
 pub type Mirrored = (String, Vec<String>);
 
 impl Connection {
-    pub(super) fn new(
-        handshake: Handshake,
-        revision: i64,
-        audience: Audience,
-        wire: Arc<Wire>,
-        limits: Arc<Limits>,
-    ) -> Self {
+    pub(super) fn new(handshake: Handshake, revision: i64, audience: Audience, link: Link, patience: Patience) -> Self {
         Self {
             handshake,
             revision,
             audience,
-            wire,
-            limits,
+            link,
+            patience,
             is_draining: AtomicBool::new(false),
             claims: AtomicUsize::new(0),
             mirrored: tokio::sync::Mutex::default(),
@@ -82,7 +75,7 @@ impl Connection {
     /// The tools can't be listed.
     pub async fn mirrored_arguments(&self, tool: &str) -> Result<Arc<Vec<Mirrored>>, UpstreamError> {
         let mut known = self.mirrored.lock().await;
-        let generation = self.wire.tools_changed.load(Ordering::Acquire);
+        let generation = self.link.wire.tools_changed.load(Ordering::Acquire);
         let fresh = known.as_ref().filter(|(seen, _)| *seen == generation).map(|(_, mirrored)| mirrored.clone());
         let mirrored = if let Some(mirrored) = fresh {
             mirrored
@@ -98,7 +91,8 @@ impl Connection {
     /// Sends the permitted request and waits for its answer. Dropping the future cancels the request.
     ///
     /// # Errors
-    /// No answer; the error says whether the request may have been read.
+    /// No answer; the error says whether the request may have been read. [`UpstreamError::SessionLost`] gives the permit
+    /// back: the server refused the request for its session alone.
     pub async fn call(
         &self,
         permit: Permit,
@@ -106,9 +100,12 @@ impl Connection {
         params: Option<&str>,
         ticket: Ticket,
     ) -> Result<Reply, UpstreamError> {
-        // Spent here: the permit opens the way for this one request.
-        drop(permit);
-        self.exchange(method, params, ticket).await
+        match self.exchange(method, params, ticket.clone()).await {
+            Err(UpstreamError::SessionLost(_)) => {
+                Err(UpstreamError::SessionLost(Some(Box::new(Unspent { permit, ticket }))))
+            }
+            reply => reply,
+        }
     }
 
     /// For those who have spent a permit on the request.
@@ -118,20 +115,38 @@ impl Connection {
         params: Option<&str>,
         ticket: Ticket,
     ) -> Result<Reply, UpstreamError> {
-        let in_flight = self.wire.request(method, params, Some(ticket))?;
         // A subscription is meant to stay; its end is the agent's or the server's.
-        let (quiet, longest) = if method == LISTEN {
-            (FOREVER, FOREVER)
-        } else {
-            (self.limits.request_timeout, self.limits.request_timeout_max)
-        };
-        in_flight.reply(quiet, longest).await
+        let patience = if method == LISTEN { Patience::endless() } else { self.patience };
+        let mirrored = self.mirrored_in(method, params).await;
+        let asked = |mirrored| Asked { method, params, ticket: Some(ticket.clone()), mirrored };
+        let mut reply = self.link.ask(asked(&mirrored), patience).await;
+        if self.link.is_mirrored() && reply.as_ref().is_ok_and(is_header_mismatch) {
+            // Refused before anything was done: the tool wants other arguments repeated than it did when it was listed.
+            self.link.wire.tools_changed.fetch_add(1, Ordering::AcqRel);
+            let mirrored = self.mirrored_in(method, params).await;
+            reply = self.link.ask(asked(&mirrored), patience).await;
+        }
+        match reply {
+            Ok(Reply::Result(result)) if method == "tools/list" && self.link.is_mirrored() => {
+                Ok(Reply::Result(catalog::without_unusable(result)))
+            }
+            reply => reply,
+        }
+    }
+
+    /// What a call's tool wants repeated in headers. A server that lists no tools wants nothing.
+    async fn mirrored_in(&self, method: &str, params: Option<&str>) -> Arc<Vec<Mirrored>> {
+        let tool = params.filter(|_| method == "tools/call" && self.link.is_mirrored());
+        match tool.and_then(|params| splice::find_string(params, &["name"])) {
+            Some(tool) => self.mirrored_arguments(&tool).await.unwrap_or_default(),
+            None => Arc::default(),
+        }
     }
 
     /// How long a request may take, however much is heard of it.
     #[must_use]
     pub fn request_timeout_max(&self) -> Duration {
-        self.limits.request_timeout_max
+        self.patience.longest
     }
 
     /// Passes an agent's notification on. Notifications do nothing by themselves; what isn't one by name is refused.
@@ -139,12 +154,12 @@ impl Connection {
     /// # Errors
     /// It could not be handed over.
     pub fn notify(&self, method: &str, params: Option<&str>) -> Result<(), UpstreamError> {
-        if method.starts_with("notifications/") { self.wire.notify(method, params) } else { Ok(()) }
+        if method.starts_with("notifications/") { self.link.wire.notify(method, params) } else { Ok(()) }
     }
 
     /// Passes an agent's answer on to the server's request `id`; `false` when this server asked no such thing.
     pub fn answer(&self, id: u64, reply: &Reply) -> bool {
-        self.wire.answer(id, reply)
+        self.link.wire.answer(id, reply)
     }
 
     /// Sets again what a session had set on a connection that was lost. Each was permitted and recorded when the agent set
@@ -166,40 +181,50 @@ impl Connection {
         &self,
         params: &str,
         ticket: Ticket,
-    ) -> Result<impl Future<Output = Result<Reply, UpstreamError>> + Send + 'static, UpstreamError> {
-        Ok(self.wire.request(LISTEN, Some(params), Some(ticket))?.reply(FOREVER, FOREVER))
+    ) -> Result<impl Future<Output = Result<Reply, UpstreamError>> + 'static, UpstreamError> {
+        let (link, params) = (self.link.clone(), params.to_owned());
+        if !link.is_open() {
+            return Err(UpstreamError::Stopped { was_sent: false });
+        }
+        Ok(async move {
+            let asked = Asked { method: LISTEN, params: Some(&params), ticket: Some(ticket), mirrored: &[] };
+            link.ask(asked, Patience::endless()).await
+        })
     }
 
     /// How long an answer is waited for when nothing is heard.
     #[must_use]
     pub fn request_timeout(&self) -> Duration {
-        self.limits.request_timeout
+        self.patience.quiet
     }
 
     /// Tells the server that nobody wants to hear of the resource any more. What it answers does not matter.
     pub(super) fn forget_about(&self, uri: &str) {
         let params = serde_json::json!({ "uri": uri }).to_string();
-        if let Ok(in_flight) = self.wire.request("resources/unsubscribe", Some(&params), None) {
-            in_flight.forget();
+        let (link, patience) = (self.link.clone(), Patience::of(self.patience.quiet));
+        let told = async move { link.ask(Asked::own("resources/unsubscribe", &params), patience).await.is_ok() };
+        // It is handed over at once where it can be; the answer is waited for beside.
+        let mut told = Box::pin(told);
+        if futures_util::FutureExt::now_or_never(&mut told).is_none() {
+            actix_rt::spawn(told);
         }
     }
 
     /// A listing for the gateway's own use.
     pub(super) async fn list(&self, method: &'static str, params: &str) -> Result<Reply, UpstreamError> {
-        let limit = self.limits.request_timeout;
         let _busy = Busy::new(&self.claims);
-        self.wire.request(method, Some(params), None)?.reply(limit, limit).await
+        self.link.ask(Asked::own(method, params), Patience::of(self.patience.quiet)).await
     }
 
     /// Whether new requests can be sent.
     #[must_use]
     pub fn is_open(&self) -> bool {
-        self.wire.is_open() && !self.is_draining.load(Ordering::SeqCst)
+        self.link.is_open() && !self.is_draining.load(Ordering::SeqCst)
     }
 
     /// Resolves when its process has ended.
     pub async fn ended(&self) {
-        self.wire.over().await;
+        self.link.wire.over().await;
     }
 
     /// Whether a call is being made over it. Subscriptions don't count: they can be made anew.
@@ -214,12 +239,17 @@ impl Connection {
 
     /// When it was last used, in ms.
     pub(super) fn last_used(&self) -> i64 {
-        self.wire.last_used.load(Ordering::Relaxed)
+        self.link.wire.last_used.load(Ordering::Relaxed)
     }
 
     pub(super) fn stop(&self) {
-        self.wire.stop.notify_one();
+        self.link.wire.stop.notify_one();
     }
+}
+
+/// The modern era's word for a header that does not say what the body says.
+fn is_header_mismatch(reply: &Reply) -> bool {
+    matches!(reply, Reply::Error(object) if error::code_of(object) == Some(error::HEADER_MISMATCH))
 }
 
 /// Counts while it lives.

@@ -1,5 +1,7 @@
 //! What an upstream's actor owns: its processes, their count, its backoff, and what it publishes.
 
+mod check;
+mod dial;
 mod health;
 mod start;
 
@@ -16,11 +18,13 @@ use super::connection::Connection;
 use super::error::UpstreamError;
 use super::fanout::Fanout;
 use super::handshake;
+use super::http::Breaker;
 use super::sink::{Audience, NoSink, Sink};
-use super::spec::{Limits, ServerSpec};
+use super::spec::{Limits, ServerSpec, Transport};
 use super::status::{Status, Word};
 use super::tail::Tail;
 use crate::backoff::Backoff;
+use crate::child::Launch;
 use crate::clock;
 use crate::mcp::version::Era;
 use crate::metrics::Metrics;
@@ -31,6 +35,8 @@ const DELAYS: (Duration, Duration) = (Duration::from_millis(500), Duration::from
 const PROBE_MIN: Duration = Duration::from_secs(5);
 /// A process that is told to stop is gone within this time, whatever it does.
 const ROOM_WITHIN: Duration = Duration::from_secs(7);
+/// Most connections to one remote server.
+const CONNECTIONS_MAX: usize = 20_000;
 /// How long a retired connection may finish what is in flight.
 const DRAIN_MAX: Duration = Duration::from_secs(30);
 
@@ -93,8 +99,11 @@ pub(super) struct Core {
     pub(super) limits: Arc<Limits>,
     pub(super) tail: Arc<Tail>,
     pub(super) status: ArcSwap<Status>,
-    /// One permit a process of this server.
-    processes: Arc<Semaphore>,
+    /// One permit a process, or a connection to a remote server.
+    places: Arc<Semaphore>,
+    places_max: usize,
+    /// For a remote server: whether it is asked at all.
+    pub(super) breaker: Breaker,
     /// One permit a start, for all servers.
     starts: Arc<Semaphore>,
     own_starts: Arc<Semaphore>,
@@ -107,6 +116,10 @@ pub(super) struct Core {
 struct State {
     /// What stateless requests are best sent in; learnt at the first one.
     era: Option<Era>,
+    /// A remote server that is spoken to in the way of 2024-11-05.
+    is_paired: bool,
+    /// A remote server's last answer.
+    last_answer: Option<Instant>,
     backoff: Backoff,
     not_before: Option<Instant>,
     last_failure: String,
@@ -118,18 +131,26 @@ struct State {
 impl Core {
     pub(super) fn new(spec: Arc<ServerSpec>, house: &House) -> Arc<Self> {
         let limits = house.limits.clone();
+        let places_max = match &spec.transport {
+            Transport::Stdio(_) => limits.processes_max,
+            Transport::Http(_) => CONNECTIONS_MAX,
+        };
         if let (Some(metrics), false) = (&house.metrics, spec.enabled) {
             metrics.server_up(&spec.name, false);
         }
         Arc::new(Self {
             status: ArcSwap::from_pointee(first_status(&spec)),
             tail: Arc::new(Tail::new(spec.secrets())),
-            processes: Arc::new(Semaphore::new(limits.processes_max)),
+            places: Arc::new(Semaphore::new(places_max)),
+            places_max,
+            breaker: Breaker::default(),
             starts: house.starts.clone(),
             own_starts: Arc::new(Semaphore::new(start::STARTS_MAX)),
             metrics: house.metrics.clone(),
             state: Mutex::new(State {
                 era: None,
+                is_paired: false,
+                last_answer: None,
                 backoff: Backoff::new(DELAYS.0, DELAYS.1),
                 not_before: None,
                 last_failure: String::new(),
@@ -185,12 +206,24 @@ impl Core {
     }
 
     async fn open_new(self: Arc<Self>, opening: Opening, listener: Listener) -> Result<Arc<Connection>, UpstreamError> {
+        match &self.spec.transport {
+            Transport::Stdio(launch) => self.open_process(launch, opening, listener).await,
+            Transport::Http(endpoint) => self.open_remote(endpoint, opening, listener).await,
+        }
+    }
+
+    async fn open_process(
+        self: &Arc<Self>,
+        launch: &Launch,
+        opening: Opening,
+        listener: Listener,
+    ) -> Result<Arc<Connection>, UpstreamError> {
         match opening {
             Opening::Handshake { params, is_resumed } => {
-                let opened = self.open_legacy(&params, listener.clone()).await;
+                let opened = self.open_legacy(launch, &params, listener.clone()).await;
                 match opened {
                     Err(refused) if handshake::may_be_modern_only(&refused) => {
-                        self.open_modern(listener, self.limits.start_timeout).await?.ok_or(refused)
+                        self.open_modern(launch, listener, self.limits.start_timeout).await?.ok_or(refused)
                     }
                     Ok(connection) => {
                         if is_resumed {
@@ -201,28 +234,32 @@ impl Core {
                     Err(error) => Err(error),
                 }
             }
-            Opening::Stateless => self.open_stateless(listener).await,
+            Opening::Stateless => self.open_stateless(launch, listener).await,
         }
     }
 
     /// A process is bound to an era by its first message. So the question which era the server prefers is put to a second
     /// process, never to one that is to be used otherwise; and only after a first one has come up, because until then
     /// silence may only mean that it is still being installed.
-    async fn open_stateless(self: &Arc<Self>, listener: Listener) -> Result<Arc<Connection>, UpstreamError> {
+    async fn open_stateless(
+        self: &Arc<Self>,
+        launch: &Launch,
+        listener: Listener,
+    ) -> Result<Arc<Connection>, UpstreamError> {
         let era = self.state().era;
         if era == Some(Era::Modern)
-            && let Some(connection) = self.open_modern(listener.clone(), self.limits.start_timeout).await?
+            && let Some(connection) = self.open_modern(launch, listener.clone(), self.limits.start_timeout).await?
         {
             return Ok(connection);
         }
         let started = Instant::now();
-        let legacy = match self.open_legacy(&handshake::own_initialize_params(), listener.clone()).await {
+        let legacy = match self.open_legacy(launch, &handshake::own_initialize_params(), listener.clone()).await {
             Ok(connection) => {
                 connection.notify("notifications/initialized", None)?;
                 connection
             }
             Err(refused) if handshake::may_be_modern_only(&refused) => {
-                let connection = self.open_modern(listener, self.limits.start_timeout).await?.ok_or(refused)?;
+                let connection = self.open_modern(launch, listener, self.limits.start_timeout).await?.ok_or(refused)?;
                 self.state().era = Some(Era::Modern);
                 return Ok(connection);
             }
@@ -231,7 +268,7 @@ impl Core {
         if era == Some(Era::Legacy) {
             return Ok(legacy);
         }
-        match self.open_modern(listener, started.elapsed() + PROBE_MIN).await {
+        match self.open_modern(launch, listener, started.elapsed() + PROBE_MIN).await {
             Ok(Some(modern)) => {
                 self.state().era = Some(Era::Modern);
                 Ok(modern)
@@ -245,19 +282,25 @@ impl Core {
         }
     }
 
-    async fn open_legacy(self: &Arc<Self>, params: &str, listener: Listener) -> Result<Arc<Connection>, UpstreamError> {
-        let process = self.start(listener).await?;
-        let handshake = handshake::initialize(&process.wire, params, self.limits.start_timeout).await;
+    async fn open_legacy(
+        self: &Arc<Self>,
+        launch: &Launch,
+        params: &str,
+        listener: Listener,
+    ) -> Result<Arc<Connection>, UpstreamError> {
+        let process = self.start(launch, listener).await?;
+        let handshake = handshake::initialize(&process.link, params, self.limits.start_timeout).await;
         handshake.map(|handshake| process.established(self, handshake)).map_err(|error| self.named(error))
     }
 
     async fn open_modern(
         self: &Arc<Self>,
+        launch: &Launch,
         listener: Listener,
         limit: Duration,
     ) -> Result<Option<Arc<Connection>>, UpstreamError> {
-        let process = self.start(listener).await?;
-        let handshake = handshake::discover(&process.wire, limit).await.map_err(|error| self.named(error))?;
+        let process = self.start(launch, listener).await?;
+        let handshake = handshake::discover(&process.link, limit).await.map_err(|error| self.named(error))?;
         Ok(handshake.map(|handshake| process.established(self, handshake)))
     }
 
@@ -294,13 +337,13 @@ impl Core {
 
     /// Returns when one more process may be started, but waits no longer than a process takes to be stopped.
     pub(super) async fn has_room(&self) {
-        let _ = tokio::time::timeout(ROOM_WITHIN, self.processes.acquire()).await;
+        let _ = tokio::time::timeout(ROOM_WITHIN, self.places.acquire()).await;
     }
 
     /// Returns when no process is left.
     pub(super) async fn gone(&self) {
-        let all = u32::try_from(self.limits.processes_max).unwrap_or(u32::MAX);
-        let _ = self.processes.acquire_many(all).await;
+        let all = u32::try_from(self.places_max).unwrap_or(u32::MAX);
+        let _ = self.places.acquire_many(all).await;
     }
 
     /// Closes pooled connections that nobody used for long.

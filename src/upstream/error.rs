@@ -1,6 +1,9 @@
 //! Why an upstream gave no answer.
 
+use super::http::HttpError;
+use super::wire::Ticket;
 use crate::child::LaunchError;
+use crate::gate::Permit;
 
 /// Each says what happened, to which server's process, and whether the request may have reached it.
 #[derive(Debug, thiserror::Error)]
@@ -90,6 +93,12 @@ pub enum UpstreamError {
         /// The rule's words.
         reason: String,
     },
+    /// A remote server gave no answer.
+    #[error("{0}")]
+    Http(#[from] HttpError),
+    /// A remote server no longer knows the session, and refused the request for that alone.
+    #[error("the server no longer knows the session; a new one is begun with the next request")]
+    SessionLost(Option<Box<Unspent>>),
     /// The server is disabled.
     #[error("the server is disabled; an operator can enable it")]
     Disabled,
@@ -111,6 +120,7 @@ impl UpstreamError {
         match self {
             Self::Exited { was_sent, .. } | Self::Stopped { was_sent } => *was_sent,
             Self::TimedOut { .. } | Self::TooLarge { .. } => true,
+            Self::Http(error) => error.was_sent(),
             Self::Launch(_)
             | Self::StartTimedOut { .. }
             | Self::Refused { .. }
@@ -121,9 +131,20 @@ impl UpstreamError {
             // The server gave the request back: it says itself that it has not carried it out.
             | Self::Unanswered { .. }
             | Self::Denied { .. }
+            | Self::SessionLost(_)
             | Self::Disabled
             | Self::ActorDown
             | Self::NotRunnable { .. } => false,
+        }
+    }
+
+    /// After how many seconds another try makes sense, when that is known.
+    #[must_use]
+    pub fn retry_after_seconds(&self) -> Option<u64> {
+        match self {
+            Self::Http(error) => error.retry_after_seconds(),
+            Self::Backoff { wait_ms, .. } => Some(wait_ms.div_ceil(1000)),
+            _ => None,
         }
     }
 
@@ -144,6 +165,8 @@ impl UpstreamError {
             Self::Stopped { .. } => "stopped",
             Self::Unanswered { .. } => "unanswered",
             Self::Denied { .. } => "denied_meanwhile",
+            Self::Http(error) => error.kind(),
+            Self::SessionLost(_) => "session_lost",
             Self::Disabled => "server_disabled",
             Self::ActorDown => "restarting",
             Self::NotRunnable { .. } => "not_runnable",
@@ -161,6 +184,20 @@ impl UpstreamError {
                 | Self::Refused { .. }
                 | Self::Unusable { .. }
         )
+    }
+}
+
+/// What a call brought along and did not use up, because the server refused it at the door: it may be made once more.
+pub struct Unspent {
+    /// Still good for the one call.
+    pub permit: Permit,
+    /// Where its messages go.
+    pub ticket: Ticket,
+}
+
+impl std::fmt::Debug for Unspent {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Unspent")
     }
 }
 

@@ -5,7 +5,9 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::error::UpstreamError;
-use super::wire::{Reply, Wire};
+use super::http::HttpError;
+use super::link::{Asked, Link, Patience};
+use super::wire::Reply;
 use crate::mcp::version::{self, Era};
 use crate::mcp::{error, splice};
 
@@ -69,12 +71,8 @@ pub(super) fn own_meta() -> serde_json::Value {
 }
 
 /// Opens a legacy connection with `params`. The `initialized` notification is left to the caller.
-pub(super) async fn initialize(
-    wire: &std::sync::Arc<Wire>,
-    params: &str,
-    limit: Duration,
-) -> Result<Handshake, UpstreamError> {
-    match wire.request("initialize", Some(params), None)?.reply(limit, limit).await? {
+pub(super) async fn initialize(link: &Link, params: &str, limit: Duration) -> Result<Handshake, UpstreamError> {
+    match link.ask(Asked::own("initialize", params), Patience::of(limit)).await? {
         Reply::Error(error) => Err(UpstreamError::Refused { error }),
         Reply::Result(result) => {
             let version = splice::find_string(&result, &["protocolVersion"])
@@ -89,10 +87,10 @@ pub(super) async fn initialize(
     }
 }
 
-/// Asks a fresh process whether it speaks the modern revision. `None`: it answered, but does not.
-pub(super) async fn discover(wire: &std::sync::Arc<Wire>, limit: Duration) -> Result<Option<Handshake>, UpstreamError> {
+/// Asks a server, or a fresh process of it, whether it speaks the modern revision. `None`: it answered, but does not.
+pub(super) async fn discover(link: &Link, limit: Duration) -> Result<Option<Handshake>, UpstreamError> {
     let params = json!({ "_meta": own_meta() }).to_string();
-    let reply = wire.request("server/discover", Some(&params), None)?.reply(limit, limit).await?;
+    let reply = link.ask(Asked::own("server/discover", &params), Patience::of(limit)).await?;
     let Reply::Result(result) = reply else { return Ok(None) };
     let versions: Vec<String> = splice::find(&result, &["supportedVersions"])
         .and_then(|list| serde_json::from_str(list).ok())
@@ -106,6 +104,10 @@ pub(super) async fn discover(wire: &std::sync::Arc<Wire>, limit: Duration) -> Re
 
 /// Whether a refused `initialize` may come from a server that knows only the modern revision.
 pub(super) fn may_be_modern_only(refused: &UpstreamError) -> bool {
-    let UpstreamError::Refused { error } = refused else { return false };
-    matches!(error::code_of(error), Some(error::UNSUPPORTED_VERSION | error::METHOD_NOT_FOUND | error::INVALID_PARAMS))
+    let said = match refused {
+        UpstreamError::Refused { error } => error,
+        UpstreamError::Http(HttpError::Status { said: Some(said), .. }) => said,
+        _ => return false,
+    };
+    matches!(error::code_of(said), Some(-32022..=-32020 | error::METHOD_NOT_FOUND | error::INVALID_PARAMS))
 }

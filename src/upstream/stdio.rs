@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 use super::error::UpstreamError;
 use super::sink::{Audience, Sink};
 use super::tail::Tail;
-use super::wire::{Ended, Wire};
+use super::wire::{Ended, Outlet, Wire};
 use crate::child::{Child, Launch};
 
 /// After the process ended, this long for what it had written before.
@@ -35,7 +35,8 @@ pub(super) fn start(
     ended: impl FnOnce(Option<String>) + 'static,
 ) -> Result<Arc<Wire>, UpstreamError> {
     let mut child = Child::spawn(launch)?;
-    let (wire, lines) = Wire::new(fallback, audience);
+    let (outlet, lines) = Outlet::queue();
+    let wire = Wire::new(outlet, fallback, audience);
     let writer = child.take_stdin().map(|stdin| actix_rt::spawn(write(stdin, lines)));
     let reader = child.take_stdout().map(|stdout| actix_rt::spawn(read(stdout, line_bytes_max, wire.clone())));
     let listener = child.take_stderr().map(|stderr| actix_rt::spawn(listen(stderr, tail.clone())));

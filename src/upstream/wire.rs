@@ -1,24 +1,27 @@
-//! The messages between the gateway and one process: which request an answer belongs to, and which agent a message is for.
+//! The messages of one connection to a server: which request an answer belongs to, and which agent a message is for.
 //!
 //! The gateway gives each request an id of its own, and uses the same number as its progress token; so whatever ids and
 //! tokens agents choose, none is mistaken for another's. What comes back is given the agent's own id and token again.
 //!
-//! Pure of I/O: lines go out through a queue and come in through [`Wire::line`].
+//! Free of I/O: messages go out through an [`Outlet`] and come in through [`Wire::line`] or [`Wire::take`].
 
 mod head;
 mod in_flight;
+mod outlet;
 mod questions;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
 pub(super) use in_flight::InFlight;
+pub(super) use outlet::Outlet;
 
 use super::error::UpstreamError;
+use super::http::HttpError;
 use super::sink::{Audience, Sink, next_question_id};
 use crate::mcp::envelope::{self, Message};
 use crate::mcp::log_level::LogLevel;
@@ -26,8 +29,6 @@ use crate::mcp::{error, meta, splice};
 use head::Head;
 use questions::{Question, Questions};
 
-/// Most messages that wait to be written to a process.
-pub(super) const QUEUE_MAX: usize = 256;
 /// After this many lines in a row that are no messages, the process is given up.
 const NOISE_MAX: u32 = 100;
 
@@ -55,7 +56,23 @@ pub struct Ticket {
 #[derive(Debug, Clone)]
 pub(super) enum Ended {
     Stopped,
-    Exited { exit: String, stderr: Vec<String> },
+    Exited {
+        exit: String,
+        stderr: Vec<String>,
+    },
+    /// The stream that all answers come by is over (2024-11-05 over HTTP).
+    Hung,
+}
+
+/// What is known of a message by the way it came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// Nothing: all messages come the same way.
+    Unknown,
+    /// It came with the answer to this request.
+    Request(u64),
+    /// It belongs to no request.
+    Apart,
 }
 
 impl Ended {
@@ -65,6 +82,8 @@ impl Ended {
             Self::Exited { exit, stderr } => {
                 UpstreamError::Exited { exit: exit.clone(), stderr: stderr.clone(), was_sent }
             }
+            Self::Hung if was_sent => HttpError::NoAnswer.into(),
+            Self::Hung => UpstreamError::Stopped { was_sent: false },
         }
     }
 }
@@ -91,9 +110,9 @@ struct State {
     noise: u32,
 }
 
-/// One process's messages.
+/// One connection's messages.
 pub(super) struct Wire {
-    queue: mpsc::Sender<String>,
+    outlet: Outlet,
     state: Mutex<State>,
     next_id: AtomicU64,
     fallback: Arc<dyn Sink>,
@@ -110,11 +129,10 @@ pub(super) struct Wire {
 }
 
 impl Wire {
-    /// A wire whose lines are to be written from the receiver. What belongs to no request is for `fallback`.
-    pub(super) fn new(fallback: Arc<dyn Sink>, audience: Audience) -> (Arc<Self>, mpsc::Receiver<String>) {
-        let (queue, lines) = mpsc::channel(QUEUE_MAX);
-        let wire = Self {
-            queue,
+    /// A wire whose messages go out by `outlet`. What belongs to no request is for `fallback`.
+    pub(super) fn new(outlet: Outlet, fallback: Arc<dyn Sink>, audience: Audience) -> Arc<Self> {
+        Arc::new(Self {
+            outlet,
             state: Mutex::default(),
             next_id: AtomicU64::new(1),
             fallback,
@@ -124,8 +142,7 @@ impl Wire {
             stop: Notify::new(),
             last_used: AtomicI64::new(crate::clock::now_ms()),
             tools_changed: AtomicU64::new(0),
-        };
-        (Arc::new(wire), lines)
+        })
     }
 
     /// Sends a request. The returned value is the claim to its answer; dropping that cancels the request.
@@ -135,6 +152,26 @@ impl Wire {
         params: Option<&str>,
         ticket: Option<Ticket>,
     ) -> Result<InFlight, UpstreamError> {
+        let (in_flight, text) = self.prepare(method, params, ticket)?;
+        if let Err(error) = self.send(text) {
+            in_flight.forget();
+            return Err(error);
+        }
+        // The process may have ended between the first look and the insertion: then nobody would fail this request.
+        if let Err(error) = self.refuse_if_ended(true) {
+            in_flight.forget();
+            return Err(error);
+        }
+        Ok(in_flight)
+    }
+
+    /// Takes a request in without sending it: the text is the caller's to send.
+    pub(super) fn prepare(
+        self: &Arc<Self>,
+        method: &str,
+        params: Option<&str>,
+        ticket: Option<Ticket>,
+    ) -> Result<(InFlight, String), UpstreamError> {
         self.refuse_if_ended(false)?;
         self.last_used.store(crate::clock::now_ms(), Ordering::Relaxed);
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
@@ -158,16 +195,20 @@ impl Wire {
             last_heard,
             is_done: false,
         };
-        if let Err(error) = self.send(text) {
-            in_flight.forget();
-            return Err(error);
+        Ok((in_flight, text))
+    }
+
+    /// The request will not be answered: whoever waits for it is told why.
+    pub(super) fn fail(&self, id: u64, error: UpstreamError) {
+        let pending = self.state().pending.remove(&id);
+        if let Some(pending) = pending {
+            let _ = pending.reply.send(Err(error));
         }
-        // The process may have ended between the look above and the insertion: then nobody would fail this request.
-        if let Err(error) = self.refuse_if_ended(true) {
-            in_flight.forget();
-            return Err(error);
-        }
-        Ok(in_flight)
+    }
+
+    /// Whether the answer to the request has not come yet.
+    pub(super) fn is_waited_for(&self, id: u64) -> bool {
+        self.state().pending.contains_key(&id)
     }
 
     /// Sends a notification.
@@ -216,8 +257,13 @@ impl Wire {
             return state.noise < NOISE_MAX;
         };
         self.state().noise = 0;
-        self.message(message);
+        self.message(message, Origin::Unknown);
         true
+    }
+
+    /// Takes a message that came by a way of its own. `false` when it is none.
+    pub(super) fn take(&self, text: &str, origin: Origin) -> bool {
+        envelope::parse(text).map(|message| self.message(message, origin)).is_ok()
     }
 
     /// A line was longer than allowed and is lost; `head` is how it began. Whoever waited for it must not wait on.
@@ -249,14 +295,14 @@ impl Wire {
         }
     }
 
-    fn message(&self, message: Message<'_>) {
+    fn message(&self, message: Message<'_>, origin: Origin) {
         match message {
             Message::Response { id, outcome } => self.response(id.get(), outcome),
             Message::Notification { method, params } => {
-                self.notification(&method, params.map(serde_json::value::RawValue::get));
+                self.notification(&method, params.map(serde_json::value::RawValue::get), origin);
             }
             Message::Request { id, method, params } => {
-                self.question(id.get(), &method, params.map(serde_json::value::RawValue::get));
+                self.question(id.get(), &method, params.map(serde_json::value::RawValue::get), origin);
             }
         }
     }
@@ -275,7 +321,7 @@ impl Wire {
         let _ = pending.reply.send(Ok(reply));
     }
 
-    fn notification(&self, method: &str, params: Option<&str>) {
+    fn notification(&self, method: &str, params: Option<&str>, origin: Origin) {
         if method == "notifications/progress" {
             return self.progress(params);
         }
@@ -289,14 +335,15 @@ impl Wire {
             return self.subscribed(method, params.unwrap_or("{}"), id);
         }
         let message = envelope::notification(method, params);
-        match (is_of_the_server(method), self.audience) {
-            (true, _) => self.fallback.notify(message),
+        if is_of_the_server(method) {
+            return self.fallback.notify(message);
+        }
+        match (self.owner(origin), self.audience) {
+            (Some(owner), _) => owner.notify(message),
             // It may be about another agent's request, even about one that was just answered: it is nobody's.
-            (false, Audience::Everyone) => {}
-            (false, Audience::Agent) if method == "notifications/message" => self.log(params, message),
-            (false, Audience::Session | Audience::Agent) => {
-                self.owner().unwrap_or_else(|| self.fallback.clone()).notify(message);
-            }
+            (None, Audience::Everyone) => {}
+            (None, Audience::Agent) if method == "notifications/message" => self.log(params, message),
+            (None, Audience::Session | Audience::Agent) => self.fallback.notify(message),
         }
     }
 
@@ -352,15 +399,16 @@ impl Wire {
         }
     }
 
-    fn question(&self, upstream_id: &str, method: &str, params: Option<&str>) {
+    fn question(&self, upstream_id: &str, method: &str, params: Option<&str>, origin: Origin) {
         if method == "ping" {
             let _ = self.send(envelope::result(upstream_id, "{}"));
             return;
         }
-        // Where several agents use the process, nothing says whose question it is.
-        let listeners = match self.audience {
-            Audience::Session => [self.owner(), Some(self.fallback.clone()), self.newest()],
-            Audience::Agent | Audience::Everyone => [None, None, None],
+        // Where several requests of several agents are under way, only the way it came can say whose question it is.
+        let listeners = match (self.audience, origin) {
+            (Audience::Session, _) => [self.owner(origin), Some(self.fallback.clone()), self.newest()],
+            (_, Origin::Request(_)) => [self.owner(origin), None, None],
+            (Audience::Agent | Audience::Everyone, _) => [None, None, None],
         };
         let id = next_question_id();
         let message = envelope::request(&id.to_string(), method, params);
@@ -383,9 +431,15 @@ impl Wire {
         let _ = self.send(envelope::error(Some(upstream_id), &refusal));
     }
 
-    /// Nothing in a message from a process says which request it belongs to; with exactly one in flight it is that one.
-    fn owner(&self) -> Option<Arc<dyn Sink>> {
+    /// Whose a message is. Nothing in it says so: the way it came does, or else that exactly one request is in flight.
+    fn owner(&self, origin: Origin) -> Option<Arc<dyn Sink>> {
         let state = self.state();
+        match origin {
+            Origin::Unknown if self.audience == Audience::Everyone => return None,
+            Origin::Unknown => {}
+            Origin::Request(id) => return Some(state.pending.get(&id)?.caller()?.sink.clone()),
+            Origin::Apart => return None,
+        }
         let mut tickets = state.pending.values().filter_map(Pending::caller);
         let first = tickets.next()?;
         tickets.next().is_none().then(|| first.sink.clone())
@@ -398,9 +452,9 @@ impl Wire {
     }
 
     fn send(&self, text: String) -> Result<(), UpstreamError> {
-        self.queue.try_send(text).map_err(|refused| match refused {
-            mpsc::error::TrySendError::Full(_) => UpstreamError::Busy { queued: QUEUE_MAX },
-            mpsc::error::TrySendError::Closed(_) => {
+        self.outlet.send(text).map_err(|refused| match refused {
+            outlet::Refused::Full => UpstreamError::Busy { queued: outlet::QUEUE_MAX },
+            outlet::Refused::Closed => {
                 self.ended.get().map_or(UpstreamError::Stopped { was_sent: false }, |ended| ended.error(false))
             }
         })

@@ -96,6 +96,8 @@ impl From<UpstreamError> for Problem {
             | UpstreamError::Unusable { .. }
             | UpstreamError::TooLarge { .. }
             | UpstreamError::Stopped { .. }
+            | UpstreamError::Http(_)
+            | UpstreamError::SessionLost(_)
             | UpstreamError::NotRunnable { .. } => Code::UpstreamFailed,
             UpstreamError::StartTimedOut { .. } | UpstreamError::TimedOut { .. } => Code::UpstreamTimeout,
             UpstreamError::Disabled => Code::Conflict,

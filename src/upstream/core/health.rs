@@ -9,6 +9,8 @@ use super::Core;
 use crate::clock;
 use crate::upstream::connection::Connection;
 use crate::upstream::error::UpstreamError;
+use crate::upstream::http::HttpError;
+use crate::upstream::spec::Transport;
 use crate::upstream::status::{Status, Word};
 
 /// A next try that is due within this time is waited for; a later one is refused, saying when.
@@ -22,7 +24,11 @@ impl Core {
         &self,
         attempt: impl Future<Output = Result<Arc<Connection>, UpstreamError>>,
     ) -> Result<Arc<Connection>, UpstreamError> {
-        self.wait_until_due().await?;
+        // A remote server's circuit is asked with each request instead.
+        let is_remote = matches!(self.spec.transport, Transport::Http(_));
+        if !is_remote {
+            self.wait_until_due().await?;
+        }
         if self.status.load().status != Word::Ready {
             self.publish(|status| Status { status: Word::Connecting, reason: None, action: None, ..status });
         }
@@ -36,10 +42,56 @@ impl Core {
                 // Retired while it was opened: whoever retired it did not see it yet.
                 self.refuse_if_closed().inspect_err(|_| connection.stop())?;
             }
+            Err(UpstreamError::Http(_)) => {}
+            Err(error) if is_remote => self.unusable(error),
             Err(error) if error.is_failure() => self.failed(error),
             Err(_) => {}
         }
         opened
+    }
+
+    /// A remote server answered a request: it is there.
+    pub(in crate::upstream) fn exchange_succeeded(&self) {
+        self.breaker.succeeded();
+        self.state().last_answer = Some(Instant::now());
+        if matches!(self.status.load().status, Word::Unreachable | Word::Backoff) {
+            self.publish(|status| Status { status: Word::Ready, reason: None, action: None, ..status });
+        }
+    }
+
+    /// A remote server gave no answer that could be used.
+    pub(in crate::upstream) fn exchange_failed(&self, error: &HttpError) {
+        let reason = self.tail.scrub(&error.to_string());
+        if error.is_failure() {
+            self.breaker.failed(&reason);
+        }
+        let (word, action) = match error {
+            HttpError::Unauthorized | HttpError::Forbidden => (Word::ActionRequired, Some("set_token")),
+            HttpError::Url { .. }
+            | HttpError::ForbiddenAddress { .. }
+            | HttpError::Redirected { .. }
+            | HttpError::NotThere { .. }
+            | HttpError::WrongContentType { .. } => (Word::ActionRequired, Some("edit")),
+            _ if self.breaker.is_open() => (Word::Backoff, None),
+            HttpError::Resolve { .. } | HttpError::Connect { .. } | HttpError::Tls { .. } | HttpError::Reset { .. } => {
+                (Word::Unreachable, None)
+            }
+            // One request that was refused says nothing about the server.
+            HttpError::Status { status: ..500, .. } => return,
+            _ => (Word::Failing, None),
+        };
+        let is_news = self.status.load().reason.as_deref() != Some(&reason);
+        if is_news {
+            tracing::warn!(server.name = %self.spec.name, kind = error.kind(), reason, "a remote server gave no answer");
+        }
+        self.publish(|status| Status { status: word, reason: Some(reason), action, ..status });
+    }
+
+    /// A remote server answered, but not with a handshake.
+    fn unusable(&self, error: &UpstreamError) {
+        let reason = self.tail.scrub(&error.to_string());
+        tracing::warn!(server.name = %self.spec.name, kind = error.kind(), reason, "a connection could not be opened");
+        self.publish(|status| Status { status: Word::Failing, reason: Some(reason), action: None, ..status });
     }
 
     async fn wait_until_due(&self) -> Result<(), UpstreamError> {

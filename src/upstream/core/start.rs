@@ -1,4 +1,4 @@
-//! Starting a process: within the count that is allowed, and in its turn.
+//! A line to the server: a process that is started, or a remote server that is dialled; then the handshake on it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,13 +8,14 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::{Core, Listener};
+use crate::child::Launch;
 use crate::upstream::connection::Connection;
 use crate::upstream::error::UpstreamError;
 use crate::upstream::handshake::Handshake;
+use crate::upstream::http::{self, Pair, Remote};
+use crate::upstream::link::{Link, Patience};
 use crate::upstream::sink::Audience;
-use crate::upstream::spec::Transport;
 use crate::upstream::stdio;
-use crate::upstream::wire::Wire;
 
 /// Processes of one server that may be in their start at once; fewer than of all servers together.
 pub(super) const STARTS_MAX: usize = 2;
@@ -22,12 +23,9 @@ pub(super) const STARTS_MAX: usize = 2;
 const TURN_MAX: Duration = Duration::from_secs(10);
 
 impl Core {
-    pub(super) async fn start(self: &Arc<Self>, listener: Listener) -> Result<Process, UpstreamError> {
-        let Transport::Stdio(launch) = &self.spec.transport else {
-            return Err(UpstreamError::NotRunnable { reason: "HTTP is not spoken yet".into() });
-        };
-        let max = self.limits.processes_max;
-        let place = self.processes.clone().try_acquire_owned().map_err(|_| UpstreamError::TooMany { max })?;
+    /// Starts a process, in its turn.
+    pub(super) async fn start(self: &Arc<Self>, launch: &Launch, listener: Listener) -> Result<Line, UpstreamError> {
+        let place = self.place()?;
         let turn = self.turn().await?;
         let is_established = Arc::new(AtomicBool::new(false));
         let (core, established) = (Arc::downgrade(self), is_established.clone());
@@ -44,7 +42,26 @@ impl Core {
                 }
             },
         )?;
-        Ok(Process { wire, is_established, audience: listener.audience, _turn: turn })
+        Ok(Line { link: Link { wire, remote: None }, is_established, audience: listener.audience, _turn: Some(turn) })
+    }
+
+    /// Begins a connection to a remote server. Nothing is sent yet; of an older server, the stream is open.
+    pub(super) fn dial(
+        &self,
+        remote: Arc<Remote>,
+        pair: Option<Pair>,
+        listener: Listener,
+    ) -> Result<Line, UpstreamError> {
+        let place = self.place()?;
+        let is_paired = pair.is_some();
+        let wire = http::start(&remote, pair, (listener.sink, listener.audience), move || drop(place));
+        let remote = (!is_paired).then_some(remote);
+        let is_established = Arc::default();
+        Ok(Line { link: Link { wire, remote }, is_established, audience: listener.audience, _turn: None })
+    }
+
+    fn place(&self) -> Result<tokio::sync::OwnedSemaphorePermit, UpstreamError> {
+        self.places.clone().try_acquire_owned().map_err(|_| UpstreamError::TooMany { max: self.places_max })
     }
 
     /// Waits for a turn to start a process. Starts are work, so only a few are made at once; but a server that hangs in its
@@ -62,26 +79,30 @@ impl Core {
     }
 }
 
-/// A process whose handshake is not done. Dropped before it is, the process is stopped.
-pub(super) struct Process {
-    pub(super) wire: Arc<Wire>,
+/// A line whose handshake is not done. Dropped before it is, it is taken down.
+pub(super) struct Line {
+    pub(super) link: Link,
     is_established: Arc<AtomicBool>,
     audience: Audience,
     /// Dropped when the start is over.
-    _turn: oneshot::Sender<()>,
+    _turn: Option<oneshot::Sender<()>>,
 }
 
-impl Process {
+impl Line {
     pub(super) fn established(self, core: &Core, handshake: Handshake) -> Arc<Connection> {
         self.is_established.store(true, Ordering::Release);
-        Arc::new(Connection::new(handshake, core.spec.revision, self.audience, self.wire.clone(), core.limits.clone()))
+        if let Some(remote) = &self.link.remote {
+            remote.agreed(&handshake.version);
+        }
+        let patience = Patience { quiet: core.quiet(), longest: core.limits.request_timeout_max.max(core.quiet()) };
+        Arc::new(Connection::new(handshake, core.spec.revision, self.audience, self.link.clone(), patience))
     }
 }
 
-impl Drop for Process {
+impl Drop for Line {
     fn drop(&mut self) {
         if !self.is_established.load(Ordering::Acquire) {
-            self.wire.stop.notify_one();
+            self.link.wire.stop.notify_one();
         }
     }
 }

@@ -20,6 +20,11 @@ pub(in crate::upstream) struct InFlight {
 }
 
 impl InFlight {
+    /// The id on the wire.
+    pub(in crate::upstream) fn id(&self) -> u64 {
+        self.id
+    }
+
     /// Waits for the answer: at most `quiet` without progress, and never longer than `longest`.
     pub(in crate::upstream) async fn reply(
         mut self,
@@ -60,7 +65,7 @@ impl Drop for InFlight {
             return;
         }
         let was_pending = self.wire.state().pending.remove(&self.id).is_some();
-        if was_pending && self.is_cancellable {
+        if was_pending && self.is_cancellable && self.wire.outlet.hears_of_cancellation() {
             let params = format!(r#"{{"requestId":{},"reason":"the caller no longer waits"}}"#, self.id);
             let _ = self.wire.notify("notifications/cancelled", Some(&params));
         }

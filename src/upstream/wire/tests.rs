@@ -30,11 +30,16 @@ fn ticket(sink: &Arc<Heard>, id: &str, token: Option<&str>) -> Option<Ticket> {
     Some(Ticket { sink: sink.clone(), progress_token: token.map(Into::into), id: id.into() })
 }
 
+fn wired(fallback: Arc<dyn Sink>, audience: Audience) -> (Arc<Wire>, tokio::sync::mpsc::Receiver<String>) {
+    let (outlet, lines) = Outlet::queue();
+    (Wire::new(outlet, fallback, audience), lines)
+}
+
 const LONG: Duration = Duration::from_mins(1);
 
 #[tokio::test]
 async fn answers_find_their_requests_in_any_order() {
-    let (wire, mut lines) = Wire::new(Arc::new(NoSink), Audience::Session);
+    let (wire, mut lines) = wired(Arc::new(NoSink), Audience::Session);
     let first = wire.request("tools/call", Some("{}"), None).unwrap();
     let second = wire.request("tools/call", Some("{}"), None).unwrap();
     assert_eq!(lines.recv().await.unwrap(), r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{}}"#);
@@ -49,7 +54,7 @@ async fn answers_find_their_requests_in_any_order() {
 
 #[tokio::test]
 async fn two_agents_with_the_same_token_each_hear_their_own_progress() {
-    let (wire, mut lines) = Wire::new(Arc::new(NoSink), Audience::Session);
+    let (wire, mut lines) = wired(Arc::new(NoSink), Audience::Session);
     let (ann, bob) = (Arc::new(Heard::default()), Arc::new(Heard::default()));
     let params = r#"{"name":"t","_meta":{"progressToken":"p"}}"#;
     let _a = wire.request("tools/call", Some(params), ticket(&ann, "0", Some("\"p\""))).unwrap();
@@ -66,7 +71,7 @@ async fn two_agents_with_the_same_token_each_hear_their_own_progress() {
 
 #[tokio::test]
 async fn a_question_of_the_server_is_answered_under_the_servers_own_id() {
-    let (wire, mut lines) = Wire::new(Arc::new(NoSink), Audience::Session);
+    let (wire, mut lines) = wired(Arc::new(NoSink), Audience::Session);
     let agent = Arc::new(Heard::default());
     let _call = wire.request("tools/call", None, ticket(&agent, "7", None)).unwrap();
     let _sent = lines.recv().await;
@@ -83,7 +88,7 @@ async fn a_question_of_the_server_is_answered_under_the_servers_own_id() {
 
 #[tokio::test]
 async fn a_question_that_nobody_can_hear_is_refused_and_a_ping_is_answered() {
-    let (wire, mut lines) = Wire::new(Arc::new(NoSink), Audience::Session);
+    let (wire, mut lines) = wired(Arc::new(NoSink), Audience::Session);
     wire.line(r#"{"jsonrpc":"2.0","id":"x","method":"sampling/createMessage","params":{}}"#);
     let refusal = lines.recv().await.unwrap();
     assert!(refusal.contains(r#""id":"x""#) && refusal.contains("-32601"), "{refusal}");
@@ -93,7 +98,7 @@ async fn a_question_that_nobody_can_hear_is_refused_and_a_ping_is_answered() {
 
 #[tokio::test]
 async fn whoever_stops_waiting_cancels() {
-    let (wire, mut lines) = Wire::new(Arc::new(NoSink), Audience::Session);
+    let (wire, mut lines) = wired(Arc::new(NoSink), Audience::Session);
     let call = wire.request("tools/call", None, None).unwrap();
     let _sent = lines.recv().await;
     drop(call);
@@ -105,7 +110,7 @@ async fn whoever_stops_waiting_cancels() {
 
 #[tokio::test]
 async fn the_end_is_told_to_everyone_who_waits() {
-    let (wire, _lines) = Wire::new(Arc::new(NoSink), Audience::Session);
+    let (wire, _lines) = wired(Arc::new(NoSink), Audience::Session);
     let call = wire.request("tools/call", None, None).unwrap();
     wire.end(Ended::Exited { exit: "exited with code 3".into(), stderr: vec!["boom".into()] });
     let error = call.reply(LONG, LONG).await.unwrap_err();
@@ -116,7 +121,7 @@ async fn the_end_is_told_to_everyone_who_waits() {
 
 #[tokio::test(start_paused = true)]
 async fn progress_keeps_a_request_alive_up_to_the_longest_time() {
-    let (wire, _lines) = Wire::new(Arc::new(NoSink), Audience::Session);
+    let (wire, _lines) = wired(Arc::new(NoSink), Audience::Session);
     let call = wire.request("tools/call", None, None).unwrap();
     let beat = tokio::spawn({
         let wire = wire.clone();
@@ -142,7 +147,7 @@ async fn progress_keeps_a_request_alive_up_to_the_longest_time() {
 
 #[tokio::test]
 async fn noise_is_skipped_until_there_is_nothing_else() {
-    let (wire, _lines) = Wire::new(Arc::new(NoSink), Audience::Session);
+    let (wire, _lines) = wired(Arc::new(NoSink), Audience::Session);
     for _ in 0..50 {
         assert!(wire.line("Starting server…"));
     }
@@ -155,7 +160,7 @@ async fn noise_is_skipped_until_there_is_nothing_else() {
 
 #[tokio::test]
 async fn an_answer_that_is_too_long_fails_its_own_request_only() {
-    let (wire, _lines) = Wire::new(Arc::new(NoSink), Audience::Session);
+    let (wire, _lines) = wired(Arc::new(NoSink), Audience::Session);
     let first = wire.request("tools/call", None, None).unwrap();
     let second = wire.request("tools/call", None, None).unwrap();
     wire.line_too_long(r#"{"jsonrpc":"2.0", "id": 2,"result":{"#, 100);
@@ -166,7 +171,7 @@ async fn an_answer_that_is_too_long_fails_its_own_request_only() {
 
 #[tokio::test]
 async fn a_listener_hears_its_own_subscription_under_its_own_id() {
-    let (wire, _lines) = Wire::new(Arc::new(NoSink), Audience::Session);
+    let (wire, _lines) = wired(Arc::new(NoSink), Audience::Session);
     let agent = Arc::new(Heard::default());
     let listen = wire.request("subscriptions/listen", Some("{}"), ticket(&agent, "\"listen:0\"", None)).unwrap();
     wire.line(
@@ -188,7 +193,7 @@ async fn a_listener_hears_its_own_subscription_under_its_own_id() {
 #[tokio::test]
 async fn where_several_agents_use_a_process_none_hears_what_may_be_anothers() {
     let everyone = Arc::new(Heard::default());
-    let (wire, mut lines) = Wire::new(everyone.clone(), Audience::Everyone);
+    let (wire, mut lines) = wired(everyone.clone(), Audience::Everyone);
     let ann = Arc::new(Heard::default());
     let _call = wire.request("tools/call", None, ticket(&ann, "7", None)).unwrap();
     let _sent = lines.recv().await;
@@ -202,7 +207,7 @@ async fn where_several_agents_use_a_process_none_hears_what_may_be_anothers() {
 
 #[tokio::test]
 async fn a_server_that_asks_without_end_costs_bounded_memory() {
-    let (wire, mut lines) = Wire::new(Arc::new(NoSink), Audience::Session);
+    let (wire, mut lines) = wired(Arc::new(NoSink), Audience::Session);
     let agent = Arc::new(Heard::default());
     let _call = wire.request("tools/call", None, ticket(&agent, "7", None)).unwrap();
     let _sent = lines.recv().await;

@@ -1,0 +1,42 @@
+//! Whether a remote server is asked at all, and what is learnt from its answer.
+
+use std::sync::Arc;
+
+use super::error::HttpError;
+use super::remote::Remote;
+use crate::upstream::core::Core;
+use crate::upstream::error::UpstreamError;
+
+/// A request was let through. Dropped without news, it lets the next one through.
+pub(in crate::upstream) struct Admission(Option<Arc<Core>>);
+
+impl Remote {
+    /// Asks the server's circuit.
+    pub(in crate::upstream) fn admit(&self) -> Result<Admission, HttpError> {
+        let core = self.core.upgrade();
+        if let Some(core) = &core {
+            core.breaker.admit()?;
+        }
+        Ok(Admission(core))
+    }
+}
+
+impl Admission {
+    /// Tells what came of it.
+    pub(in crate::upstream) fn observed(&self, outcome: &Result<(), UpstreamError>) {
+        let Some(core) = &self.0 else { return };
+        match outcome {
+            Err(UpstreamError::Http(error)) => core.exchange_failed(error),
+            // Whatever was wrong with the request, the server is there.
+            Ok(()) | Err(_) => core.exchange_succeeded(),
+        }
+    }
+}
+
+impl Drop for Admission {
+    fn drop(&mut self) {
+        if let Some(core) = &self.0 {
+            core.breaker.learnt_nothing();
+        }
+    }
+}

@@ -1,0 +1,267 @@
+//! One request to a remote server, and its answer's head and body. The only place in the gateway's service that names
+//! the HTTP client, so that another could take its place.
+//!
+//! `awc` has one client a thread. It is not trusted with four things, which are done here: it takes a body that was cut
+//! for a whole one, reads an answer without length or chunks as empty, bounds connections of all servers together, and
+//! follows redirects with whatever headers it was given. Nothing is read from the environment: there is no proxy.
+
+use std::error::Error as StdError;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use actix_tls::connect::{Connector as TcpConnector, Resolve, Resolver};
+use awc::error::{ConnectError, SendRequestError};
+use awc::http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use awc::http::{Method, Uri, Version};
+use awc::{Client, ClientResponse, Connector};
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use futures_util::future::{FutureExt as _, LocalBoxFuture};
+
+use super::address;
+use super::error::HttpError;
+
+/// A connection, or its TLS handshake, is given up after this.
+const CONNECT_WITHIN: Duration = Duration::from_secs(5);
+/// An idle connection is used again within this time: shorter than what servers commonly allow, so that a request is
+/// not sent into a connection that is just being closed.
+const KEEP_ALIVE: Duration = Duration::from_secs(4);
+/// What is left of an answer after the part that was wanted is read for at most this long.
+const REST_WITHIN: Duration = Duration::from_secs(2);
+
+thread_local! {
+    static CLIENT: Client = client();
+}
+
+fn client() -> Client {
+    let tcp = TcpConnector::new(Resolver::custom(Checked)).service();
+    let connector = Connector::new()
+        .connector(tcp)
+        .rustls_0_23(tls())
+        .timeout(CONNECT_WITHIN)
+        .handshake_timeout(CONNECT_WITHIN)
+        .conn_keep_alive(KEEP_ALIVE)
+        // One bound for all servers together would let one server's open streams starve another.
+        .limit(0);
+    Client::builder().connector(connector).disable_timeout().disable_redirects().no_default_headers().finish()
+}
+
+/// What is trusted is what this machine trusts.
+fn tls() -> Arc<rustls::ClientConfig> {
+    static CONFIG: OnceLock<Arc<rustls::ClientConfig>> = OnceLock::new();
+    let made = CONFIG.get_or_init(|| {
+        let found = rustls_native_certs::load_native_certs();
+        for error in &found.errors {
+            tracing::warn!(%error, "some of this machine's trusted certificates can't be read");
+        }
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add_parsable_certificates(found.certs);
+        if roots.is_empty() {
+            tracing::warn!("this machine trusts no certificate at all: https servers can't be reached");
+        }
+        let mut config = rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Arc::new(config)
+    });
+    made.clone()
+}
+
+/// Looks a host up and drops what must never be asked. The connection goes to the very address that was looked at.
+struct Checked;
+
+/// The address that a lookup was refused for.
+#[derive(Debug, thiserror::Error)]
+#[error("{0} is never asked")]
+struct Refused(IpAddr);
+
+impl Resolve for Checked {
+    fn lookup<'a>(
+        &'a self,
+        host: &'a str,
+        port: u16,
+    ) -> LocalBoxFuture<'a, Result<Vec<SocketAddr>, Box<dyn StdError>>> {
+        Box::pin(async move {
+            // An IPv6 address stands in brackets in a URL.
+            let host = host.trim_start_matches('[').trim_end_matches(']');
+            let found: Vec<SocketAddr> = tokio::net::lookup_host((host, port)).await?.collect();
+            match found.iter().find(|address| address::is_forbidden(address.ip())) {
+                Some(forbidden) => Err(Refused(forbidden.ip()).into()),
+                None => Ok(found),
+            }
+        })
+    }
+}
+
+/// What goes out.
+pub(super) struct Outbound<'a> {
+    pub(super) method: Method,
+    pub(super) url: &'a Uri,
+    pub(super) headers: &'a HeaderMap,
+    /// Headers of this one request.
+    pub(super) more: Vec<(HeaderName, HeaderValue)>,
+    pub(super) body: Option<String>,
+}
+
+/// Sends it and waits for the answer's head. There is no bound of time here but that of connecting.
+pub(super) async fn send(outbound: Outbound<'_>) -> Result<Answer, HttpError> {
+    let url = outbound.url;
+    if let Some(address) = literal(url).filter(|address| address::is_forbidden(*address)) {
+        return Err(HttpError::ForbiddenAddress { host: host(url), address });
+    }
+    let mut request = CLIENT.with(|client| client.request(outbound.method, url.clone())).no_decompress();
+    let headers = request.headers_mut();
+    for (name, value) in outbound.headers {
+        headers.append(name.clone(), value.clone());
+    }
+    for (name, value) in outbound.more {
+        headers.append(name, value);
+    }
+    let sent = match outbound.body {
+        Some(body) => request.send_body(body).await,
+        None => request.send().await,
+    };
+    sent.map(Answer::new).map_err(|error| named(url, error))
+}
+
+/// The URL's host when it is an address: then nothing is looked up.
+fn literal(url: &Uri) -> Option<IpAddr> {
+    url.host()?.trim_start_matches('[').trim_end_matches(']').parse().ok()
+}
+
+fn host(url: &Uri) -> String {
+    url.host().unwrap_or_default().to_owned()
+}
+
+/// Scheme, host and port.
+pub(super) fn origin(url: &Uri) -> String {
+    let authority = url.authority().map(ToString::to_string).unwrap_or_default();
+    format!("{}://{authority}", url.scheme_str().unwrap_or_default())
+}
+
+fn named(url: &Uri, error: SendRequestError) -> HttpError {
+    match error {
+        SendRequestError::Url(error) => HttpError::Url { reason: error.to_string() },
+        SendRequestError::Connect(error) => connect_failed(url, error),
+        SendRequestError::Timeout => HttpError::Connect { origin: origin(url), reason: "it takes too long".into() },
+        error => HttpError::Reset { reason: error.to_string() },
+    }
+}
+
+fn connect_failed(url: &Uri, error: ConnectError) -> HttpError {
+    let connect = |reason: String| HttpError::Connect { origin: origin(url), reason };
+    match error {
+        ConnectError::Resolver(error) => match error.downcast_ref::<Refused>() {
+            Some(Refused(address)) => HttpError::ForbiddenAddress { host: host(url), address: *address },
+            None => HttpError::Resolve { host: host(url), reason: error.to_string() },
+        },
+        ConnectError::NoRecords | ConnectError::Unresolved => {
+            HttpError::Resolve { host: host(url), reason: "it has no address".into() }
+        }
+        ConnectError::Timeout => connect(format!("no answer within {} s", CONNECT_WITHIN.as_secs())),
+        ConnectError::SslIsNotSupported => HttpError::Tls { origin: origin(url), reason: error.to_string() },
+        ConnectError::Io(error) if error.get_ref().is_some_and(<dyn StdError + Send + Sync>::is::<rustls::Error>) => {
+            HttpError::Tls { origin: origin(url), reason: error.to_string() }
+        }
+        // A TLS handshake that the other side broke off.
+        ConnectError::Io(error) if url.scheme_str() == Some("https") && is_cut(&error) => {
+            HttpError::Tls { origin: origin(url), reason: error.to_string() }
+        }
+        error => connect(error.to_string()),
+    }
+}
+
+fn is_cut(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{ConnectionReset, InvalidData, UnexpectedEof};
+    matches!(error.kind(), UnexpectedEof | InvalidData | ConnectionReset)
+}
+
+/// An answer whose head is read.
+pub(super) struct Answer {
+    response: ClientResponse,
+    /// `Content-Length`
+    expected: Option<u64>,
+    bytes: u64,
+}
+
+impl Answer {
+    fn new(response: ClientResponse) -> Self {
+        let expected =
+            response.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.trim().parse().ok());
+        Self { response, expected, bytes: 0 }
+    }
+
+    pub(super) fn status(&self) -> u16 {
+        self.response.status().as_u16()
+    }
+
+    /// A header that is readable text.
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        self.response.headers().get(name)?.to_str().ok()
+    }
+
+    /// The media type, in lower case, without parameters.
+    pub(super) fn content_type(&self) -> String {
+        let value = self.header("content-type").unwrap_or_default();
+        value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+    }
+
+    /// Refuses a body that can't be read as it is.
+    pub(super) fn check_body(&self) -> Result<(), HttpError> {
+        if let Some(encoding) = self.header("content-encoding").filter(|encoding| *encoding != "identity") {
+            return Err(HttpError::Encoded { encoding: encoding.to_owned() });
+        }
+        let has_end = self.expected.is_some() || self.response.headers().contains_key(header::TRANSFER_ENCODING);
+        if !has_end && self.response.version() <= Version::HTTP_11 {
+            return Err(HttpError::CloseDelimited);
+        }
+        Ok(())
+    }
+
+    /// What comes next of the body; `None` at its end.
+    pub(super) async fn chunk(&mut self) -> Result<Option<Bytes>, HttpError> {
+        match self.response.next().await {
+            Some(Ok(chunk)) => {
+                self.bytes += chunk.len() as u64;
+                Ok(Some(chunk))
+            }
+            // The client takes a cut body for a whole one.
+            None if self.expected.is_none_or(|expected| expected == self.bytes) => Ok(None),
+            None | Some(Err(_)) => Err(HttpError::Truncated { bytes: self.bytes }),
+        }
+    }
+
+    /// The whole body, or what there is of it up to the bound; `None` when it is longer.
+    pub(super) async fn text(&mut self, bytes_max: usize) -> Result<Option<String>, HttpError> {
+        let room = self.expected.and_then(|expected| usize::try_from(expected).ok()).unwrap_or(1024);
+        if self.expected.is_some_and(|expected| expected > bytes_max as u64) {
+            return Ok(None);
+        }
+        let mut body = Vec::with_capacity(room);
+        while let Some(chunk) = self.chunk().await? {
+            if body.len() + chunk.len() > bytes_max {
+                return Ok(None);
+            }
+            body.extend_from_slice(&chunk);
+        }
+        match String::from_utf8(body) {
+            Ok(text) => Ok(Some(text)),
+            Err(_) => Err(HttpError::NotJsonRpc { reason: "it is not UTF-8".into() }),
+        }
+    }
+
+    /// Lets go of the rest. It is read to its end if that comes soon: then the connection can be used again.
+    pub(super) fn finish(mut self) {
+        loop {
+            match self.response.next().now_or_never() {
+                Some(Some(Ok(_))) => {}
+                Some(None | Some(Err(_))) => return,
+                None => break,
+            }
+        }
+        actix_rt::spawn(async move {
+            let rest = async { while let Some(Ok(_)) = self.response.next().await {} };
+            let _ends_by_itself_or_is_closed = tokio::time::timeout(REST_WITHIN, rest).await;
+        });
+    }
+}

@@ -1,0 +1,203 @@
+//! Why a remote server gave no answer over HTTP. Each way to fail has a word of its own, so that an operator can tell a
+//! wrong address from a wrong token from a server that is down.
+
+/// See there. What the server itself said is quoted only where it can't hold a page of HTML.
+#[derive(Debug, thiserror::Error)]
+pub enum HttpError {
+    /// The base URL can't be asked.
+    #[error("the base URL can't be used: {reason}")]
+    Url {
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// There is no such host.
+    #[error("the host {host:?} can't be found: {reason}; check the base URL and this machine's DNS")]
+    Resolve {
+        /// From the base URL.
+        host: String,
+        /// The resolver's words.
+        reason: String,
+    },
+    /// The host is on an address that is never asked: link-local, or a cloud's metadata service.
+    #[error("{host:?} is on {address}, a link-local or metadata address; such addresses are never asked")]
+    ForbiddenAddress {
+        /// From the base URL.
+        host: String,
+        /// What it resolved to.
+        address: std::net::IpAddr,
+    },
+    /// Nobody takes the connection.
+    #[error("no connection to {origin}: {reason}; is the server running?")]
+    Connect {
+        /// Scheme, host and port.
+        origin: String,
+        /// The system's words.
+        reason: String,
+    },
+    /// The other side is not who it should be, or does not speak TLS.
+    #[error("no secure connection to {origin}: {reason}")]
+    Tls {
+        /// Scheme, host and port.
+        origin: String,
+        /// The library's words.
+        reason: String,
+    },
+    /// The connection broke before there was an answer.
+    #[error("the connection to the server broke before it answered ({reason}); whether the call ran is unknown")]
+    Reset {
+        /// The system's words.
+        reason: String,
+    },
+    /// The answer has a beginning and no end.
+    #[error("the server's answer broke off after {bytes} bytes; whether the call ran is unknown")]
+    Truncated {
+        /// How much of it came.
+        bytes: u64,
+    },
+    /// The answer's end can't be told from a broken connection.
+    #[error("the server's answer says neither its length nor that it comes in chunks, so that its end can't be known")]
+    CloseDelimited,
+    /// The stream is over, the answer was not in it.
+    #[error("the server ended its answer without a reply to the request; whether the call ran is unknown")]
+    NoAnswer,
+    /// Neither JSON nor an event stream.
+    #[error(
+        "the server answered with {content_type:?} instead of JSON or an event stream; is the base URL its MCP endpoint?"
+    )]
+    WrongContentType {
+        /// As the server wrote it; empty when it didn't.
+        content_type: String,
+    },
+    /// Said to be JSON.
+    #[error("the server's answer is not a JSON-RPC message: {reason}")]
+    NotJsonRpc {
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// An answer was packed although none was asked to be.
+    #[error("the server packs its answers ({encoding}), though it was asked not to; such answers are not unpacked")]
+    Encoded {
+        /// `Content-Encoding`
+        encoding: String,
+    },
+    /// The server is elsewhere, it says. Credentials never go where a server points.
+    #[error(
+        "the server redirects to {to} ({status}); redirects are not followed: if you trust it, make that the base URL"
+    )]
+    Redirected {
+        /// The HTTP status.
+        status: u16,
+        /// `Location`, without its query.
+        to: String,
+    },
+    /// 401
+    #[error("the server wants a login, or another one (401); set its credential")]
+    Unauthorized,
+    /// 403
+    #[error("the server does not let this credential do that (403)")]
+    Forbidden,
+    /// 404, and no session is the reason.
+    #[error("there is nothing at the base URL ({status}); is it the server's MCP endpoint?")]
+    NotThere {
+        /// 404, 405 or 410.
+        status: u16,
+    },
+    /// 429, or a refusal until what a 429 said is over.
+    #[error("the server takes no more calls for {retry_after_seconds} s (429)")]
+    RateLimited {
+        /// From `Retry-After`, or a guess.
+        retry_after_seconds: u64,
+    },
+    /// Any other status that is no success.
+    #[error("the server answered with HTTP status {status}{}", said.as_deref().map(|said| format!(": {said}")).unwrap_or_default())]
+    Status {
+        /// The HTTP status.
+        status: u16,
+        /// The text of a JSON-RPC error object, when there was one.
+        said: Option<String>,
+    },
+    /// Too many failures in a row: nobody is sent there for a while.
+    #[error("the server failed {failures} times in a row and is left alone for {wait_seconds} s; last: {reason}")]
+    CircuitOpen {
+        /// How often.
+        failures: u32,
+        /// Until the next try.
+        wait_seconds: u64,
+        /// The last failure.
+        reason: String,
+    },
+}
+
+impl HttpError {
+    /// Whether the request may have been acted on.
+    #[must_use]
+    pub fn was_sent(&self) -> bool {
+        match self {
+            Self::Reset { .. }
+            | Self::Truncated { .. }
+            | Self::CloseDelimited
+            | Self::NoAnswer
+            | Self::WrongContentType { .. }
+            | Self::NotJsonRpc { .. }
+            | Self::Encoded { .. } => true,
+            Self::Status { status, .. } => *status >= 500,
+            Self::Url { .. }
+            | Self::Resolve { .. }
+            | Self::ForbiddenAddress { .. }
+            | Self::Connect { .. }
+            | Self::Tls { .. }
+            | Self::Redirected { .. }
+            | Self::Unauthorized
+            | Self::Forbidden
+            | Self::NotThere { .. }
+            | Self::RateLimited { .. }
+            | Self::CircuitOpen { .. } => false,
+        }
+    }
+
+    /// A stable word for metrics, logs and `data.code`.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Url { .. } => "bad_url",
+            Self::Resolve { .. } => "host_not_found",
+            Self::ForbiddenAddress { .. } => "address_forbidden",
+            Self::Connect { .. } => "connect_failed",
+            Self::Tls { .. } => "tls_failed",
+            Self::Reset { .. } => "connection_reset",
+            Self::Truncated { .. } => "answer_truncated",
+            Self::CloseDelimited => "answer_unbounded",
+            Self::NoAnswer => "no_answer",
+            Self::WrongContentType { .. } => "wrong_content_type",
+            Self::NotJsonRpc { .. } => "not_json_rpc",
+            Self::Encoded { .. } => "answer_encoded",
+            Self::Redirected { .. } => "redirected",
+            Self::Unauthorized => "unauthorized",
+            Self::Forbidden => "forbidden",
+            Self::NotThere { .. } => "endpoint_not_found",
+            Self::RateLimited { .. } => "rate_limited",
+            Self::Status { status: 500.., .. } => "server_error",
+            Self::Status { .. } => "request_refused",
+            Self::CircuitOpen { .. } => "circuit_open",
+        }
+    }
+
+    /// After how many seconds another try makes sense, when that is known.
+    #[must_use]
+    pub fn retry_after_seconds(&self) -> Option<u64> {
+        match self {
+            Self::RateLimited { retry_after_seconds } => Some(*retry_after_seconds),
+            Self::CircuitOpen { wait_seconds, .. } => Some(*wait_seconds),
+            _ => None,
+        }
+    }
+
+    /// Whether the server is unwell, rather than this one request refused: such failures in a row open the circuit.
+    pub(in crate::upstream) fn is_failure(&self) -> bool {
+        match self {
+            Self::Status { status, .. } => *status >= 500,
+            Self::Unauthorized | Self::Forbidden | Self::RateLimited { .. } | Self::CircuitOpen { .. } => false,
+            _ => true,
+        }
+    }
+}

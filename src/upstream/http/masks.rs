@@ -1,0 +1,65 @@
+//! Hides a server's credential in what the server says.
+//!
+//! Some servers echo the request, headers and all, in an error text. What they echo is the gateway's credential, and
+//! neither the agent nor the record may have it.
+
+use memchr::memmem::Finder;
+
+use super::endpoint::Credential;
+
+/// What stands in a secret's place.
+const MASK: &str = "•••";
+/// A shorter secret would be found in what is none.
+const SECRET_BYTES_MIN: usize = 8;
+
+/// What to look for, each as it would stand in JSON text.
+pub(in crate::upstream) struct Masks(Vec<Finder<'static>>);
+
+impl Masks {
+    /// For one server's credential.
+    pub(super) fn of(credential: &Credential) -> Self {
+        let mut wanted: Vec<String> = Vec::new();
+        for secret in credential.secrets() {
+            // A header's value often is a word, such as a scheme, and the secret after it.
+            let parts = secret.split_ascii_whitespace().map(str::to_owned);
+            wanted.extend(parts.chain([secret.clone()]).filter(|part| part.len() >= SECRET_BYTES_MIN));
+        }
+        let quoted = |text: &String| crate::mcp::envelope::quoted(text).trim_matches('"').to_owned();
+        let escaped: Vec<_> = wanted.iter().map(quoted).collect();
+        wanted.extend(escaped);
+        // The longest first: a part that is found in a whole would leave the rest of it.
+        wanted.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+        wanted.dedup();
+        Self(wanted.iter().map(|secret| Finder::new(secret.as_bytes()).into_owned()).collect())
+    }
+
+    /// The text without the secrets.
+    pub(super) fn apply(&self, text: String) -> String {
+        self.0.iter().fold(text, |text, finder| match finder.find(text.as_bytes()) {
+            None => text,
+            Some(_) => text.replace(&*String::from_utf8_lossy(finder.needle()), MASK),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vault::SecretText;
+
+    #[test]
+    fn a_credential_that_is_echoed_is_hidden_in_each_of_its_forms() {
+        let token = SecretText::new("s3cret\"token/42".to_owned());
+        let masks = Masks::of(&Credential::Bearer(Some(token)));
+        let echoed = r#"{"text":"Authorization: Bearer s3cret\"token/42, again s3cret\"token/42"}"#;
+        assert_eq!(masks.apply(echoed.into()), r#"{"text":"Authorization: Bearer •••, again •••"}"#);
+    }
+
+    #[test]
+    fn of_a_header_with_a_scheme_the_secret_alone_is_hidden_too() {
+        let header = ("Authorization".to_owned(), SecretText::new("Token 0123456789abcdef".to_owned()));
+        let masks = Masks::of(&Credential::Headers(vec![header]));
+        assert_eq!(masks.apply("got 0123456789abcdef.".into()), "got •••.");
+        assert_eq!(masks.apply("a Token is fine".into()), "a Token is fine");
+    }
+}

@@ -1,0 +1,424 @@
+//! One connection to a remote server: what was agreed on it, and the requests that carry its messages.
+//!
+//! A message goes out as the body of a POST, from whichever thread has it. The answer to a request comes back on that
+//! POST, alone or as the last message of a stream (2025-03-26 and later). What belongs to no request comes over a GET
+//! that stays open ([`listen`](super::listen)).
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
+use std::time::{Duration, Instant};
+
+use awc::http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use awc::http::{Method, Uri};
+use tokio::sync::watch;
+
+use super::client::{self, Answer, Outbound};
+use super::endpoint::{Credential, Endpoint};
+use super::error::HttpError;
+use super::events::{Events, TooLong};
+use super::masks::Masks;
+use crate::mcp::envelope::{self, Message};
+use crate::mcp::version::Era;
+use crate::upstream::core::Core;
+use crate::upstream::error::UpstreamError;
+use crate::upstream::wire::{Origin, Wire};
+
+const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
+const REVISION: HeaderName = HeaderName::from_static("mcp-protocol-version");
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+/// Most bytes of an answer that says why a request was refused.
+const REFUSAL_BYTES_MAX: usize = 64 * 1024;
+/// A notification, an answer of an agent, or a farewell is given up after this.
+const ASIDE_WITHIN: Duration = Duration::from_secs(30);
+/// Before a stream that was closed early is taken up again, if the server names no time.
+const RESUME_AFTER: Duration = Duration::from_secs(1);
+/// So many times in a row without an event between.
+const RESUMES_MAX: u32 = 5;
+
+/// How far the handshake is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// It is under way, or there is none.
+    Open,
+    /// The server is being told that it is over; requests wait for that.
+    Announcing,
+    /// It is over, and the server knows.
+    Announced,
+}
+
+/// See the module.
+pub(in crate::upstream) struct Remote {
+    pub(super) url: Uri,
+    pub(super) era: Era,
+    /// With each request: who asks, and the credential.
+    headers: HeaderMap,
+    session: OnceLock<HeaderValue>,
+    revision: OnceLock<HeaderValue>,
+    phase: watch::Sender<Phase>,
+    /// The server no longer knows the session.
+    is_lost: AtomicBool,
+    pub(super) bytes_max: usize,
+    masks: Masks,
+    pub(super) core: Weak<Core>,
+}
+
+impl Remote {
+    /// A connection that is yet to be opened.
+    pub(in crate::upstream) fn new(endpoint: &Endpoint, era: Era, core: &Arc<Core>) -> Result<Arc<Self>, HttpError> {
+        let url = super::address::parse(&endpoint.url).map_err(|reason| HttpError::Url { reason })?;
+        let url = url.as_str().parse().map_err(|_| HttpError::Url { reason: "it can't be sent".into() })?;
+        Ok(Arc::new(Self {
+            url,
+            era,
+            headers: headers(&endpoint.credential)?,
+            session: OnceLock::new(),
+            revision: OnceLock::new(),
+            phase: watch::Sender::new(Phase::Open),
+            is_lost: AtomicBool::new(false),
+            bytes_max: core.limits.line_bytes_max,
+            masks: Masks::of(&endpoint.credential),
+            core: Arc::downgrade(core),
+        }))
+    }
+
+    /// The handshake agreed on this revision: from now on each request names it.
+    pub(in crate::upstream) fn agreed(&self, version: &str) {
+        if let Ok(version) = HeaderValue::from_str(version) {
+            let _kept_from_the_first = self.revision.set(version);
+        }
+    }
+
+    /// The era that is spoken.
+    pub(in crate::upstream) fn era(&self) -> Era {
+        self.era
+    }
+
+    /// Whether the server still knows the session.
+    pub(in crate::upstream) fn is_known(&self) -> bool {
+        !self.is_lost.load(Ordering::Acquire)
+    }
+
+    /// Whether closing a request's connection is how it is cancelled.
+    pub(in crate::upstream) fn is_cancelled_by_closing(&self) -> bool {
+        self.era == Era::Modern
+    }
+
+    /// Returns when a request may be sent: not while the server is being told that the handshake is over.
+    pub(in crate::upstream) async fn settled(&self) {
+        if *self.phase.borrow() == Phase::Announcing {
+            let _ = self.phase.subscribe().wait_for(|phase| *phase != Phase::Announcing).await.is_ok();
+        }
+    }
+
+    /// Resolves when the server was told that the handshake is over.
+    pub(super) async fn announced(&self) {
+        let _ = self.phase.subscribe().wait_for(|phase| *phase == Phase::Announced).await.is_ok();
+    }
+
+    /// Sends a message that wants no answer, beside whatever else happens.
+    pub(in crate::upstream) fn post_aside(self: &Arc<Self>, text: String) {
+        let is_announcement = text.contains("\"notifications/initialized\"");
+        if is_announcement {
+            self.phase.send_replace(Phase::Announcing);
+        }
+        let this = self.clone();
+        actix_rt::spawn(async move {
+            let posted = tokio::time::timeout(ASIDE_WITHIN, this.send(Method::POST, Vec::new(), Some(text))).await;
+            match posted {
+                Ok(Ok(answer)) if answer.status() == 404 && this.session.get().is_some() => this.lose(),
+                Ok(Ok(answer)) if answer.status() < 300 => answer.finish(),
+                Ok(Ok(answer)) => tracing::debug!(status = answer.status(), "a server refused a notification"),
+                Ok(Err(error)) => tracing::debug!(%error, "a notification could not be passed on"),
+                Err(_) => tracing::debug!("a server did not take a notification in time"),
+            }
+            if is_announcement {
+                this.phase.send_replace(Phase::Announced);
+            }
+        });
+    }
+
+    /// Sends the request `id` and hands what comes to the wire, until its answer was among it.
+    pub(in crate::upstream) async fn exchange(
+        &self,
+        wire: &Arc<Wire>,
+        id: u64,
+        more: Vec<(HeaderName, HeaderValue)>,
+        text: String,
+    ) -> Result<(), UpstreamError> {
+        let mut answer = self.send(Method::POST, more, Some(text)).await?;
+        if !(200..300).contains(&answer.status()) {
+            return self.refused(wire, id, answer).await;
+        }
+        self.note_session(&answer);
+        match answer.content_type().as_str() {
+            "application/json" => {
+                answer.check_body()?;
+                let Some(body) = answer.text(self.bytes_max).await? else {
+                    return Err(UpstreamError::TooLarge { bytes_max: self.bytes_max });
+                };
+                self.take(wire, Origin::Request(id), body)?;
+                if wire.is_waited_for(id) { Err(HttpError::NoAnswer.into()) } else { Ok(()) }
+            }
+            "text/event-stream" => {
+                answer.check_body()?;
+                self.follow(wire, id, answer).await
+            }
+            "" => Err(HttpError::NoAnswer.into()),
+            other => Err(HttpError::WrongContentType { content_type: other.to_owned() }.into()),
+        }
+    }
+
+    /// Reads a request's stream. One that the server closed early, or that broke, is taken up again where it was, if the
+    /// server gave its events ids: the request itself is never sent again.
+    async fn follow(&self, wire: &Arc<Wire>, id: u64, mut answer: Answer) -> Result<(), UpstreamError> {
+        let mut events = Events::new(self.bytes_max);
+        let mut attempts = 0;
+        loop {
+            let broken = loop {
+                match answer.chunk().await {
+                    Ok(Some(chunk)) => events.push(&chunk).map_err(|TooLong| self.too_large())?,
+                    Ok(None) => break HttpError::NoAnswer,
+                    Err(error) => break error,
+                }
+                while let Some(event) = events.next() {
+                    attempts = 0;
+                    if event.is_message() {
+                        self.take(wire, Origin::Request(id), event.data)?;
+                    }
+                }
+                if !wire.is_waited_for(id) {
+                    answer.finish();
+                    return Ok(());
+                }
+            };
+            let Some(last_id) = events.last_id.take().filter(|_| self.era == Era::Legacy) else {
+                return Err(broken.into());
+            };
+            loop {
+                attempts += 1;
+                if attempts > RESUMES_MAX {
+                    return Err(broken.into());
+                }
+                tokio::time::sleep(events.retry.unwrap_or(RESUME_AFTER)).await;
+                match self.open_stream(Some(&last_id)).await {
+                    Ok(resumed) => {
+                        answer = resumed;
+                        break;
+                    }
+                    Err(error) if error.is_failure() && !matches!(error, HttpError::NotThere { .. }) => {}
+                    Err(_) => return Err(broken.into()),
+                }
+            }
+            events = events.resumed(last_id);
+        }
+    }
+
+    /// Opens an event stream: the session's own, or what came after an event of another one.
+    pub(super) async fn open_stream(&self, last_event_id: Option<&str>) -> Result<Answer, HttpError> {
+        let last_id = last_event_id.and_then(|id| HeaderValue::from_str(id).ok());
+        let more: Vec<_> = last_id.map(|id| (LAST_EVENT_ID, id)).into_iter().collect();
+        let answer = self.send(Method::GET, more, None).await?;
+        match answer.status() {
+            200 if answer.content_type() == "text/event-stream" => {
+                answer.check_body()?;
+                Ok(answer)
+            }
+            200..=299 => Err(HttpError::WrongContentType { content_type: answer.content_type() }),
+            404 if self.session.get().is_some() => {
+                if last_event_id.is_none() {
+                    self.lose();
+                }
+                Err(HttpError::NotThere { status: 404 })
+            }
+            status => Err(plain(status, &answer)),
+        }
+    }
+
+    /// Says that the session is over.
+    pub(super) async fn farewell(&self) {
+        if self.session.get().is_none() || !self.is_known() {
+            return;
+        }
+        let farewell = tokio::time::timeout(Duration::from_secs(5), self.send(Method::DELETE, Vec::new(), None)).await;
+        // Without it the session ends by itself some time.
+        if let Ok(Ok(answer)) = farewell {
+            answer.finish();
+        }
+    }
+
+    /// Hands a message to the wire, without the credential if the server echoed it.
+    pub(super) fn take(&self, wire: &Wire, origin: Origin, text: String) -> Result<(), HttpError> {
+        let text = self.masks.apply(text);
+        if let Some(batch) = envelope::batch(&text) {
+            for message in batch {
+                wire.take(message.get(), origin);
+            }
+            return Ok(());
+        }
+        if wire.take(&text, origin) { Ok(()) } else { Err(not_json_rpc(&text)) }
+    }
+
+    /// A request that was not answered with success: why, or the answer after all.
+    async fn refused(&self, wire: &Arc<Wire>, id: u64, mut answer: Answer) -> Result<(), UpstreamError> {
+        let status = answer.status();
+        let has_session = self.session.get().is_some();
+        match status {
+            300..=399 | 401 | 403 => return Err(plain(status, &answer).into()),
+            429 => {
+                let asked = answer.header("retry-after").and_then(retry_after);
+                let hold = self.core.upgrade().map(|core| core.breaker.hold(asked));
+                return Err(HttpError::RateLimited { retry_after_seconds: hold.unwrap_or(1) }.into());
+            }
+            _ => {}
+        }
+        let is_json = answer.content_type() == "application/json" && answer.check_body().is_ok();
+        let body = if is_json { answer.text(REFUSAL_BYTES_MAX).await.unwrap_or_default() } else { None };
+        let body = body.map(|body| self.masks.apply(body));
+        // Some servers answer with an error and a status that fits it (2026-07-28 wants that).
+        if let Some(body) = &body
+            && matches!(envelope::parse(body), Ok(Message::Response { id: answered, .. }) if answered.get() == id.to_string())
+        {
+            wire.take(body, Origin::Request(id));
+            return Ok(());
+        }
+        if has_session && (status == 404 || (status == 400 && !self.is_alive().await)) {
+            self.lose();
+            return Err(UpstreamError::SessionLost(None));
+        }
+        let said = body.as_deref().and_then(|body| crate::mcp::splice::find(body, &["error"])).map(str::to_owned);
+        Err(match (status, said) {
+            (404 | 405 | 410, None) => HttpError::NotThere { status }.into(),
+            (status, said) => HttpError::Status { status, said }.into(),
+        })
+    }
+
+    /// Some servers say 400 where 404 is meant. A ping tells whether the session is gone or the request was bad.
+    async fn is_alive(&self) -> bool {
+        let ping = envelope::request("\"atryum-ping\"", "ping", None);
+        let answered = tokio::time::timeout(ASIDE_WITHIN, self.send(Method::POST, Vec::new(), Some(ping))).await;
+        match answered {
+            Ok(Ok(answer)) => {
+                let status = answer.status();
+                answer.finish();
+                !matches!(status, 400 | 404)
+            }
+            // Not the server's word.
+            Ok(Err(_)) | Err(_) => true,
+        }
+    }
+
+    /// The session is gone: the connection takes nothing new.
+    fn lose(&self) {
+        self.is_lost.store(true, Ordering::Release);
+    }
+
+    fn too_large(&self) -> UpstreamError {
+        UpstreamError::TooLarge { bytes_max: self.bytes_max }
+    }
+
+    fn note_session(&self, answer: &Answer) {
+        if self.revision.get().is_some() || self.era == Era::Modern {
+            return;
+        }
+        let is_lawful = |id: &&str| id.len() <= 1024 && id.bytes().all(|byte| matches!(byte, 0x21..=0x7e));
+        if let Some(Ok(id)) = answer.header("mcp-session-id").filter(is_lawful).map(HeaderValue::from_str) {
+            let _kept_from_the_first = self.session.set(id);
+        }
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        mut more: Vec<(HeaderName, HeaderValue)>,
+        body: Option<String>,
+    ) -> Result<Answer, HttpError> {
+        more.extend(self.session.get().map(|session| (SESSION, session.clone())));
+        self.send_to(&self.url, method, more, body).await
+    }
+
+    /// To another address of the same server (2024-11-05).
+    pub(super) async fn send_to(
+        &self,
+        url: &Uri,
+        method: Method,
+        mut more: Vec<(HeaderName, HeaderValue)>,
+        body: Option<String>,
+    ) -> Result<Answer, HttpError> {
+        more.extend(self.revision.get().map(|revision| (REVISION, revision.clone())));
+        let accepted = if method == Method::GET { "text/event-stream" } else { "application/json, text/event-stream" };
+        more.push((header::ACCEPT, HeaderValue::from_static(accepted)));
+        if body.is_some() {
+            more.push((header::CONTENT_TYPE, HeaderValue::from_static("application/json")));
+        }
+        let started = Instant::now();
+        let what = method.clone();
+        let sent = client::send(Outbound { method, url, headers: &self.headers, more, body }).await;
+        if let Some(core) = self.core.upgrade() {
+            let outcome = match &sent {
+                Ok(answer) => format!("{} {}", answer.status(), answer.content_type()),
+                Err(error) => error.to_string(),
+            };
+            core.tail.push(&format!("{what} {} → {outcome} ({} ms)", url.path(), started.elapsed().as_millis()));
+        }
+        sent
+    }
+}
+
+/// What goes with each request, whatever it is.
+fn headers(credential: &Credential) -> Result<HeaderMap, HttpError> {
+    let bad = |name: &str| HttpError::Url { reason: format!("the header {name} can't be sent as it is stored") };
+    let mut headers = HeaderMap::new();
+    headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    headers.insert(header::USER_AGENT, HeaderValue::from_static(concat!("atryum/", env!("CARGO_PKG_VERSION"))));
+    match credential {
+        Credential::None | Credential::Bearer(None) => {}
+        Credential::Bearer(Some(token)) => {
+            let value = HeaderValue::from_str(&format!("Bearer {}", token.expose()));
+            headers.insert(header::AUTHORIZATION, sensitive(value.map_err(|_| bad("Authorization"))?));
+        }
+        Credential::Headers(named) => {
+            for (name, value) in named {
+                let header = HeaderName::from_bytes(name.as_bytes()).map_err(|_| bad(name))?;
+                headers.insert(header, sensitive(HeaderValue::from_str(value.expose()).map_err(|_| bad(name))?));
+            }
+        }
+    }
+    Ok(headers)
+}
+
+fn sensitive(mut value: HeaderValue) -> HeaderValue {
+    value.set_sensitive(true);
+    value
+}
+
+/// The error for a status alone.
+pub(super) fn plain(status: u16, answer: &Answer) -> HttpError {
+    match status {
+        300..=399 => {
+            let to = answer.header("location").unwrap_or("nowhere");
+            let to = to.split(['?', '#']).next().unwrap_or_default().chars().take(200).collect();
+            HttpError::Redirected { status, to }
+        }
+        401 => HttpError::Unauthorized,
+        403 => HttpError::Forbidden,
+        404 | 405 | 410 => HttpError::NotThere { status },
+        status => HttpError::Status { status, said: None },
+    }
+}
+
+/// Seconds, or a date (RFC 9110, section 10.2.3).
+fn retry_after(value: &str) -> Option<Duration> {
+    if let Ok(seconds) = value.trim().parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let at = chrono::DateTime::parse_from_rfc2822(value.trim()).ok()?.timestamp_millis();
+    u64::try_from(at - crate::clock::now_ms()).ok().map(Duration::from_millis)
+}
+
+fn not_json_rpc(text: &str) -> HttpError {
+    let reason = match envelope::parse(text) {
+        Ok(_) => "it is none of the messages that a server sends".to_owned(),
+        Err(error) => error.to_string(),
+    };
+    HttpError::NotJsonRpc { reason }
+}
