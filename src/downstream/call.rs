@@ -19,7 +19,7 @@ use crate::gate::{Call, RuleSet};
 use crate::invocation::{Answer, Ready, Refusal, Request};
 use crate::mcp::version::Era;
 use crate::mcp::{envelope, error, meta, method, splice};
-use crate::upstream::{Claim, Connection, Reply, Sink, Ticket, Upstream, UpstreamError};
+use crate::upstream::{Claim, Connection, Reply, Sink, Ticket, Unspent, Upstream, UpstreamError};
 
 /// An answer that takes longer than this is sent as a stream, so that the connection shows life.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -194,6 +194,7 @@ impl Downstream {
         let ticket = Ticket { sink: line.sink(), progress_token, id: task.id.clone() };
         let client = line.client();
         let crossing = Cell::new(Crossing { agent: task.era, server: task.era });
+        let reopen = &open;
         let open = async || {
             let (connection, claim) = claimed(&open).await?;
             crossing.set(Crossing { agent: task.era, server: connection.handshake.era });
@@ -215,8 +216,14 @@ impl Downstream {
                 {
                     return Ok(reply);
                 }
-                let _held_to_the_end = (claim, self.want_log(task, &connection).await);
-                call(permit).await
+                let held_to_the_end = (claim, self.want_log(task, &connection).await);
+                match call(permit).await {
+                    Err(UpstreamError::SessionLost(Some(unspent))) => {
+                        drop(held_to_the_end);
+                        in_new_session(task, params.as_deref(), reopen, *unspent).await
+                    }
+                    reply => reply,
+                }
             };
             Ok(Ready { revision, dispatch })
         };
@@ -237,6 +244,22 @@ impl Downstream {
         let work = Box::pin(work);
         actix_rt::spawn(async move { under_way.end(work.await) });
     }
+}
+
+/// Makes a call that the server refused because it no longer knew the session, in a new one. Once: a server that loses
+/// that, too, is told about.
+async fn in_new_session(
+    task: &Task,
+    params: Option<&str>,
+    open: impl AsyncFn() -> Result<Arc<Connection>, UpstreamError>,
+    unspent: Unspent,
+) -> Result<Reply, UpstreamError> {
+    let (connection, _held_to_the_end) = claimed(open).await?;
+    if connection.handshake.era == Era::Modern {
+        // The parameters were made for a legacy server; it became another one.
+        return Err(UpstreamError::SessionLost(None));
+    }
+    connection.call(unspent.permit, &task.method, params, unspent.ticket).await
 }
 
 /// A connection that stays until the call is over, even if the server is edited or restarted meanwhile.
@@ -333,7 +356,11 @@ fn data(refusal: &Refusal) -> serde_json::Value {
 pub(super) fn failure(task: &Task, failed: &UpstreamError) -> String {
     let message = format!("{}: {}", task.upstream.spec.name, task.upstream.scrub(&failed.to_string()));
     let retry = if failed.was_sent() { "no" } else { "safe" };
-    error::object_with(error::UPSTREAM, &message, &json!({ "code": failed.kind(), "retry": retry }))
+    let mut data = json!({ "code": failed.kind(), "retry": retry });
+    if let (Some(seconds), Some(data)) = (failed.retry_after_seconds(), data.as_object_mut()) {
+        data.insert("retry_after_seconds".into(), seconds.into());
+    }
+    error::object_with(error::UPSTREAM, &message, &data)
 }
 
 /// The answer to a POST: one message if that is all there is, else the stream.
