@@ -11,7 +11,7 @@ use crate::upstream::connection::Connection;
 use crate::upstream::error::UpstreamError;
 use crate::upstream::http::HttpError;
 use crate::upstream::spec::Transport;
-use crate::upstream::status::{Status, Word};
+use crate::upstream::status::{Credentials, CredentialsWord, Status, Word};
 
 /// A next try that is due within this time is waited for; a later one is refused, saying when.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -84,7 +84,16 @@ impl Core {
         if is_news {
             tracing::warn!(server.name = %self.spec.name, kind = error.kind(), reason, "a remote server gave no answer");
         }
-        self.publish(|status| Status { status: word, reason: Some(reason), action, ..status });
+        self.publish(|status| Status {
+            status: word,
+            credentials: match error {
+                HttpError::Unauthorized | HttpError::Forbidden => Credentials::not_taken(reason.clone()),
+                _ => status.credentials,
+            },
+            reason: Some(reason),
+            action,
+            ..status
+        });
     }
 
     /// A remote server answered, but not with a handshake.
@@ -120,6 +129,11 @@ impl Core {
             status: Word::Ready,
             reason: None,
             action: None,
+            credentials: match status.credentials.status {
+                // It was taken now, so it does.
+                CredentialsWord::ActionRequired => Credentials::ready(),
+                _ => status.credentials,
+            },
             protocol_version: Some(handshake.version.clone()),
             server_info: handshake.server_info().and_then(|info| serde_json::from_str(info).ok()),
             ..status
