@@ -26,7 +26,7 @@ const DELAYS: (Duration, Duration) = (Duration::from_millis(200), Duration::from
 const WELL_AFTER: Duration = Duration::from_secs(30);
 
 /// Resolves when the listening ends; dropping it ends the listening.
-type Ending = Pin<Box<dyn Future<Output = Result<Reply, UpstreamError>> + Send>>;
+type Ending = Pin<Box<dyn Future<Output = Result<Reply, UpstreamError>>>>;
 
 /// A listening that goes on until it is dropped or its connection ends.
 pub(super) struct Hearing(actix_rt::task::JoinHandle<()>);
