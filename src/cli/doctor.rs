@@ -119,6 +119,11 @@ async fn servers(client: &Client) -> Vec<Finding> {
 fn server(server: &Value) -> Finding {
     let name = cell(server, "/name");
     let (status, reason) = (text(server, "/connection/status"), cell(server, "/connection/reason"));
+    if status == "unknown" && text(server, "/credentials/status") == "missing" {
+        let detail = format!("credentials missing: {}", cell(server, "/credentials/reason"));
+        let next = format!("{}: atryum server show {name}", text(server, "/credentials/action"));
+        return Finding::new(&format!("server {name}"), Verdict::Failed, detail).next(next);
+    }
     let action = [text(server, "/connection/action"), text(server, "/credentials/action")];
     let check = format!("server {name}");
     let detail = if reason == "-" { status.to_owned() } else { format!("{status}: {reason}") };
@@ -178,6 +183,14 @@ mod tests {
         assert_eq!(
             (waiting.verdict, waiting.next.unwrap().as_str()),
             (Verdict::Person, "connect: atryum server show git")
+        );
+        let credentials = json!({ "status": "missing", "reason": "none is stored", "action": "set_token" });
+        let without_token =
+            server(&json!({ "name": "git", "connection": { "status": "unknown" }, "credentials": credentials }));
+        assert_eq!(without_token.detail, "credentials missing: none is stored");
+        assert_eq!(
+            (without_token.verdict, without_token.next.unwrap().as_str()),
+            (Verdict::Failed, "set_token: atryum server show git")
         );
     }
 

@@ -146,8 +146,11 @@ impl Definition {
 impl StdioDefinition {
     fn faults(&self) -> Vec<Fault> {
         let mut faults = Vec::new();
-        if self.command.is_empty() || self.command.contains('\0') {
-            faults.push(Fault::new("/command", "the command is empty or holds a NUL character"));
+        if self.command.is_empty() {
+            faults.push(Fault::new("/command", "a command is needed; a server in HTTP mode has a base_url instead"));
+        }
+        if self.command.contains('\0') {
+            faults.push(Fault::new("/command", "a command can't hold a NUL character"));
         }
         for (at, arg) in self.args.iter().enumerate() {
             if arg.contains('\0') {

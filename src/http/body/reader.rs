@@ -61,6 +61,10 @@ impl de::Error for Fault {
     }
 
     fn invalid_type(found: Unexpected<'_>, expected: &dyn de::Expected) -> Self {
+        if matches!(found, Unexpected::Float(_)) {
+            // The name of a type of the program would say nothing to whoever wrote the number.
+            return Self::new("a whole number is expected");
+        }
         Self::new(format!("{expected} is expected, not {}", kind_of(found)))
     }
 

@@ -6,10 +6,11 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use url::{Host, Url};
+use url::{Host, ParseError, Url};
 
 /// Longest base URL.
 const BYTES_MAX: usize = 2048;
+const NOT_HTTP: &str = "an address that begins with http:// or https:// is expected";
 /// Where clouds answer questions about the machine.
 const METADATA_V4: Ipv4Addr = Ipv4Addr::new(100, 100, 100, 200);
 const METADATA_V6: [Ipv6Addr; 2] = [
@@ -30,9 +31,13 @@ pub(in crate::upstream) fn parse(base_url: &str) -> Result<Url, String> {
     if base_url.contains(|char: char| char.is_whitespace() || char.is_control() || char == '\\') {
         return Err("it holds spaces, control characters or backslashes".into());
     }
-    let url = Url::parse(base_url).map_err(|error| format!("it can't be read as a URL: {error}"))?;
+    let url = match Url::parse(base_url) {
+        Err(ParseError::RelativeUrlWithoutBase) => return Err(NOT_HTTP.into()),
+        Err(error) => return Err(format!("it can't be read as a URL: {error}")),
+        Ok(url) => url,
+    };
     if !matches!(url.scheme(), "http" | "https") {
-        return Err("it begins with http:// or https://".into());
+        return Err(NOT_HTTP.into());
     }
     if !base_url.get(url.scheme().len()..).is_some_and(|rest| rest.starts_with("://")) {
         return Err(format!("two slashes are expected after {}:", url.scheme()));

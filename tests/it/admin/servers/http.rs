@@ -81,9 +81,12 @@ async fn each_fault_is_told_at_its_place() {
         ("base_url", json!("http://[::ffff:169.254.1.1]/"), "/base_url"),
         ("base_url", json!("http://metadata.google.internal/"), "/base_url"),
         ("base_url", json!(7), "/base_url"),
+        ("base_url", json!(null), "/base_url"),
+        ("base_url", json!("example.com/mcp"), "/base_url"),
         ("timeout_seconds", json!(0), "/timeout_seconds"),
         ("timeout_seconds", json!(3601), "/timeout_seconds"),
         ("timeout_seconds", json!("30"), "/timeout_seconds"),
+        ("timeout_seconds", json!(1.5), "/timeout_seconds"),
         ("auth", json!({"type": "basic"}), "/auth/type"),
         ("auth", json!({"type": "oauth"}), "/auth/type"),
         ("auth", json!({"oauth": {"client_id": "x"}}), "/auth/oauth"),
@@ -224,4 +227,40 @@ async fn the_gateway_is_not_a_server_of_its_own() {
     register(&app, json!(null)).await;
     let moved = app.operator().patch("/api/v1/servers/git", json!({"base_url": format!("{}/mcp/x", app.url)})).await;
     assert_eq!((moved.status, &moved.json["errors"][0]["pointer"]), (422, &json!("/base_url")), "{moved:?}");
+}
+
+#[actix_rt::test]
+async fn an_edit_of_the_login_that_meets_a_move_leaves_nothing_that_was_for_the_old_address() {
+    let app = App::start().await;
+    register(&app, json!({"headers": {"X-A": "old"}})).await;
+    let operator = app.operator();
+    for round in 0..20 {
+        let url = format!("https://{round}.example.com");
+        let moved = json!({"base_url": url, "auth": {"headers": {"X-A": "new"}}});
+        let added = json!({"auth": {"headers": {format!("X-{round}"): "added"}}});
+        let edits = [moved, added].map(|patch| operator.patch("/api/v1/servers/git", patch));
+        let edited = futures_util::future::join_all(edits).await;
+        assert!(edited.iter().all(|answer| answer.status == 200), "{edited:?}");
+        let server = app.operator().get("/api/v1/servers/git").await;
+        // Every header opens for the address, or the server could not be run.
+        assert_eq!((auth(&server).3, &server.json["base_url"]), ("ready", &json!(url)), "{server:?}");
+        assert_eq!(server.json["connection"]["status"], "unknown", "{server:?}");
+        let names = auth(&server).2;
+        assert!(names == ["X-A"] || names == [format!("X-{round}").as_str(), "X-A"], "{names:?}");
+    }
+}
+
+#[actix_rt::test]
+async fn a_draft_is_tried_and_nothing_of_it_is_kept() {
+    let app = App::start().await;
+    // Nobody listens there.
+    let url = "http://127.0.0.1:1/mcp";
+    for (login, status) in [(json!(null), "ready"), (json!({"type": "bearer"}), "missing")] {
+        let draft = json!({"name": "draft", "base_url": url, "timeout_seconds": 2, "auth": login});
+        let tried = app.operator().post("/api/v1/servers/test", draft).await;
+        assert_eq!((tried.status, &tried.json["ok"]), (200, &json!(false)), "{tried:?}");
+        assert_eq!(tried.json["credentials"]["status"], status, "{tried:?}");
+        assert_eq!(tried.json["steps"][0]["ok"], false, "{tried:?}");
+    }
+    assert_eq!(app.operator().get("/api/v1/servers").await.json["items"], json!([]));
 }
