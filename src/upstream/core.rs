@@ -198,6 +198,12 @@ impl Core {
         Ok(connection)
     }
 
+    /// The next try is due now, whatever failed before.
+    pub(super) fn forgive(&self) {
+        self.breaker.forgive();
+        self.state().not_before = None;
+    }
+
     /// Opens a connection that nobody else will use, for a test or a listing.
     pub(super) async fn open_own(self: &Arc<Self>) -> Result<Arc<Connection>, UpstreamError> {
         self.refuse_if_closed()?;

@@ -24,6 +24,7 @@ mod remote;
 mod start;
 
 pub(super) use breaker::Breaker;
+pub(super) use client::connect;
 pub use endpoint::{Credential, Endpoint};
 pub use error::HttpError;
 pub(super) use mirror::headers as mirror;

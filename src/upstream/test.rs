@@ -9,6 +9,8 @@ use super::catalog;
 use super::connection::Connection;
 use super::core::Core;
 use super::error::UpstreamError;
+use super::http;
+use super::spec::Transport;
 use super::status::Status;
 use crate::mcp::splice;
 
@@ -58,18 +60,14 @@ impl TestReport {
     }
 }
 
-/// Runs the test on a process of its own and stops that process.
+/// Runs the test on a process or session of its own, and ends that. What failed before is no reason not to try.
 pub(super) async fn run(core: &Arc<Core>) -> TestReport {
     let started = Instant::now();
-    let mut steps = Vec::new();
+    core.forgive();
+    let mut steps: Vec<_> = connect(core).await.into_iter().collect();
     let mut counts = [None, None, None];
-    let opened = core.open_own().await;
-    steps.push(step(
-        "handshake",
-        started,
-        opened.as_ref().map(|connection| greeting(connection)).map_err(|error| core.tail.scrub(&error.to_string())),
-    ));
-    if let Ok(connection) = &opened {
+    let opened = if steps.iter().all(|step| step.ok) { Some(handshake(core, &mut steps).await) } else { None };
+    if let Some(Ok(connection)) = &opened {
         let listings = [("tools/list", "tools"), ("prompts/list", "prompts"), ("resources/list", "resources")];
         for ((method, member), count) in listings.into_iter().zip(&mut counts) {
             if splice::find(connection.handshake.capabilities(), &[member]).is_none() {
@@ -92,6 +90,28 @@ pub(super) async fn run(core: &Arc<Core>) -> TestReport {
         resources,
         steps,
     }
+}
+
+/// Of a remote server, whether it can be connected to at all.
+async fn connect(core: &Core) -> Option<TestStep> {
+    let Transport::Http(endpoint) = &core.spec.transport else { return None };
+    if !core.spec.enabled {
+        return None;
+    }
+    let started = Instant::now();
+    let connected = http::connect(endpoint).await;
+    if let Err(error) = &connected {
+        core.exchange_failed(error);
+    }
+    Some(step("connect", started, connected.map_err(|error| core.tail.scrub(&error.to_string()))))
+}
+
+async fn handshake(core: &Arc<Core>, steps: &mut Vec<TestStep>) -> Result<Arc<Connection>, UpstreamError> {
+    let started = Instant::now();
+    let opened = core.open_own().await;
+    let outcome = opened.as_ref().map(|connection| greeting(connection));
+    steps.push(step("handshake", started, outcome.map_err(|error| core.tail.scrub(&error.to_string()))));
+    opened
 }
 
 fn greeting(connection: &Connection) -> String {

@@ -74,6 +74,11 @@ impl Breaker {
         })
     }
 
+    /// An operator wants to know: what was before counts no more.
+    pub(in crate::upstream) fn forgive(&self) {
+        self.succeeded();
+    }
+
     /// The server answered.
     pub(in crate::upstream) fn succeeded(&self) {
         if self.is_closed.load(Ordering::Acquire) {

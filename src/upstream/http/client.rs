@@ -20,6 +20,7 @@ use futures_util::StreamExt as _;
 use futures_util::future::{FutureExt as _, LocalBoxFuture};
 
 use super::address;
+use super::endpoint::Endpoint;
 use super::error::HttpError;
 
 /// A connection, or its TLS handshake, is given up after this.
@@ -90,6 +91,20 @@ impl Resolve for Checked {
                 None => Ok(found),
             }
         })
+    }
+}
+
+/// Connects and says where to; nothing is sent. For a test that tells how far it came.
+pub(in crate::upstream) async fn connect(endpoint: &Endpoint) -> Result<String, HttpError> {
+    let url = address::parse(&endpoint.url).map_err(|reason| HttpError::Url { reason })?;
+    let uri: Uri = url.as_str().parse().map_err(|_| HttpError::Url { reason: "it can't be sent".into() })?;
+    let port = url.port_or_known_default().unwrap_or_default();
+    let found = Checked.lookup(uri.host().unwrap_or_default(), port).await;
+    let found = found.map_err(|error| connect_failed(&uri, ConnectError::Resolver(error)))?;
+    let connected = tokio::time::timeout(CONNECT_WITHIN, tokio::net::TcpStream::connect(&*found)).await;
+    match connected.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into())) {
+        Ok(stream) => Ok(stream.peer_addr().map_or_else(|_| origin(&uri), |address| address.to_string())),
+        Err(error) => Err(HttpError::Connect { origin: origin(&uri), reason: error.to_string() }),
     }
 }
 
