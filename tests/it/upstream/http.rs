@@ -2,6 +2,7 @@
 
 mod faults;
 mod fixture;
+mod health;
 mod isolation;
 mod session;
 mod stream;
