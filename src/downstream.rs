@@ -10,10 +10,13 @@
 //!
 //! Never done here: deciding, recording, and choosing an HTTP status other than the few that MCP itself prescribes.
 
+mod alone;
 mod asking;
 mod bridge;
 mod call;
+mod held;
 mod legacy;
+mod line;
 mod listen;
 mod listing;
 mod mirrored;
@@ -36,6 +39,7 @@ use crate::invocation::Invocations;
 use crate::mcp::version::{self, Era};
 use crate::mcp::{envelope, error, meta};
 use crate::upstream::{Connection, Directory, Upstream, UpstreamError};
+use held::HeldCalls;
 use sessions::Sessions;
 
 /// The face of this room.
@@ -44,6 +48,7 @@ pub struct Downstream {
     invocations: Invocations,
     directory: Directory,
     sessions: Arc<Sessions>,
+    held: HeldCalls,
     /// The base URL that people use, for the words of a waiting call.
     public_url: Arc<str>,
     phase: Arc<watch::Sender<Phase>>,
@@ -69,6 +74,7 @@ impl Downstream {
             sessions: Sessions::start(bounds, invocations.metrics().clone(), directory.clone()),
             invocations,
             directory,
+            held: HeldCalls::default(),
             public_url: public_url.into(),
             phase: Arc::new(watch::Sender::new(Phase::Serving)),
             under_way: Arc::default(),
@@ -131,6 +137,8 @@ impl Downstream {
     pub fn quiet(&self) {
         self.phase.send_replace(Phase::Stopping);
         self.sessions.quiet();
+        // Its agent could not come back to it.
+        self.held.close();
     }
 
     /// Whether new requests are turned away, because the gateway is going to stop.

@@ -4,8 +4,9 @@
 //! has `_meta` on each request and `resultType` on each result.
 
 use serde_json::json;
+use serde_json::value::RawValue;
 
-use crate::mcp::question::Abilities;
+use crate::mcp::question::{self, Abilities, InputRequired, Question};
 use crate::mcp::version::{self, Era};
 use crate::mcp::{envelope, error, meta, method, splice};
 use crate::upstream::{Audience, Connection, Handshake, Reply};
@@ -27,7 +28,10 @@ impl Crossing {
     /// The parameters as the server understands them. `log_level` is what a legacy session asked for, as text.
     pub(super) fn params(self, params: Option<String>, client: &Client) -> Option<String> {
         match (self.agent, self.server) {
-            (Era::Modern, Era::Legacy) => params.map(|params| meta::strip_reserved(&params)),
+            (Era::Modern, Era::Legacy) => params.map(|params| {
+                let params = splice::without(&params, |key| ANSWERS.contains(&key));
+                meta::strip_reserved(&params)
+            }),
             (Era::Legacy, Era::Modern) => Some(client.annotate(params.as_deref().unwrap_or("{}"))),
             (Era::Legacy, Era::Legacy) | (Era::Modern, Era::Modern) => params,
         }
@@ -45,6 +49,37 @@ impl Crossing {
             Reply::Result(result) => Reply::Result(self.result(method, result)),
             Reply::Error(object) => Reply::Error(self.error(object)),
         }
+    }
+
+    /// A legacy server may not go on before somebody has visited a page. Then the agent is asked for that, and makes the
+    /// same call again.
+    pub(super) fn visit(self, method: &str, reply: Reply, client: &Client) -> Reply {
+        let object = match &reply {
+            Reply::Error(object)
+                if (self.agent, self.server) == (Era::Modern, Era::Legacy)
+                    && error::code_of(object) == Some(error::LEGACY_VISIT_REQUIRED) =>
+            {
+                object
+            }
+            _ => return reply,
+        };
+        let pages: Vec<&RawValue> = splice::find(object, &["data", "elicitations"])
+            .and_then(|pages| serde_json::from_str(pages).ok())
+            .unwrap_or_default();
+        let what = splice::find_string(object, &["message"]).unwrap_or_default();
+        if pages.is_empty() || !method::may_ask(method) {
+            return Reply::Error(error::object(error::INTERNAL, &what));
+        }
+        if !client.abilities.allow(question::ELICIT, Some(r#"{"mode":"url"}"#)) {
+            let data = json!({ "requiredCapabilities": { "elicitation": { "url": {} } } });
+            return Reply::Error(error::object_with(error::MISSING_CAPABILITY, &what, &data));
+        }
+        let asked = pages.iter().enumerate().map(|(at, page)| Question {
+            key: format!("visit-{}", at + 1),
+            method: question::ELICIT.into(),
+            params: Some(splice::without(page.get(), |key| key == "elicitationId")),
+        });
+        Reply::Result(InputRequired { questions: asked.collect(), state: None }.text())
     }
 
     /// The result as the agent understands it.
@@ -118,6 +153,9 @@ pub(super) fn answer_here(method: &str, connection: &Connection) -> Option<Reply
 }
 
 fn complete(method: &str, result: String) -> String {
+    if !is_complete(&result) {
+        return result;
+    }
     let mut result = add(result, "resultType", "\"complete\"");
     if method::is_cacheable(method) {
         // A legacy server's lists may differ between connections: nobody may keep or share them.
@@ -217,13 +255,32 @@ mod tests {
         assert!(matches!(BACK.reply("tools/call", asked("input_required")), Reply::Error(_)));
         assert!(matches!(BACK.reply("tools/call", asked("task")), Reply::Error(_)));
         assert!(matches!(BACK.reply("tools/call", asked("complete")), Reply::Result(_)));
-        let same = Crossing { agent: Era::Modern, server: Era::Modern };
+        let same = Crossing { agent: Era::Modern, ..BACK };
         assert!(matches!(same.reply("tools/call", asked("input_required")), Reply::Result(_)));
     }
 
     #[test]
+    fn a_page_that_must_be_visited_first_is_asked_for() {
+        let object = concat!(
+            r#"{"code":-32042,"message":"m","data":{"elicitations":"#,
+            r#"[{"mode":"url","elicitationId":"e","url":"https://x.example/","message":"Log in"}]}}"#
+        );
+        let asked = concat!(
+            r#"{"resultType":"input_required","inputRequests":{"visit-1":{"method":"elicitation/create","#,
+            r#""params":{"mode":"url","url":"https://x.example/","message":"Log in"}}}}"#
+        );
+        let visit = |declared| {
+            let client = Client { abilities: Abilities::read(declared), ..Client::default() };
+            OUT.visit("tools/call", Reply::Error(object.into()), &client)
+        };
+        assert_eq!(visit(r#"{"elicitation":{"url":{}}}"#), Reply::Result(asked.into()));
+        let Reply::Error(refused) = visit(r#"{"elicitation":{}}"#) else { panic!("nobody can be asked for it") };
+        assert_eq!(error::code_of(&refused), Some(error::MISSING_CAPABILITY));
+    }
+
+    #[test]
     fn the_same_era_is_left_alone() {
-        let same = Crossing { agent: Era::Legacy, server: Era::Legacy };
+        let same = Crossing { agent: Era::Legacy, ..OUT };
         let odd = r#"{ "z":1.0 , "a" : null }"#;
         assert_eq!(same.result("tools/list", odd.into()), odd);
     }

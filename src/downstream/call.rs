@@ -8,18 +8,18 @@ use serde_json::json;
 use tokio::sync::watch;
 
 use super::asking::Asking;
-use super::bridge::{self, Client, Crossing};
-use super::modern::Quiet;
+use super::bridge::Crossing;
+use super::line::{Line, Way};
 use super::response::{Framing, Headers, Incoming, Response};
-use super::rounds::{self, Asker};
 use super::session::Session;
 use super::stream::EventStream;
 use super::{Downstream, Phase, listing};
 use crate::gate::{Call, RuleSet};
 use crate::invocation::{Answer, Ready, Refusal, Request};
+use crate::mcp::question::Abilities;
 use crate::mcp::version::Era;
 use crate::mcp::{envelope, error, meta, method, splice};
-use crate::upstream::{Claim, Connection, Reply, Sink, Ticket, Unspent, Upstream, UpstreamError};
+use crate::upstream::{Claim, Connection, Reply, Ticket, Upstream, UpstreamError};
 
 /// An answer that takes longer than this is sent as a stream, so that the connection shows life.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -38,30 +38,6 @@ pub(super) struct Task {
     pub(super) params: Option<String>,
     /// Where the answer goes.
     pub(super) stream: Arc<EventStream>,
-}
-
-/// How an agent hears of its request while that runs, and how it answers what its server asks meanwhile.
-pub(super) enum Line {
-    /// Over a stream, and it answers in its session.
-    InSession { session: Arc<Session>, sink: Arc<dyn Sink> },
-    /// Over its own request's stream; it is asked by the answer, and answers by its next request.
-    Alone(Arc<Quiet>),
-}
-
-impl Line {
-    fn sink(&self) -> Arc<dyn Sink> {
-        match self {
-            Self::InSession { sink, .. } => sink.clone(),
-            Self::Alone(quiet) => quiet.clone(),
-        }
-    }
-
-    fn client(&self) -> Client {
-        match self {
-            Self::InSession { session, .. } => session.bridged(),
-            Self::Alone(_) => Client::default(),
-        }
-    }
 }
 
 /// An answer: its message, and the HTTP status that the modern era prescribes for it.
@@ -163,6 +139,11 @@ impl Task {
         Ok(())
     }
 
+    /// What a stateless agent says that it can be asked.
+    pub(super) fn abilities(&self) -> Abilities {
+        Abilities::read(meta::get(self.params.as_deref(), meta::CLIENT_CAPABILITIES).unwrap_or("{}"))
+    }
+
     pub(super) fn says(&self, result: &str) -> Said {
         Said { status: 200, text: envelope::result(&self.id, result) }
     }
@@ -196,35 +177,15 @@ impl Downstream {
         let crossing = Cell::new(Crossing { agent: task.era, server: task.era });
         let reopen = &open;
         let open = async || {
-            let (connection, claim) = claimed(&open).await?;
-            crossing.set(Crossing { agent: task.era, server: connection.handshake.era });
-            let params = crossing.get().params(task.params.clone(), &client);
-            let revision = connection.revision;
-            let abilities = &client.abilities;
-            let dispatch = async move |permit, ticket| {
-                if let (Line::InSession { session, sink }, Era::Modern, true) =
-                    (line, connection.handshake.era, method::may_ask(&task.method))
-                {
-                    let (_held_to_the_end, gate) = (claim, self.invocations.gate());
-                    let asker = Asker { session, sink, abilities };
-                    let params = params.unwrap_or_default();
-                    return rounds::run((task, gate, &asker), &connection, permit, params, ticket).await;
-                }
-                let call = async |permit| connection.call(permit, &task.method, params.as_deref(), ticket).await;
-                if task.era == Era::Legacy
-                    && let Some(reply) = bridge::answer_here(&task.method, &connection)
-                {
-                    return Ok(reply);
-                }
-                let held_to_the_end = (claim, self.want_log(task, &connection).await);
-                match call(permit).await {
-                    Err(UpstreamError::SessionLost(Some(unspent))) => {
-                        drop(held_to_the_end);
-                        in_new_session(task, params.as_deref(), reopen, *unspent).await
-                    }
-                    reply => reply,
-                }
+            let way = if let Some(held) = line.take_held() {
+                Way::On(held)
+            } else {
+                let (connection, claim) = claimed(&open).await?;
+                Way::New(connection, claim)
             };
+            crossing.set(Crossing { agent: task.era, server: way.connection().handshake.era });
+            let (revision, means) = (way.connection().revision, (task, line, &client));
+            let dispatch = async move |permit, ticket| self.dispatch(means, way, permit, ticket, reopen).await;
             Ok(Ready { revision, dispatch })
         };
         let cancelled = async {
@@ -233,7 +194,10 @@ impl Downstream {
                 () = self.phase_is(Phase::Closed) => {}
             }
         };
-        let answer = self.invocations.run(&task.request(), ticket, open, &watch, cancelled).await;
+        let answer = match self.invocations.run(&task.request(), ticket, open, &watch, cancelled).await {
+            Answer::Reply(reply) => Answer::Reply(crossing.get().visit(&task.method, reply, &client)),
+            other => other,
+        };
         say(self.invocations.gate().rule_set().as_deref(), task, answer, crossing.get())
     }
 
@@ -244,22 +208,6 @@ impl Downstream {
         let work = Box::pin(work);
         actix_rt::spawn(async move { under_way.end(work.await) });
     }
-}
-
-/// Makes a call that the server refused because it no longer knew the session, in a new one. Once: a server that loses
-/// that, too, is told about.
-async fn in_new_session(
-    task: &Task,
-    params: Option<&str>,
-    open: impl AsyncFn() -> Result<Arc<Connection>, UpstreamError>,
-    unspent: Unspent,
-) -> Result<Reply, UpstreamError> {
-    let (connection, _held_to_the_end) = claimed(open).await?;
-    if connection.handshake.era == Era::Modern {
-        // The parameters were made for a legacy server; it became another one.
-        return Err(UpstreamError::SessionLost(None));
-    }
-    connection.call(unspent.permit, &task.method, params, unspent.ticket).await
 }
 
 /// A connection that stays until the call is over, even if the server is edited or restarted meanwhile.

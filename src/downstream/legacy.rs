@@ -7,7 +7,8 @@ use std::sync::Arc;
 use serde_json::value::RawValue;
 
 use super::bridge;
-use super::call::{Asked, Line, Said, Task, respond};
+use super::call::{Asked, Said, Task, respond};
+use super::line::Line;
 use super::response::{Framing, Incoming, Response};
 use super::session::{Begun, May, Session};
 use super::stream::EventStream;

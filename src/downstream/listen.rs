@@ -122,7 +122,8 @@ impl Downstream {
         let listener = Arc::new(Listener::of(task));
         let open = async || {
             let open = async |upstream: &Upstream| {
-                upstream.open(Owner::Agent(agent_id.clone()), Opening::Stateless, listener.clone()).await
+                let opening = Opening::Stateless(task.abilities());
+                upstream.open(Owner::Agent(agent_id.clone()), opening, listener.clone()).await
             };
             self.open_present(&task.upstream, open).await
         };

@@ -10,16 +10,18 @@ use base64::Engine as _;
 use serde_json::json;
 use serde_json::value::RawValue;
 
-use super::call::{Asked, Line, Said, Task, respond};
+use super::alone::{Alone, Hearing};
+use super::call::{Asked, Said, Task, respond};
+use super::held::SameCall;
+use super::line::Line;
 use super::response::{Framing, Headers, Incoming, Response};
-use super::stream::EventStream;
 use super::{Downstream, bridge, envelope, listen, meta, mirrored, version};
 use crate::gate::Action;
 use crate::mcp::envelope::Message;
 use crate::mcp::log_level::LogLevel;
 use crate::mcp::version::Era;
 use crate::mcp::{error, method, splice};
-use crate::upstream::{Connection, LogWanted, NoSink, Opening, Owner, Setting, Sink, Upstream, UpstreamError};
+use crate::upstream::{Connection, LogWanted, NoSink, Opening, Owner, Setting, Upstream, UpstreamError};
 
 /// A request that is not acceptable as it is: HTTP status and error object.
 struct Unacceptable(u16, String);
@@ -61,7 +63,8 @@ impl Downstream {
         }
         let open = async || -> Result<Arc<Connection>, UpstreamError> {
             let open = async |upstream: &Upstream| {
-                upstream.open(Owner::Agent(agent_id.clone()), Opening::Stateless, Arc::new(NoSink)).await
+                let opening = Opening::Stateless(task.abilities());
+                upstream.open(Owner::Agent(agent_id.clone()), opening, Arc::new(NoSink)).await
             };
             self.open_present(&task.upstream, open).await
         };
@@ -71,8 +74,15 @@ impl Downstream {
                 Err(failed) => task.says_error(&super::call::failure(task, &failed)),
             });
         }
+        let same = SameCall::of(task, &agent_id);
+        let held = self.held.take(task.params.as_deref(), &same);
+        let of_held = held.as_ref().map(|held| held.connection.clone());
         let mut has_left = false;
         let opened = Cell::new(None);
+        let open = async || match &of_held {
+            Some(connection) => Ok(connection.clone()),
+            None => open().await,
+        };
         // What is denied anyway needs no server for it.
         let action = self.invocations.gate().decide(&task.call()).action;
         if task.method == "tools/call" && action != Action::Deny {
@@ -96,8 +106,10 @@ impl Downstream {
                 task.stream.left().await;
             }
         };
-        let quiet = Arc::new(Quiet { stream: task.stream.clone(), log_level: log_level(task) });
-        self.run(task, &Line::Alone(quiet), open, over).await
+        let progress_token = meta::progress_token(task.params.as_deref()).map(Into::into);
+        let hearing = Hearing { stream: task.stream.clone(), log_level: log_level(task), progress_token };
+        let agent = Arc::new(Alone::new(hearing, task.abilities()));
+        self.run(task, &Line::Alone { agent, same, held: Cell::new(held) }, open, over).await
     }
 }
 
@@ -131,34 +143,6 @@ async fn check_mirrored(
     };
     opened.set(Some(connection));
     checked
-}
-
-/// What an agent hears during its own request: progress, and log messages if it asked for them. It is never asked
-/// anything: in this era a server asks by its answer.
-pub(super) struct Quiet {
-    stream: Arc<EventStream>,
-    /// The least severe that it asked for.
-    log_level: Option<LogLevel>,
-}
-
-impl Sink for Quiet {
-    fn notify(&self, message: String) {
-        // Nearly nothing is one, and looking for the word is far cheaper than reading the members.
-        let is_log = message.contains("notifications/message")
-            && splice::find_string(&message, &["method"]).as_deref() == Some("notifications/message");
-        let level = || splice::find_string(&message, &["params", "level"]);
-        if !is_log || self.hears_log(level().as_deref().and_then(LogLevel::named)) {
-            Sink::notify(&*self.stream, message);
-        }
-    }
-
-    fn hears_log(&self, level: Option<LogLevel>) -> bool {
-        self.log_level.is_some_and(|wanted| level.is_none_or(|level| level >= wanted))
-    }
-
-    fn ask(&self, _: String) -> bool {
-        false
-    }
 }
 
 fn log_level(task: &Task) -> Option<LogLevel> {

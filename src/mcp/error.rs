@@ -18,8 +18,12 @@ pub const UPSTREAM: i64 = -32000;
 pub const DENIED: i64 = -32003;
 /// Header and body disagree (2026-07-28).
 pub const HEADER_MISMATCH: i64 = -32020;
+/// The client did not declare what the server needs (2026-07-28).
+pub const MISSING_CAPABILITY: i64 = -32021;
 /// The revision isn't spoken (2026-07-28).
 pub const UNSUPPORTED_VERSION: i64 = -32022;
+/// Somebody has to visit a page first, as the legacy era says it (2025-11-25).
+pub const LEGACY_VISIT_REQUIRED: i64 = -32042;
 /// Resource not found, as the legacy era says it.
 pub const LEGACY_RESOURCE_NOT_FOUND: i64 = -32002;
 

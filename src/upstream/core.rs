@@ -26,6 +26,7 @@ use super::tail::Tail;
 use crate::backoff::Backoff;
 use crate::child::Launch;
 use crate::clock;
+use crate::mcp::question::Abilities;
 use crate::mcp::version::Era;
 use crate::metrics::Metrics;
 
@@ -62,8 +63,8 @@ pub enum Opening {
         /// Whether this replaces a connection that was lost.
         is_resumed: bool,
     },
-    /// For requests that stand alone, in the era the server prefers.
-    Stateless,
+    /// For requests that stand alone, in the era the server prefers; a legacy one is told what their agent can be asked.
+    Stateless(Abilities),
 }
 
 impl Opening {
@@ -125,7 +126,8 @@ struct State {
     last_failure: String,
     last_success: Option<Instant>,
     connections: Vec<Weak<Connection>>,
-    pool: HashMap<Owner, Seat>,
+    /// A legacy server is told once for the whole connection what can be asked, so that is part of whose it is.
+    pool: HashMap<(Owner, Abilities), Seat>,
 }
 
 impl Core {
@@ -181,9 +183,9 @@ impl Core {
             Owner::Agent(_) => Audience::Agent,
             Owner::Everyone => Audience::Everyone,
         };
-        let seat = self.state().pool.entry(owner).or_default().clone();
+        let shared = self.seat(&owner, &opening);
         // Whoever comes while it is being opened waits here and finds it.
-        let mut seat = seat.lock().await;
+        let mut seat = shared.lock().await;
         if let Some((connection, fanout)) = &*seat
             && connection.is_open()
         {
@@ -191,8 +193,17 @@ impl Core {
             return Ok(connection.clone());
         }
         let fanout = Arc::new(Fanout::default());
-        let connection =
-            self.guarded(self.clone().open_new(opening, Listener { sink: fanout.clone(), audience })).await?;
+        let open = || self.guarded(self.clone().open_new(opening.clone(), Listener { sink: fanout.clone(), audience }));
+        let mut opened = open().await;
+        if matches!(opened, Err(UpstreamError::TooMany { .. })) && self.close_unused_of(&owner) {
+            self.has_room().await;
+            opened = open().await;
+        }
+        let connection = opened?;
+        if connection.handshake.era == Era::Modern {
+            // Found out just now: whoever comes next looks for it here.
+            self.state().pool.entry((owner, Abilities::default())).or_insert_with(|| shared.clone());
+        }
         fanout.add(&listener);
         *seat = Some((connection.clone(), fanout));
         Ok(connection)
@@ -202,6 +213,31 @@ impl Core {
     pub(super) fn forgive(&self) {
         self.breaker.forgive();
         self.state().not_before = None;
+    }
+
+    /// A modern server is told with each request what its agent can be asked: all of an agent's requests share one seat.
+    fn seat(&self, owner: &Owner, opening: &Opening) -> Seat {
+        let mut state = self.state();
+        let abilities = match opening {
+            Opening::Stateless(abilities) if state.era != Some(Era::Modern) => abilities.clone(),
+            Opening::Stateless(_) | Opening::Handshake { .. } => Abilities::default(),
+        };
+        state.pool.entry((owner.clone(), abilities)).or_default().clone()
+    }
+
+    /// Closes the connections that the same owner opened with other abilities and does not use now; `false` when there are
+    /// none.
+    fn close_unused_of(&self, owner: &Owner) -> bool {
+        let mut state = self.state();
+        let count = state.pool.len();
+        state.pool.retain(|(other, _), seat| {
+            // Whoever opens it holds its seat; whoever uses it, the connection.
+            let is_unused = seat.try_lock().is_ok_and(|seat| {
+                seat.as_ref().is_some_and(|(connection, _)| Arc::strong_count(connection) == 1 && !connection.is_busy())
+            });
+            other != owner || !is_unused
+        });
+        state.pool.len() < count
     }
 
     /// Opens a connection that nobody else will use, for a test or a listing.
@@ -240,7 +276,7 @@ impl Core {
                     Err(error) => Err(error),
                 }
             }
-            Opening::Stateless => self.open_stateless(launch, listener).await,
+            Opening::Stateless(abilities) => self.open_stateless(launch, listener, &abilities).await,
         }
     }
 
@@ -251,6 +287,7 @@ impl Core {
         self: &Arc<Self>,
         launch: &Launch,
         listener: Listener,
+        abilities: &Abilities,
     ) -> Result<Arc<Connection>, UpstreamError> {
         let era = self.state().era;
         if era == Some(Era::Modern)
@@ -259,7 +296,8 @@ impl Core {
             return Ok(connection);
         }
         let started = Instant::now();
-        let legacy = match self.open_legacy(launch, &handshake::own_initialize_params(), listener.clone()).await {
+        let params = handshake::initialize_params(abilities);
+        let legacy = match self.open_legacy(launch, &params, listener.clone()).await {
             Ok(connection) => {
                 connection.notify("notifications/initialized", None)?;
                 connection

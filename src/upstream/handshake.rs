@@ -8,6 +8,7 @@ use super::error::UpstreamError;
 use super::http::HttpError;
 use super::link::{Asked, Link, Patience};
 use super::wire::Reply;
+use crate::mcp::question::Abilities;
 use crate::mcp::version::{self, Era};
 use crate::mcp::{error, splice};
 
@@ -48,12 +49,15 @@ impl Handshake {
 /// The parameters with which the gateway opens a connection of its own: no capabilities, because no agent is behind it.
 #[must_use]
 pub(super) fn own_initialize_params() -> String {
-    json!({
-        "protocolVersion": version::LATEST_HANDSHAKE,
-        "capabilities": {},
-        "clientInfo": own_client_info(),
-    })
-    .to_string()
+    initialize_params(&Abilities::default())
+}
+
+/// The parameters with which the gateway opens a connection for an agent that has no handshake of its own, but can be asked
+/// something.
+#[must_use]
+pub(super) fn initialize_params(abilities: &Abilities) -> String {
+    let params = json!({ "protocolVersion": version::LATEST_HANDSHAKE, "clientInfo": own_client_info() }).to_string();
+    splice::set(&params, &["capabilities"], &abilities.text())
 }
 
 fn own_client_info() -> serde_json::Value {

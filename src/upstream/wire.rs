@@ -5,6 +5,7 @@
 //!
 //! Free of I/O: messages go out through an [`Outlet`] and come in through [`Wire::line`] or [`Wire::take`].
 
+mod asking;
 mod head;
 mod in_flight;
 mod outlet;
@@ -22,12 +23,13 @@ pub(super) use outlet::Outlet;
 
 use super::error::UpstreamError;
 use super::http::HttpError;
-use super::sink::{Audience, Sink, next_question_id};
+use super::sink::{Audience, Sink};
 use crate::mcp::envelope::{self, Message};
 use crate::mcp::log_level::LogLevel;
-use crate::mcp::{error, meta, splice};
+use crate::mcp::{meta, splice};
+use asking::Asker;
 use head::Head;
-use questions::{Question, Questions};
+use questions::Questions;
 
 /// After this many lines in a row that are no messages, the process is given up.
 const NOISE_MAX: u32 = 100;
@@ -217,18 +219,6 @@ impl Wire {
         self.send(envelope::notification(method, params))
     }
 
-    /// Hands an agent's answer to the server's request that asked for it; `false` when this server asked no such thing.
-    pub(super) fn answer(&self, id: u64, reply: &Reply) -> bool {
-        let Some(question) = self.state().questions.take(id) else { return false };
-        let text = match reply {
-            Reply::Result(result) => envelope::result(&question.upstream_id, result),
-            Reply::Error(error) => envelope::error(Some(&question.upstream_id), error),
-        };
-        // A process that does not read will not miss it either.
-        let _ = self.send(text);
-        true
-    }
-
     /// Resolves when nothing more will come.
     pub(super) async fn over(&self) {
         let over = self.over.notified();
@@ -339,7 +329,7 @@ impl Wire {
             return self.fallback.notify(message);
         }
         match (self.owner(origin), self.audience) {
-            (Some(owner), _) => owner.notify(message),
+            (Some((_, owner)), _) => owner.notify(message),
             // It may be about another agent's request, even about one that was just answered: it is nobody's.
             (None, Audience::Everyone) => {}
             (None, Audience::Agent) if method == "notifications/message" => self.log(params, message),
@@ -377,15 +367,6 @@ impl Wire {
         }
     }
 
-    /// The server no longer wants the answer to something that it asked an agent.
-    fn withdrawn(&self, params: Option<&str>) {
-        let Some(params) = params else { return };
-        let Some(upstream_id) = splice::find(params, &["requestId"]) else { return };
-        let Some((id, asked)) = self.state().questions.take_of_upstream(upstream_id) else { return };
-        let params = splice::set(params, &["requestId"], &id.to_string());
-        asked.sink.notify(envelope::notification("notifications/cancelled", Some(&params)));
-    }
-
     fn subscribed(&self, method: &str, params: &str, id: &str) {
         let Some(id) = id.parse::<u64>().ok() else { return };
         let owner = self
@@ -399,56 +380,18 @@ impl Wire {
         }
     }
 
-    fn question(&self, upstream_id: &str, method: &str, params: Option<&str>, origin: Origin) {
-        if method == "ping" {
-            let _ = self.send(envelope::result(upstream_id, "{}"));
-            return;
-        }
-        // Where several requests of several agents are under way, only the way it came can say whose question it is.
-        let listeners = match (self.audience, origin) {
-            (Audience::Session, _) => [self.owner(origin), Some(self.fallback.clone()), self.newest()],
-            (_, Origin::Request(_)) => [self.owner(origin), None, None],
-            (Audience::Agent | Audience::Everyone, _) => [None, None, None],
-        };
-        let id = next_question_id();
-        let message = envelope::request(&id.to_string(), method, params);
-        for sink in listeners.into_iter().flatten() {
-            let question = Question { upstream_id: upstream_id.to_owned(), sink: sink.clone() };
-            let oldest = self.state().questions.add(id, question);
-            if let Some(oldest) = oldest {
-                self.refuse(&oldest.upstream_id, "too many questions wait for an answer");
-            }
-            if sink.ask(message.clone()) {
-                return;
-            }
-            self.state().questions.take(id);
-        }
-        self.refuse(upstream_id, "no agent is there to answer this");
-    }
-
-    fn refuse(&self, upstream_id: &str, why: &str) {
-        let refusal = error::object(error::METHOD_NOT_FOUND, why);
-        let _ = self.send(envelope::error(Some(upstream_id), &refusal));
-    }
-
     /// Whose a message is. Nothing in it says so: the way it came does, or else that exactly one request is in flight.
-    fn owner(&self, origin: Origin) -> Option<Arc<dyn Sink>> {
+    fn owner(&self, origin: Origin) -> Option<Asker> {
         let state = self.state();
         match origin {
             Origin::Unknown if self.audience == Audience::Everyone => return None,
             Origin::Unknown => {}
-            Origin::Request(id) => return Some(state.pending.get(&id)?.caller()?.sink.clone()),
+            Origin::Request(id) => return Some((Some(id), state.pending.get(&id)?.caller()?.sink.clone())),
             Origin::Apart => return None,
         }
-        let mut tickets = state.pending.values().filter_map(Pending::caller);
-        let first = tickets.next()?;
-        tickets.next().is_none().then(|| first.sink.clone())
-    }
-
-    fn newest(&self) -> Option<Arc<dyn Sink>> {
-        let state = self.state();
-        let calls = state.pending.iter().filter_map(|(id, pending)| Some((id, pending.caller()?)));
-        calls.max_by_key(|(id, _)| **id).map(|(_, ticket)| ticket.sink.clone())
+        let mut calls = state.calls();
+        let first = calls.next()?;
+        calls.next().is_none().then_some(first)
     }
 
     fn send(&self, text: String) -> Result<(), UpstreamError> {

@@ -37,11 +37,12 @@ Calls and end
   ledger=FILE     each tools/call first appends its argument "nonce" and a
                   newline to FILE, on disk before anything else happens
 
-Tools: echo(text), raw, slow(seconds), elicit, sample, roots, log, grow, env,
-big(n); page: asks for a visit to a web page; all: asks for everything at
-once; rounds(n): asks n times in a row; again(n): a modern client is sent away
-n times without a question; login: fails with -32042 until it is called a
-second time (legacy).  Each call has a thread.  The server's own request ids
+Tools: echo(text), raw, slow(seconds), elicit, sample, roots (a legacy client
+that gives them seconds has to wait after its answer), log, grow, env, big(n);
+page: asks for a visit to a web page; all: asks for everything at once;
+rounds(n): asks n times in a row; again(n): a modern client is sent away n
+times without a question; login: fails with -32042 until it is called a second
+time (legacy).  Each call has a thread.  The server's own request ids
 are 1, 2, 3 …, so they collide with those of its client.  A cancelled call
 writes "cancelled ID" to stderr and is not answered.
 """
@@ -271,7 +272,8 @@ def run_tool(params, meta, modern, line, stop):
     if name == "slow":
         return slow(float(args.get("seconds", 1)), meta, stop)
     if name in QUESTIONS:
-        return question(name, params, meta, modern)
+        asked = question(name, params, meta, modern)
+        return asked if modern or "seconds" not in args else slow(float(args["seconds"]), meta, stop)
     if name == "all":
         return ask_everything(params, modern)
     if name in ("rounds", "again"):

@@ -9,5 +9,6 @@ mod log;
 mod modern;
 mod questions;
 mod relay;
+mod rounds;
 mod session;
 mod subscriptions;

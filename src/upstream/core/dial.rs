@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Core, Listener, Opening};
+use crate::mcp::question::Abilities;
 use crate::mcp::version::Era;
 use crate::upstream::connection::Connection;
 use crate::upstream::error::UpstreamError;
@@ -29,7 +30,7 @@ impl Core {
                 }
                 Ok(connection)
             }
-            Opening::Stateless => self.modern_first(endpoint, listener).await,
+            Opening::Stateless(abilities) => self.modern_first(endpoint, listener, &abilities).await,
         }
     }
 
@@ -69,6 +70,7 @@ impl Core {
         self: &Arc<Self>,
         endpoint: &Endpoint,
         listener: Listener,
+        abilities: &Abilities,
     ) -> Result<Arc<Connection>, UpstreamError> {
         let era = self.state().era;
         if era != Some(Era::Legacy) {
@@ -82,7 +84,7 @@ impl Core {
                 Err(error) => return Err(error),
             }
         }
-        let connection = self.legacy_first(endpoint, &handshake::own_initialize_params(), listener).await?;
+        let connection = self.legacy_first(endpoint, &handshake::initialize_params(abilities), listener).await?;
         if connection.handshake.era == Era::Legacy {
             self.state().era = Some(Era::Legacy);
             connection.notify("notifications/initialized", None)?;

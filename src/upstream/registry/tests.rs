@@ -1,6 +1,7 @@
 //! Panics in the actors of this room: they come back, and cost nobody else anything. And what a stored server becomes.
 
 use super::*;
+use crate::mcp::question::Abilities;
 use crate::upstream::actor::tests::panic_in;
 use crate::upstream::{CredentialsWord, NoSink, Opening, Owner, Transport, UpstreamError};
 use crate::vault::{KeySource, SecretText};
@@ -67,7 +68,8 @@ async fn panics_in_the_registry_and_in_an_upstream_cost_nobody_else_anything() {
     let directory = registry.directory();
     let (mad, calm) = (directory.find("mad").unwrap(), directory.find("calm").unwrap());
     let open = async |upstream: &Upstream| {
-        let opened = upstream.open(Owner::Agent("ann".into()), Opening::Stateless, Arc::new(NoSink)).await;
+        let opened =
+            upstream.open(Owner::Agent("ann".into()), Opening::Stateless(Abilities::default()), Arc::new(NoSink)).await;
         opened.err().expect("there is no such command")
     };
 

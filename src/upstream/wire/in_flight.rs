@@ -25,7 +25,8 @@ impl InFlight {
         self.id
     }
 
-    /// Waits for the answer: at most `quiet` without progress, and never longer than `longest`.
+    /// Waits for the answer: at most `quiet` without progress, and never longer than `longest`. While the server itself
+    /// waits for an agent's answer, its silence is none.
     pub(in crate::upstream) async fn reply(
         mut self,
         quiet: Duration,
@@ -42,8 +43,12 @@ impl InFlight {
                     return answer.unwrap_or(Err(UpstreamError::Stopped { was_sent: true }));
                 }
                 () = tokio::time::sleep_until(deadline) => {
-                    let heard_since = *self.last_heard.lock().unwrap_or_else(PoisonError::into_inner) > last_heard;
-                    if !heard_since || deadline >= started + longest {
+                    let waits_for_us = self.wire.waits_for_answer(self.id);
+                    let mut heard = self.last_heard.lock().unwrap_or_else(PoisonError::into_inner);
+                    if waits_for_us {
+                        *heard = Instant::now();
+                    }
+                    if *heard <= last_heard || deadline >= started + longest {
                         return Err(UpstreamError::TimedOut { seconds: started.elapsed().as_secs() });
                     }
                 }

@@ -11,6 +11,8 @@ const WAITING_MAX: usize = 64;
 /// A request of the server that waits for an agent's answer.
 pub(super) struct Question {
     pub(super) upstream_id: String,
+    /// The request of ours that it is about, where that is known.
+    pub(super) about: Option<u64>,
     pub(super) sink: Arc<dyn Sink>,
 }
 
@@ -33,6 +35,11 @@ impl Questions {
     pub(super) fn take_of_upstream(&mut self, upstream_id: &str) -> Option<(u64, Question)> {
         let id = *self.0.iter().find(|(_, question)| question.upstream_id == upstream_id)?.0;
         self.0.remove_entry(&id)
+    }
+
+    /// Whether one waits that is about this request of ours.
+    pub(super) fn are_about(&self, request: u64) -> bool {
+        self.0.values().any(|question| question.about == Some(request))
     }
 
     pub(super) fn clear(&mut self) {

@@ -87,6 +87,42 @@ async fn a_question_of_the_server_is_answered_under_the_servers_own_id() {
 }
 
 #[tokio::test]
+async fn a_question_during_an_agents_own_calls_is_about_the_one_that_does_not_wait_already() {
+    let (wire, mut lines) = wired(Arc::new(NoSink), Audience::Agent);
+    let (first, second) = (Arc::new(Heard::default()), Arc::new(Heard::default()));
+    let _first = wire.request("tools/call", None, ticket(&first, "1", None)).unwrap();
+    wire.line(r#"{"jsonrpc":"2.0","id":1,"method":"roots/list"}"#);
+    wire.line(r#"{"jsonrpc":"2.0","id":2,"method":"roots/list"}"#);
+    assert_eq!(first.all().len(), 2, "it is the only one");
+    let _second = wire.request("tools/call", None, ticket(&second, "2", None)).unwrap();
+    wire.line(r#"{"jsonrpc":"2.0","id":3,"method":"roots/list"}"#);
+    assert_eq!((first.all().len(), second.all().len()), (2, 1), "the first one waits");
+    let _third = wire.request("tools/call", None, ticket(&first, "3", None)).unwrap();
+    let _fourth = wire.request("tools/call", None, ticket(&first, "4", None)).unwrap();
+    wire.line(r#"{"jsonrpc":"2.0","id":4,"method":"roots/list"}"#);
+    for _ in 0..4 {
+        assert!(lines.recv().await.unwrap().contains("tools/call"));
+    }
+    let refusal = lines.recv().await.unwrap();
+    assert!(refusal.contains(r#""id":4"#) && refusal.contains("-32601"), "it may be about either: {refusal}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_waits_for_an_answer_is_not_silent() {
+    let (wire, _lines) = wired(Arc::new(NoSink), Audience::Agent);
+    let agent = Arc::new(Heard::default());
+    let call = wire.request("tools/call", None, ticket(&agent, "1", None)).unwrap();
+    wire.line(r#"{"jsonrpc":"2.0","id":1,"method":"roots/list"}"#);
+    let began = Instant::now();
+    let mut reply = std::pin::pin!(call.reply(Duration::from_secs(1), LONG));
+    assert!(tokio::time::timeout(Duration::from_secs(30), reply.as_mut()).await.is_err());
+    let id = splice::find(&agent.all()[0], &["id"]).unwrap().parse().unwrap();
+    assert!(wire.answer(id, &Reply::Result(r#"{"roots":[]}"#.into())));
+    assert!(matches!(reply.await, Err(UpstreamError::TimedOut { .. })), "from then on it is");
+    assert!(began.elapsed() < Duration::from_secs(33), "{:?}", began.elapsed());
+}
+
+#[tokio::test]
 async fn a_question_that_nobody_can_hear_is_refused_and_a_ping_is_answered() {
     let (wire, mut lines) = wired(Arc::new(NoSink), Audience::Session);
     wire.line(r#"{"jsonrpc":"2.0","id":"x","method":"sampling/createMessage","params":{}}"#);

@@ -1,5 +1,6 @@
 //! Agent and server of different eras.
 
+mod held;
 mod rounds;
 
 use serde_json::json;

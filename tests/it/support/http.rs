@@ -256,7 +256,10 @@ pub async fn modern(client: &Client, server: &str, method: &str, mut params: Val
 /// The headers and the body of a request of the modern era.
 pub fn modern_request(client: &Client, method: &str, params: &mut Value) -> (Client, String) {
     params["_meta"]["io.modelcontextprotocol/protocolVersion"] = json!("2026-07-28");
-    params["_meta"]["io.modelcontextprotocol/clientCapabilities"] = json!({});
+    let declared = &mut params["_meta"]["io.modelcontextprotocol/clientCapabilities"];
+    if declared.is_null() {
+        *declared = json!({});
+    }
     params["_meta"]["io.modelcontextprotocol/clientInfo"] = json!({"name": "it", "version": "1"});
     let mut client = client
         .clone()
