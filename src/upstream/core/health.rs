@@ -86,8 +86,10 @@ impl Core {
         }
         self.publish(|status| Status {
             status: word,
-            credentials: match error {
-                HttpError::Unauthorized | HttpError::Forbidden => Credentials::not_taken(reason.clone()),
+            credentials: match (error, status.credentials.status) {
+                // That there is none, and why, says more than that none was refused.
+                (_, CredentialsWord::Missing) => status.credentials,
+                (HttpError::Unauthorized | HttpError::Forbidden, _) => Credentials::not_taken(reason.clone()),
                 _ => status.credentials,
             },
             reason: Some(reason),
@@ -131,7 +133,7 @@ impl Core {
             action: None,
             credentials: match status.credentials.status {
                 // It was taken now, so it does.
-                CredentialsWord::ActionRequired => Credentials::ready(),
+                CredentialsWord::ActionRequired => self.spec.credentials.clone(),
                 _ => status.credentials,
             },
             protocol_version: Some(handshake.version.clone()),

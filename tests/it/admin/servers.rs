@@ -5,5 +5,6 @@ mod delete;
 mod http;
 mod list;
 mod live;
+mod login;
 mod secrets;
 mod update;
