@@ -218,6 +218,7 @@ pub(super) async fn claimed(
         let connection = open().await?;
         // It may have begun to close since it was given: then there is a newer one.
         if let Some(claim) = connection.claim() {
+            connection.look()?;
             return Ok((connection, claim));
         }
     }

@@ -60,6 +60,14 @@ impl Connection {
         }
     }
 
+    /// Whether a call would be let out now, so that one that would not is refused before it counts as made.
+    ///
+    /// # Errors
+    /// Why not, and until when.
+    pub fn look(&self) -> Result<(), UpstreamError> {
+        self.link.look()
+    }
+
     /// Keeps the connection open for a call that is about to be made; `None` when it is to be closed, or is.
     #[must_use]
     pub fn claim(self: &Arc<Self>) -> Option<Claim> {

@@ -94,8 +94,11 @@ pub enum UpstreamError {
         reason: String,
     },
     /// A remote server gave no answer.
-    #[error("{0}")]
+    #[error("{}", of_a_call(.0))]
     Http(#[from] HttpError),
+    /// There was no connection yet, and this is what became of opening one: the call was not sent.
+    #[error("{}", plainly(.0))]
+    Unopened(Box<Self>),
     /// A remote server no longer knows the session, and refused the request for that alone.
     #[error("the server no longer knows the session; a new one is begun with the next request")]
     SessionLost(Option<Box<Unspent>>),
@@ -132,6 +135,7 @@ impl UpstreamError {
             | Self::Unanswered { .. }
             | Self::Denied { .. }
             | Self::SessionLost(_)
+            | Self::Unopened(_)
             | Self::Disabled
             | Self::ActorDown
             | Self::NotRunnable { .. } => false,
@@ -143,6 +147,7 @@ impl UpstreamError {
     pub fn retry_after_seconds(&self) -> Option<u64> {
         match self {
             Self::Http(error) => error.retry_after_seconds(),
+            Self::Unopened(error) => error.retry_after_seconds(),
             Self::Backoff { wait_ms, .. } => Some(wait_ms.div_ceil(1000)),
             _ => None,
         }
@@ -166,11 +171,18 @@ impl UpstreamError {
             Self::Unanswered { .. } => "unanswered",
             Self::Denied { .. } => "denied_meanwhile",
             Self::Http(error) => error.kind(),
+            Self::Unopened(error) => error.kind(),
             Self::SessionLost(_) => "session_lost",
             Self::Disabled => "server_disabled",
             Self::ActorDown => "restarting",
             Self::NotRunnable { .. } => "not_runnable",
         }
+    }
+
+    /// The same of a connection that could not be opened, where whatever was sent was not the call.
+    #[must_use]
+    pub(super) fn of_opening(self) -> Self {
+        if self.was_sent() { Self::Unopened(Box::new(self)) } else { self }
     }
 
     /// Whether this says that the server itself is unwell, so that the next try should wait.
@@ -198,6 +210,18 @@ pub struct Unspent {
 impl std::fmt::Debug for Unspent {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.write_str("Unspent")
+    }
+}
+
+fn of_a_call(error: &HttpError) -> String {
+    if error.was_sent() { format!("{error}; whether the call ran is unknown") } else { error.to_string() }
+}
+
+/// Without a word about the call.
+fn plainly(error: &UpstreamError) -> String {
+    match error {
+        UpstreamError::Http(error) => error.to_string(),
+        error => error.to_string(),
     }
 }
 

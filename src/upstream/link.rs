@@ -85,6 +85,11 @@ impl Link {
         }
     }
 
+    /// Whether a request would be let out now; if not, why not.
+    pub(super) fn look(&self) -> Result<(), UpstreamError> {
+        self.remote.as_ref().map_or(Ok(()), |remote| Ok(remote.look()?))
+    }
+
     /// Whether requests can still be sent.
     pub(super) fn is_open(&self) -> bool {
         self.wire.is_open() && self.remote.as_ref().is_none_or(|remote| remote.is_known())

@@ -97,6 +97,7 @@ impl From<UpstreamError> for Problem {
             | UpstreamError::TooLarge { .. }
             | UpstreamError::Stopped { .. }
             | UpstreamError::Http(_)
+            | UpstreamError::Unopened(_)
             | UpstreamError::SessionLost(_)
             | UpstreamError::NotRunnable { .. } => Code::UpstreamFailed,
             UpstreamError::StartTimedOut { .. } | UpstreamError::TimedOut { .. } => Code::UpstreamTimeout,

@@ -22,10 +22,9 @@ impl Core {
         let is_fresh = last_answer.is_some_and(|at| at.elapsed() < every);
         // A server that wants a person wants no further tries.
         let waits_for_operator = self.status.load().status == Word::ActionRequired;
-        if is_fresh || waits_for_operator || self.breaker.admit().is_err() {
+        if is_fresh || waits_for_operator || self.breaker.look().is_err() {
             return;
         }
-        self.breaker.learnt_nothing();
         // What comes of it is published on the way.
         if let Ok(connection) = self.open_own().await {
             connection.stop();

@@ -124,9 +124,10 @@ impl Core {
     ) -> Result<Arc<Connection>, UpstreamError> {
         let remote = Remote::new(endpoint, Era::Legacy, self)?;
         let admission = remote.admit()?;
-        let opened = remote.open_pair().await.map_err(UpstreamError::from);
-        admission.observed(&opened.as_ref().map(|_| ()).map_err(|_| UpstreamError::Stopped { was_sent: false }));
-        let line = self.dial(remote, Some(opened?), listener)?;
+        // A server that is not to be had in this way is still as it showed itself before.
+        let opened = remote.open_pair().await?;
+        admission.observed(&Ok(()));
+        let line = self.dial(remote, Some(opened), listener)?;
         let handshake =
             handshake::initialize(&line.link, params, endpoint.timeout).await.map_err(|error| self.named(error))?;
         Ok(line.established(self, handshake))

@@ -47,15 +47,25 @@ impl Core {
             Err(error) if error.is_failure() => self.failed(error),
             Err(_) => {}
         }
-        opened
+        opened.map_err(UpstreamError::of_opening)
     }
 
     /// A remote server answered a request: it is there.
     pub(in crate::upstream) fn exchange_succeeded(&self) {
         self.breaker.succeeded();
         self.state().last_answer = Some(Instant::now());
-        if matches!(self.status.load().status, Word::Unreachable | Word::Backoff) {
-            self.publish(|status| Status { status: Word::Ready, reason: None, action: None, ..status });
+        let is_unwell = matches!(
+            self.status.load().status,
+            Word::Unreachable | Word::Backoff | Word::Failing | Word::ActionRequired
+        );
+        if is_unwell {
+            self.publish(|status| Status {
+                status: Word::Ready,
+                reason: None,
+                action: None,
+                credentials: self.taken(status.credentials),
+                ..status
+            });
         }
     }
 
@@ -131,15 +141,16 @@ impl Core {
             status: Word::Ready,
             reason: None,
             action: None,
-            credentials: match status.credentials.status {
-                // It was taken now, so it does.
-                CredentialsWord::ActionRequired => self.spec.credentials.clone(),
-                _ => status.credentials,
-            },
+            credentials: self.taken(status.credentials),
             protocol_version: Some(handshake.version.clone()),
             server_info: handshake.server_info().and_then(|info| serde_json::from_str(info).ok()),
             ..status
         });
+    }
+
+    /// The server took what it was shown, so nothing is wrong with it.
+    fn taken(&self, known: Credentials) -> Credentials {
+        if known.status == CredentialsWord::ActionRequired { self.spec.credentials.clone() } else { known }
     }
 
     fn failed(&self, error: &UpstreamError) {

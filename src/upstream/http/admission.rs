@@ -11,6 +11,11 @@ use crate::upstream::error::UpstreamError;
 pub(in crate::upstream) struct Admission(Option<Arc<Core>>);
 
 impl Remote {
+    /// Whether the server's circuit would let a request out now.
+    pub(in crate::upstream) fn look(&self) -> Result<(), HttpError> {
+        self.core.upgrade().map_or(Ok(()), |core| core.breaker.look())
+    }
+
     /// Asks the server's circuit.
     pub(in crate::upstream) fn admit(&self) -> Result<Admission, HttpError> {
         let core = self.core.upgrade();

@@ -36,6 +36,25 @@ struct State {
     reason: String,
 }
 
+impl State {
+    fn look(&self) -> Result<(), HttpError> {
+        let now = Instant::now();
+        if let Some(wait) = self.held_until.and_then(|until| until.checked_duration_since(now)) {
+            return Err(HttpError::RateLimited { retry_after_seconds: seconds(wait) });
+        }
+        let Some(until) = self.open_until else { return Ok(()) };
+        let wait = until.saturating_duration_since(now);
+        if wait.is_zero() && !self.is_probed {
+            return Ok(());
+        }
+        Err(HttpError::CircuitOpen {
+            failures: self.failures,
+            wait_seconds: seconds(wait).max(1),
+            reason: self.reason.clone(),
+        })
+    }
+}
+
 impl Default for Breaker {
     fn default() -> Self {
         let state = State {
@@ -51,27 +70,21 @@ impl Default for Breaker {
 }
 
 impl Breaker {
-    /// Whether a request may go out now.
+    /// Lets a request out, or says why not.
     pub(in crate::upstream) fn admit(&self) -> Result<(), HttpError> {
         if self.is_closed.load(Ordering::Acquire) {
             return Ok(());
         }
         let mut state = self.state();
-        let now = Instant::now();
-        if let Some(wait) = state.held_until.and_then(|until| until.checked_duration_since(now)) {
-            return Err(HttpError::RateLimited { retry_after_seconds: seconds(wait) });
-        }
-        let Some(until) = state.open_until else { return Ok(()) };
-        let wait = until.saturating_duration_since(now);
-        if wait.is_zero() && !state.is_probed {
-            state.is_probed = true;
-            return Ok(());
-        }
-        Err(HttpError::CircuitOpen {
-            failures: state.failures,
-            wait_seconds: seconds(wait).max(1),
-            reason: state.reason.clone(),
-        })
+        state.look()?;
+        // Whoever goes out while the circuit is open is the one who looks.
+        state.is_probed = state.open_until.is_some();
+        Ok(())
+    }
+
+    /// Whether a request would be let out now.
+    pub(in crate::upstream) fn look(&self) -> Result<(), HttpError> {
+        if self.is_closed.load(Ordering::Acquire) { Ok(()) } else { self.state().look() }
     }
 
     /// An operator wants to know: what was before counts no more.

@@ -157,6 +157,10 @@ pub(super) fn origin(url: &Uri) -> String {
 fn named(url: &Uri, error: SendRequestError) -> HttpError {
     match error {
         SendRequestError::Url(error) => HttpError::Url { reason: error.to_string() },
+        // It was connected, and the request may have been read.
+        SendRequestError::Connect(ConnectError::Disconnected) => {
+            HttpError::Reset { reason: "the server closed it".into() }
+        }
         SendRequestError::Connect(error) => connect_failed(url, error),
         SendRequestError::Timeout => HttpError::Connect { origin: origin(url), reason: "it takes too long".into() },
         error => HttpError::Reset { reason: error.to_string() },

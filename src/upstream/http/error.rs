@@ -43,13 +43,13 @@ pub enum HttpError {
         reason: String,
     },
     /// The connection broke before there was an answer.
-    #[error("the connection to the server broke before it answered ({reason}); whether the call ran is unknown")]
+    #[error("the connection to the server broke before it answered ({reason})")]
     Reset {
         /// The system's words.
         reason: String,
     },
     /// The answer has a beginning and no end.
-    #[error("the server's answer broke off after {bytes} bytes; whether the call ran is unknown")]
+    #[error("the server's answer broke off after {bytes} bytes")]
     Truncated {
         /// How much of it came.
         bytes: u64,
@@ -58,7 +58,7 @@ pub enum HttpError {
     #[error("the server's answer says neither its length nor that it comes in chunks, so that its end can't be known")]
     CloseDelimited,
     /// The stream is over, the answer was not in it.
-    #[error("the server ended its answer without a reply to the request; whether the call ran is unknown")]
+    #[error("the server ended its answer without a reply to the request")]
     NoAnswer,
     /// Neither JSON nor an event stream.
     #[error(

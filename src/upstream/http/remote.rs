@@ -269,6 +269,11 @@ impl Remote {
                 let hold = self.core.upgrade().map(|core| core.breaker.hold(asked));
                 return Err(HttpError::RateLimited { retry_after_seconds: hold.unwrap_or(1) }.into());
             }
+            // Whatever is said with it: in a session, 404 is how a server says that it knows the session no more.
+            404 if has_session => {
+                self.lose();
+                return Err(UpstreamError::SessionLost(None));
+            }
             _ => {}
         }
         let is_json = answer.content_type() == "application/json" && answer.check_body().is_ok();
@@ -281,7 +286,7 @@ impl Remote {
             wire.take(body, Origin::Request(id));
             return Ok(());
         }
-        if has_session && (status == 404 || (status == 400 && !self.is_alive().await)) {
+        if has_session && status == 400 && !self.is_alive().await {
             self.lose();
             return Err(UpstreamError::SessionLost(None));
         }

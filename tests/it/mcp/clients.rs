@@ -243,7 +243,6 @@ async fn every_client_is_asked_by_a_server_of_the_other_era_over_stdio() {
 }
 
 #[actix_rt::test]
-#[ignore = "the transport is being written"]
 async fn every_client_is_asked_by_a_server_over_http() {
     let app = App::start().await;
     app.allow_all().await;
@@ -265,7 +264,6 @@ async fn every_client_is_asked_by_a_server_of_the_other_era_over_http() {
 }
 
 #[actix_rt::test]
-#[ignore = "the transport is being written"]
 async fn every_sdk_calls_a_typescript_server_over_http() {
     let (app, upstream) = (App::start().await, Program::everything("streamableHttp").await);
     app.allow_all().await;
@@ -316,7 +314,6 @@ async fn the_inspector_works_with_a_server_over_stdio() {
 }
 
 #[actix_rt::test]
-#[ignore = "the transport is being written"]
 async fn the_inspector_works_with_a_server_over_http() {
     let (app, upstream) = (App::start().await, Program::conformance("both").await);
     app.allow_all().await;

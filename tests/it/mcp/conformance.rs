@@ -44,7 +44,6 @@ async fn no_check_is_worse_through_the_gateway_than_direct() {
 }
 
 #[actix_rt::test]
-#[ignore = "the transport is being written"]
 async fn no_check_is_worse_if_the_server_is_reached_over_http() {
     let (app, upstream) = (App::start().await, Program::conformance("both").await);
     app.allow_all().await;

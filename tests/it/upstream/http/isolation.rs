@@ -111,13 +111,11 @@ async fn nobody_gets_anothers_answer(server: &Program) {
 }
 
 #[actix_rt::test]
-#[ignore = "the transport is being written"]
 async fn fifty_agents_at_one_typescript_server_each_get_their_own_answers() {
     nobody_gets_anothers_answer(&Program::everything("streamableHttp").await).await;
 }
 
 #[actix_rt::test]
-#[ignore = "the transport is being written"]
 async fn fifty_agents_at_one_python_server_each_get_their_own_answers() {
     nobody_gets_anothers_answer(&Program::python().await).await;
 }

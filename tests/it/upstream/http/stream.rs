@@ -17,7 +17,6 @@ async fn opened(app: &App, remote: &Remote, capabilities: Value) -> Session {
 }
 
 #[actix_rt::test]
-#[ignore = "the transport is being written"]
 async fn an_answer_that_is_a_stream_of_one_event_is_an_answer() {
     let (app, remote) = (App::start().await, Remote::with(STREAMING));
     let session = opened(&app, &remote, json!({})).await;
@@ -26,7 +25,6 @@ async fn an_answer_that_is_a_stream_of_one_event_is_an_answer() {
 }
 
 #[actix_rt::test]
-#[ignore = "the transport is being written"]
 async fn progress_arrives_event_by_event_before_the_answer_is_written() {
     let (app, remote) = (App::start().await, Remote::start());
     let session = opened(&app, &remote, json!({})).await;
@@ -43,7 +41,6 @@ async fn progress_arrives_event_by_event_before_the_answer_is_written() {
 }
 
 #[actix_rt::test]
-#[ignore = "the transport is being written"]
 async fn events_are_read_whatever_their_ends_of_lines_comments_and_unknown_fields() {
     let (app, remote) = (App::start().await, Remote::start());
     let session = opened(&app, &remote, json!({})).await;
@@ -74,7 +71,6 @@ async fn events_are_read_whatever_their_ends_of_lines_comments_and_unknown_field
 }
 
 #[actix_rt::test]
-#[ignore = "the transport is being written"]
 async fn a_stream_that_ends_early_is_taken_up_again_where_it_ended() {
     let (app, remote) = (App::start().await, Remote::start());
     let session = opened(&app, &remote, json!({})).await;
@@ -89,7 +85,6 @@ async fn a_stream_that_ends_early_is_taken_up_again_where_it_ended() {
 }
 
 #[actix_rt::test]
-#[ignore = "the transport is being written"]
 async fn a_stream_that_can_not_be_taken_up_again_leaves_its_call_unknown() {
     let (app, remote) = (App::start().await, Remote::start());
     let session = opened(&app, &remote, json!({})).await;
@@ -101,7 +96,6 @@ async fn a_stream_that_can_not_be_taken_up_again_leaves_its_call_unknown() {
 }
 
 #[actix_rt::test]
-#[ignore = "the transport is being written"]
 async fn what_the_server_tells_on_its_standing_stream_reaches_the_agents() {
     let (app, remote) = (App::start().await, Remote::start());
     let session = opened(&app, &remote, json!({})).await;
@@ -120,7 +114,6 @@ async fn what_the_server_tells_on_its_standing_stream_reaches_the_agents() {
 }
 
 #[actix_rt::test]
-#[ignore = "the transport is being written"]
 async fn a_server_without_a_standing_stream_is_not_asked_again() {
     let (app, remote) = (App::start().await, Remote::start());
     remote.fault(On::Get, Fault::status(405));
@@ -134,7 +127,6 @@ async fn a_server_without_a_standing_stream_is_not_asked_again() {
 }
 
 #[actix_rt::test]
-#[ignore = "the transport is being written"]
 async fn a_question_on_the_calls_stream_is_answered_by_the_agent_while_the_call_waits() {
     let (app, remote) = (App::start().await, Remote::start());
     let session = opened(&app, &remote, json!({"elicitation": {}})).await;
@@ -150,7 +142,6 @@ async fn a_question_on_the_calls_stream_is_answered_by_the_agent_while_the_call_
 
 /// Two agents ask at once; the server numbers its questions for all of its sessions.
 #[actix_rt::test]
-#[ignore = "the transport is being written"]
 async fn a_question_is_put_to_whoever_called_and_to_nobody_else() {
     let (app, remote) = (App::start().await, Remote::start());
     let ann = opened(&app, &remote, json!({"elicitation": {}})).await;
@@ -170,7 +161,6 @@ async fn a_question_is_put_to_whoever_called_and_to_nobody_else() {
 }
 
 #[actix_rt::test]
-#[ignore = "the transport is being written"]
 async fn a_modern_server_is_called_with_headers_that_say_what_the_body_says() {
     let (app, remote) = (App::start().await, Remote::with(Manner { is_modern: true, ..Manner::default() }));
     app.allow_all().await;
@@ -193,7 +183,6 @@ async fn a_modern_server_is_called_with_headers_that_say_what_the_body_says() {
 }
 
 #[actix_rt::test]
-#[ignore = "the transport is being written"]
 async fn a_legacy_agents_call_to_a_modern_server_carries_the_modern_headers() {
     let (app, remote) = (App::start().await, Remote::with(Manner { is_modern: true, ..Manner::default() }));
     let session = opened(&app, &remote, json!({})).await;
@@ -205,7 +194,6 @@ async fn a_legacy_agents_call_to_a_modern_server_carries_the_modern_headers() {
 }
 
 #[actix_rt::test]
-#[ignore = "the transport is being written"]
 async fn a_modern_agent_that_goes_away_ends_its_call_at_a_modern_server() {
     let (app, remote) = (App::start().await, Remote::with(Manner { is_modern: true, ..Manner::default() }));
     app.allow_all().await;
@@ -224,7 +212,6 @@ async fn a_modern_agent_that_goes_away_ends_its_call_at_a_modern_server() {
 
 /// A real server of the oldest kind: events on one stream, messages posted elsewhere.
 #[actix_rt::test]
-#[ignore = "the transport is being written"]
 async fn a_server_of_the_older_sse_pair_is_found_out_and_works() {
     let server = Program::everything("sse").await;
     let app = App::start().await;
