@@ -5,6 +5,7 @@ use serde_json::json;
 use crate::support::app::{App, Settings};
 use crate::support::http::Session;
 use crate::support::postgres::create_database;
+use crate::support::remote::Remote;
 
 async fn start() -> App {
     let url = create_database().await;
@@ -26,6 +27,21 @@ async fn servers_rules_approvals_and_the_record_work_as_on_sqlite() {
     assert_eq!(answer["result"]["content"][0]["text"], "é\u{0} x", "{answer}");
     let states: Vec<_> = app.invocations().await.iter().map(|row| row["state"].clone()).collect();
     assert_eq!(states, ["completed", "denied"]);
+}
+
+#[actix_rt::test]
+async fn a_remote_server_and_its_login_work_as_on_sqlite() {
+    let (app, remote) = (start().await, Remote::start());
+    app.allow_all().await;
+    let definition = json!({"name": "n", "base_url": remote.url, "auth": {"bearer_token": "one"}});
+    app.server_from(definition).await;
+    let app = app.kill_and_restart().await;
+    let session = Session::open(&app.agent("ann").await, "n", "2025-11-25", json!({})).await;
+    assert_eq!(session.call("echo", json!({"text": "x"})).await["result"]["content"][0]["text"], "x");
+    assert_eq!(remote.seen("tools/call")[0].header("authorization"), Some("Bearer one"));
+    let moved = json!({"base_url": "http://127.0.0.1:1", "timeout_seconds": 5});
+    let moved = app.operator().patch("/api/v1/servers/n", moved).await;
+    assert_eq!((&moved.json["credentials"]["status"], &moved.json["timeout_seconds"]), (&json!("missing"), &json!(5)));
 }
 
 #[actix_rt::test]

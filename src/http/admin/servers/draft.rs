@@ -42,6 +42,7 @@ pub struct ServerDraft {
     /// http: the address; http or https, without user, password and fragment. It is kept as it is typed.
     pub base_url: Option<String>,
     /// http: how long an answer, or a sign of progress, is waited for, 1 to 3600; 30 when left out.
+    #[schema(minimum = 1, maximum = 3600)]
     pub timeout_seconds: Option<i64>,
     /// http: how the gateway logs in.
     pub auth: Option<AuthWrite>,

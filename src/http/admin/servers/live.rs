@@ -153,7 +153,7 @@ pub struct LogsBody {
     lines: Vec<String>,
 }
 
-/// Reads the last lines that a server's process wrote to stderr.
+/// Reads the last lines of a server's log: what its process wrote to stderr, or an exchange with a remote one a line.
 #[utoipa::path(get, path = "/api/v1/servers/{name}/logs", operation_id = "read_server_logs", tag = "Servers",
     params(("name" = String, Path, description = "The server's name."), LogsQuery),
     responses((status = 200, description = "The last lines.", body = LogsBody),

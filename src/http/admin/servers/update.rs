@@ -63,7 +63,7 @@ pub struct ServerPatch {
     base_url: Edit<String>,
     /// http: 1 to 3600; `null` puts back 30.
     #[serde(default)]
-    #[schema(value_type = Option<i64>)]
+    #[schema(value_type = Option<i64>, minimum = 1, maximum = 3600)]
     timeout_seconds: Edit<i64>,
     /// http: what is to change about the login; what is absent is kept. `null` removes it.
     #[serde(default)]

@@ -1,9 +1,12 @@
 //! What is written and never read: the values of variables, bearer tokens, and the values of headers.
 
+use atryum::http::routes::INVENTORY;
 use serde_json::json;
 
 use crate::support::app::{App, Settings};
 use crate::support::database::run_sql;
+use crate::support::http::Session;
+use crate::support::remote::{Fault, On, Remote};
 
 const SECRET: &str = "s3cr3t-value-that-nobody-may-read";
 
@@ -16,15 +19,23 @@ async fn the_value_of_a_variable_comes_out_nowhere() {
     let edited = app.operator().patch("/api/v1/servers/calc", json!({"env": {"THIRD": SECRET}})).await;
     assert_eq!(edited.json["env_names"], json!(["OTHER", "THIRD", "TOKEN"]), "{edited:?}");
     let tested = app.operator().post("/api/v1/servers/calc/test", json!({})).await;
-    let mut seen = vec![created.text, edited.text, tested.text, app.log()];
-    for path in ["/api/v1/servers", "/api/v1/servers/calc", "/api/v1/servers/calc/logs", "/api/v1/settings", "/metrics"]
-    {
-        seen.push(app.operator().get(path).await.text);
-    }
+    let mut seen = vec![created.text, edited.text, tested.text];
+    seen.extend(all_that_can_be_read(&app, "calc").await);
     for text in seen {
         assert!(!text.contains(SECRET), "{text}");
     }
     assert_sealed(&app);
+}
+
+/// Whatever operators can ask for, with this server's name where a name is wanted.
+async fn all_that_can_be_read(app: &App, name: &str) -> Vec<String> {
+    let mut texts = Vec::new();
+    for route in INVENTORY.iter().filter(|route| route.method == "GET" && !route.path.starts_with("/mcp/")) {
+        let path = route.path.replace("{name}", name).replace("{id}", "01a20528-c668-70ea-a280-13275a29791b");
+        texts.push(app.operator().get(&path).await.text);
+    }
+    assert!(texts.len() > 20, "{}", texts.len());
+    texts
 }
 
 /// Neither the database nor the log holds it.
@@ -38,31 +49,36 @@ fn assert_sealed(app: &App) {
 
 #[actix_rt::test]
 async fn a_token_and_the_value_of_a_header_come_out_nowhere() {
+    // Everything of every library.
     let app = Settings::default().with("ATRYUM_LOG__LEVEL", "trace").start().await;
-    // Nobody listens there.
-    let url = "http://127.0.0.1:1/mcp";
+    let (first, second) = (Remote::start(), Remote::start());
+    app.allow_all().await;
+    let agent = app.agent("ann").await;
     let token = json!({"bearer_token": SECRET});
     let headers = json!({"headers": {"X-Api-Key": SECRET}});
     let mut seen = Vec::new();
     for (name, auth, other) in [("token", &token, &headers), ("headers", &headers, &token)] {
         let path = format!("/api/v1/servers/{name}");
-        seen.push(app.server_from(json!({"name": name, "base_url": url, "auth": auth})).await.text);
+        seen.push(app.server_from(json!({"name": name, "base_url": first.url, "auth": auth})).await.text);
         seen.push(app.operator().patch(&path, json!({"auth": other})).await.text);
-        seen.push(app.operator().patch(&path, json!({"auth": auth, "base_url": "http://127.0.0.1:2"})).await.text);
+        seen.push(app.operator().patch(&path, json!({"auth": auth, "base_url": second.url})).await.text);
+        seen.push(app.operator().post(&format!("{path}/test"), json!({})).await.text);
+        let session = Session::open(&agent, name, "2025-11-25", json!({})).await;
+        seen.push(session.request("tools/call", json!({"name": "echo", "arguments": {"text": "x"}})).await.text);
+        second.fault(On::Every, Fault::says(500, &[], &format!("you said {SECRET}")));
+        seen.push(session.request("tools/call", json!({"name": "echo", "arguments": {"text": "y"}})).await.text);
         seen.push(app.operator().post(&format!("{path}/test"), json!({})).await.text);
         seen.push(app.operator().post(&format!("{path}/restart"), json!({})).await.text);
-        for path in [&path, &format!("{path}/logs"), &format!("{path}/tools")] {
-            seen.push(app.operator().get(path).await.text);
-        }
+        seen.extend(all_that_can_be_read(&app, name).await);
+        second.heal();
     }
-    let draft = json!({"name": "draft", "base_url": url, "auth": token});
+    let draft = json!({"name": "draft", "base_url": first.url, "auth": token});
     seen.push(app.operator().post("/api/v1/servers/test", draft).await.text);
-    for path in ["/api/v1/servers", "/api/v1/settings", "/metrics"] {
-        seen.push(app.operator().get(path).await.text);
-    }
     for text in seen {
         assert!(!text.contains(SECRET), "{text}");
     }
+    assert!(format!("{:?}", second.ledger()).contains(SECRET), "it was sent where it belongs");
+    assert!(app.log().contains("TRACE"), "{}", app.log());
     assert_sealed(&app);
 }
 
