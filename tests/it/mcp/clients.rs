@@ -232,7 +232,6 @@ async fn every_client_is_asked_by_a_server_over_stdio() {
 }
 
 #[actix_rt::test]
-#[ignore = "a modern agent is not asked yet what a legacy server wants to know"]
 async fn every_client_is_asked_by_a_server_of_the_other_era_over_stdio() {
     let app = App::start().await;
     app.allow_all().await;
@@ -252,7 +251,6 @@ async fn every_client_is_asked_by_a_server_over_http() {
 }
 
 #[actix_rt::test]
-#[ignore = "a modern agent is not asked yet what a legacy server wants to know"]
 async fn every_client_is_asked_by_a_server_of_the_other_era_over_http() {
     let app = App::start().await;
     app.allow_all().await;
