@@ -11,9 +11,12 @@
         Compares two such results check by check, and ends with 1 when a check
         is worse through the gateway and FILE does not name it, or when FILE
         names one that is not worse.  FILE holds a JSON list of
-        {"revision", "scenario", "check", "reason"}.
+        {"revision", "scenario", "check", "reason"}; those that also say
+        {"bridged": "legacy"} (or "modern") are for a server that speaks
+        nothing else, and count with --bridged legacy alone.
 
-direct and through take --only SCENARIO and --revision REVISION to run less.
+direct and through take --only SCENARIO, --revision REVISION and --core (no
+extensions) to run less.
 They end with 0 once the suite has run, whatever its checks said.
 """
 
@@ -75,6 +78,8 @@ def run_suite(url, args):
         command = [node(), SUITE, "server", "--url", url, "--timeout", "20000", "-o", out]
         if args.only:
             command += ["--scenario", args.only, "--spec-version", revision]
+        elif args.core:
+            command += ["--suite", "all", "--spec-version", revision]
         else:
             command += ["--requirements", revision]
         with open(out + ".log", "w") as log:
@@ -117,9 +122,11 @@ def is_worse(direct, proxied):
 def compare(args):
     with open(args.exceptions) as file:
         listed = json.load(file)
+    revisions = args.revision or REVISIONS
+    listed = [e for e in listed if e.get("bridged") == args.bridged and e["revision"] in revisions]
     reasons = {(e["revision"], e["scenario"], e["check"]): e["reason"] for e in listed}
     used, bad = set(), 0
-    for revision in args.revision or REVISIONS:
+    for revision in revisions:
         direct, proxied = load(os.path.join(args.direct, revision)), load(os.path.join(args.proxied, revision))
         if not direct or not proxied:
             sys.exit(f"no results for {revision} in {args.proxied if direct else args.direct}")
@@ -169,10 +176,12 @@ def main():
         if action is compare:
             sub.add_argument("direct")
             sub.add_argument("proxied")
+            sub.add_argument("--bridged", choices=["legacy", "modern"])
             sub.add_argument("--exceptions", default=os.path.join(HERE, "exceptions.json"))
             continue
         sub.add_argument("--out", required=True)
         sub.add_argument("--only", metavar="SCENARIO")
+        sub.add_argument("--core", action="store_true", help="leave extensions out")
         sub.add_argument("--limit", type=float, default=900, help="seconds that one revision may take")
         if action is direct:
             sub.add_argument("--upstream", default=UPSTREAM)
