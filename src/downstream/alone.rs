@@ -3,6 +3,7 @@
 //! In this era a server asks by its answer. So a legacy server's questions are gathered here, until the request is
 //! answered with them.
 
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
@@ -124,6 +125,11 @@ impl Sink for Alone {
             }
             _ => Sink::notify(&*hearing.stream, message),
         }
+    }
+
+    fn room(&self) -> Option<Pin<Box<dyn Future<Output = ()> + Send + '_>>> {
+        let stream = self.state().hearing.stream.clone();
+        stream.is_crowded().then(|| Box::pin(async move { stream.has_room().await }) as _)
     }
 
     fn hears_log(&self, level: Option<LogLevel>) -> bool {

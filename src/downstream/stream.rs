@@ -5,6 +5,7 @@
 //! slow reader has left nothing to forget, new notifications are dropped. Answers and questions are never dropped.
 
 use std::collections::VecDeque;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -40,6 +41,8 @@ pub struct EventStream {
     id: u64,
     state: Mutex<State>,
     changed: Notify,
+    /// Notified when something was read.
+    drained: Notify,
 }
 
 #[derive(Debug)]
@@ -95,6 +98,7 @@ impl EventStream {
                 status: 200,
             }),
             changed: Notify::new(),
+            drained: Notify::new(),
         }
     }
 
@@ -239,6 +243,32 @@ impl EventStream {
         }
     }
 
+    /// Whether a reader has left so much unread that there should be no more for now.
+    #[must_use]
+    pub fn is_crowded(&self) -> bool {
+        let state = self.state();
+        let unread = state.events.iter().filter(|event| event.seq > state.read_seq);
+        let (count, bytes) = unread.fold((0, 0), |(count, bytes), event| (count + 1, bytes + event.text.len()));
+        state.has_reader && (count > EVENTS_MAX / 2 || bytes > BYTES_MAX / 2)
+    }
+
+    /// Waits until enough was read, or the reader is gone.
+    pub async fn has_room(&self) {
+        loop {
+            let (drained, changed) = (self.drained.notified(), self.changed.notified());
+            tokio::pin!(drained, changed);
+            drained.as_mut().enable();
+            changed.as_mut().enable();
+            if !self.is_crowded() {
+                return;
+            }
+            tokio::select! {
+                () = drained => {}
+                () = changed => {}
+            }
+        }
+    }
+
     /// A reader of everything after `seq`; one that reads already is ended.
     pub fn read_after(self: &Arc<Self>, seq: u64) -> Reader {
         let mut state = self.state();
@@ -284,6 +314,10 @@ impl Sink for EventStream {
         self.add(message.into(), true);
     }
 
+    fn room(&self) -> Option<Pin<Box<dyn Future<Output = ()> + Send + '_>>> {
+        self.is_crowded().then(|| Box::pin(self.has_room()) as _)
+    }
+
     fn ask(&self, message: String) -> bool {
         let can_be_heard = {
             let state = self.state();
@@ -316,6 +350,8 @@ impl Reader {
                 if let Some(event) = state.events.iter().find(|event| event.seq > self.seq).cloned() {
                     self.seq = event.seq;
                     state.read_seq = state.read_seq.max(event.seq);
+                    drop(state);
+                    self.stream.drained.notify_waiters();
                     return Some(event);
                 }
                 if state.is_finished {
@@ -406,6 +442,28 @@ mod tests {
         let state = stream.state();
         assert!(state.events.len() <= EVENTS_MAX + 1 && state.bytes <= BYTES_MAX + 10);
         assert_eq!(state.events.back().map(|event| &*event.text), Some("answer"));
+    }
+
+    #[tokio::test]
+    async fn who_writes_waits_for_who_reads_and_not_for_who_is_gone() {
+        let stream = EventStream::of_request();
+        let mut reader = stream.read_after(0);
+        while stream.room().is_none() {
+            stream.notify("x".repeat(1000));
+        }
+        let last = stream.state().last_seq;
+        let waits = tokio::spawn({
+            let stream = stream.clone();
+            async move { stream.has_room().await }
+        });
+        reader.next().await;
+        waits.await.unwrap();
+        assert!(stream.state().last_seq == last && stream.room().is_none());
+        while stream.room().is_none() {
+            stream.notify("x".repeat(1000));
+        }
+        drop(reader);
+        stream.has_room().await;
     }
 
     #[tokio::test]

@@ -119,6 +119,8 @@ struct State {
     era: Option<Era>,
     /// A remote server that is spoken to in the way of 2024-11-05.
     is_paired: bool,
+    /// A remote server that refused a handshake of the legacy era.
+    is_modern_only: bool,
     /// A remote server's last answer.
     last_answer: Option<Instant>,
     backoff: Backoff,
@@ -152,6 +154,7 @@ impl Core {
             state: Mutex::new(State {
                 era: None,
                 is_paired: false,
+                is_modern_only: false,
                 last_answer: None,
                 backoff: Backoff::new(DELAYS.0, DELAYS.1),
                 not_before: None,

@@ -1,5 +1,6 @@
 //! Where an upstream's messages go on their way to an agent.
 
+use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::mcp::log_level::LogLevel;
@@ -32,6 +33,11 @@ pub trait Sink: Send + Sync {
     /// Whether it wants log messages of that level; `None` for a level that nobody knows.
     fn hears_log(&self, _level: Option<LogLevel>) -> bool {
         true
+    }
+
+    /// What to wait for before more is read for it, when its reader is slow; `None` when there is room now.
+    fn room(&self) -> Option<Pin<Box<dyn Future<Output = ()> + Send + '_>>> {
+        None
     }
 
     /// A request that wants the agent's answer. `false` when there is no way to ask the agent: then the upstream is told.

@@ -208,6 +208,11 @@ impl Wire {
         }
     }
 
+    /// Where messages about the request go.
+    pub(super) fn sink_of(&self, id: u64) -> Option<Arc<dyn Sink>> {
+        self.state().pending.get(&id)?.ticket.as_ref().map(|ticket| ticket.sink.clone())
+    }
+
     /// Whether the answer to the request has not come yet.
     pub(super) fn is_waited_for(&self, id: u64) -> bool {
         self.state().pending.contains_key(&id)

@@ -40,8 +40,18 @@ impl Core {
         params: &str,
         listener: Listener,
     ) -> Result<Arc<Connection>, UpstreamError> {
-        if self.state().is_paired {
-            return self.dial_pair(endpoint, params, listener).await;
+        let (is_paired, is_modern_only) = {
+            let state = self.state();
+            (state.is_paired, state.is_modern_only)
+        };
+        if is_paired {
+            let opened = self.dial_pair(endpoint, params, listener).await;
+            // It may have learnt something newer.
+            self.state().is_paired = opened.is_ok();
+            return opened;
+        }
+        if is_modern_only && let Some(connection) = self.dial_modern(endpoint, listener.clone()).await? {
+            return Ok(connection);
         }
         let refused = match self.dial_legacy(endpoint, params, listener.clone()).await {
             Err(refused) => refused,
@@ -49,7 +59,10 @@ impl Core {
         };
         if handshake::may_be_modern_only(&refused) {
             return match self.dial_modern(endpoint, listener).await? {
-                Some(connection) => Ok(connection),
+                Some(connection) => {
+                    self.state().is_modern_only = true;
+                    Ok(connection)
+                }
                 None => Err(refused),
             };
         }

@@ -32,6 +32,8 @@ const REFUSAL_BYTES_MAX: usize = 64 * 1024;
 const ASIDE_WITHIN: Duration = Duration::from_secs(30);
 /// Before a stream that was closed early is taken up again, if the server names no time.
 const RESUME_AFTER: Duration = Duration::from_secs(1);
+/// An agent that is slower holds nobody up any longer: what it has not read is then dropped, but for answers.
+const ROOM_WITHIN: Duration = Duration::from_secs(10);
 /// So many times in a row without an event between.
 const RESUMES_MAX: u32 = 5;
 
@@ -190,6 +192,7 @@ impl Remote {
                     answer.finish();
                     return Ok(());
                 }
+                has_room(wire, id).await;
             };
             let Some(last_id) = events.last_id.take().filter(|_| self.era == Era::Legacy) else {
                 return Err(broken.into());
@@ -418,6 +421,15 @@ fn retry_after(value: &str) -> Option<Duration> {
     }
     let at = chrono::DateTime::parse_from_rfc2822(value.trim()).ok()?.timestamp_millis();
     u64::try_from(at - crate::clock::now_ms()).ok().map(Duration::from_millis)
+}
+
+/// Waits for a slow agent, so that the server is not read faster than the agent reads; but not for ever.
+async fn has_room(wire: &Wire, id: u64) {
+    if let Some(sink) = wire.sink_of(id)
+        && let Some(room) = sink.room()
+    {
+        let _in_time = tokio::time::timeout(ROOM_WITHIN, room).await;
+    }
 }
 
 fn not_json_rpc(text: &str) -> HttpError {
