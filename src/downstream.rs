@@ -21,6 +21,7 @@ mod listen;
 mod listing;
 mod mirrored;
 mod modern;
+mod promises;
 mod response;
 mod rounds;
 mod session;
@@ -40,6 +41,7 @@ use crate::mcp::version::{self, Era};
 use crate::mcp::{envelope, error, meta};
 use crate::upstream::{Connection, Directory, Upstream, UpstreamError};
 use held::HeldCalls;
+use promises::Promises;
 use sessions::Sessions;
 
 /// The face of this room.
@@ -49,6 +51,7 @@ pub struct Downstream {
     directory: Directory,
     sessions: Arc<Sessions>,
     held: HeldCalls,
+    promises: Arc<Promises>,
     /// The base URL that people use, for the words of a waiting call.
     public_url: Arc<str>,
     phase: Arc<watch::Sender<Phase>>,
@@ -72,6 +75,7 @@ impl Downstream {
     pub fn new(invocations: Invocations, directory: Directory, bounds: Bounds, public_url: &str) -> Self {
         Self {
             sessions: Sessions::start(bounds, invocations.metrics().clone(), directory.clone()),
+            promises: Arc::default(),
             invocations,
             directory,
             held: HeldCalls::default(),

@@ -8,6 +8,7 @@ pub mod error;
 pub mod log_level;
 pub mod meta;
 pub mod method;
+pub mod promise;
 pub mod question;
 pub mod splice;
 pub mod strict;

@@ -138,18 +138,10 @@ fn is_complete(result: &str) -> bool {
     splice::find_string(result, &["resultType"]).is_none_or(|kind| kind == "complete")
 }
 
-/// What the gateway answers a legacy agent in the server's place: a modern server keeps nothing for a session, and a shared
-/// one keeps for all what would be one's.
-pub(super) fn answer_here(method: &str, connection: &Connection) -> Option<Reply> {
-    let unknown = |what: &str| Some(Reply::Error(error::object(error::METHOD_NOT_FOUND, what)));
-    match (method, connection.handshake.era, connection.audience) {
-        // Told with each request.
-        ("logging/setLevel", Era::Modern, _) => Some(Reply::Result("{}".into())),
-        (method, _, Audience::Everyone) if method.starts_with("tasks/") => {
-            unknown("this server's process is shared, and its tasks can't be told apart by agent")
-        }
-        _ => None,
-    }
+/// What the gateway answers in the server's place: a modern server is told a legacy agent's log level with each request.
+pub(super) fn answer_here(agent: Era, method: &str, connection: &Connection) -> Option<Reply> {
+    let is_told_each_time = (agent, connection.handshake.era) == (Era::Legacy, Era::Modern);
+    (is_told_each_time && method == "logging/setLevel").then(|| Reply::Result("{}".into()))
 }
 
 fn complete(method: &str, result: String) -> String {
@@ -185,9 +177,7 @@ pub(super) fn initialize_result(connection: &Connection, version: &str) -> Strin
     if connection.audience == Audience::Session {
         return handshake.result.clone();
     }
-    let capabilities = splice::without(handshake.capabilities(), |key| key == "tasks");
-    let result = splice::set(&handshake.result, &["capabilities"], &capabilities);
-    splice::set(&result, &["protocolVersion"], &envelope::quoted(version))
+    splice::set(&handshake.result, &["protocolVersion"], &envelope::quoted(version))
 }
 
 fn translated_result(handshake: &Handshake, asked_version: &str) -> String {

@@ -27,6 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// A request, and who makes it.
 pub(super) struct Task {
     pub(super) agent: Arc<str>,
+    pub(super) agent_id: Arc<str>,
     pub(super) upstream: Arc<Upstream>,
     pub(super) request_id: String,
     pub(super) client: Option<(String, String)>,
@@ -70,6 +71,7 @@ impl Task {
     ) -> Self {
         Self {
             agent: incoming.agent.name.as_str().into(),
+            agent_id: incoming.agent.id.as_str().into(),
             upstream: upstream.clone(),
             request_id: incoming.request_id.clone(),
             client: session.and_then(|session| session.client()),
@@ -86,6 +88,7 @@ impl Task {
     pub(super) fn another(&self, method: &str, params: &str) -> Self {
         Self {
             agent: self.agent.clone(),
+            agent_id: self.agent_id.clone(),
             upstream: self.upstream.clone(),
             request_id: self.request_id.clone(),
             client: self.client.clone(),

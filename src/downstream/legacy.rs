@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 use super::bridge;
 use super::call::{Asked, Said, Task, respond};
 use super::line::Line;
+use super::promises::Outlasting;
 use super::response::{Framing, Incoming, Response};
 use super::session::{Begun, May, Session};
 use super::stream::EventStream;
@@ -87,6 +88,7 @@ impl Downstream {
             upstream.spec.id.clone(),
             agreed,
             params.clone(),
+            self.promises.clone(),
         ));
         let asked = Asked { id, method: "initialize", params: Some(params) };
         let task = Task::new(&upstream, incoming, Some(&session), asked);
@@ -210,7 +212,7 @@ impl Downstream {
             return self.subscribe_in(task, session, sink, begun.cancelled()).await;
         }
         let open = async || self.connect(task, session).await;
-        let line = Line::InSession { session: session.clone(), sink };
+        let line = Line::InSession { session: session.clone(), sink: Outlasting::of(task, session, sink) };
         let said = self.run(task, &line, open, begun.cancelled()).await?;
         if said.is_result() {
             session.remember(&task.method, task.params.as_deref());

@@ -12,6 +12,7 @@ use serde_json::json;
 use super::asking::Asking;
 use super::bridge::Crossing;
 use super::call::{Said, Task, claimed, say};
+use super::promises::Promises;
 use super::stream::EventStream;
 use super::{Downstream, Phase};
 use crate::gate::{Action, Permit};
@@ -54,6 +55,8 @@ struct Listener {
     stream: Arc<EventStream>,
     /// The listen request's id, as text.
     id: String,
+    /// What is asked for, without what is another agent's.
+    params: String,
     /// Set when the agent was told: what comes before that is no news for it.
     granted: OnceLock<Granted>,
 }
@@ -65,8 +68,9 @@ struct Granted {
 }
 
 impl Listener {
-    fn of(task: &Task) -> Self {
-        Self { stream: task.stream.clone(), id: task.id.clone(), granted: OnceLock::new() }
+    fn of(task: &Task, promises: &Promises) -> Self {
+        let params = promises.listened(task, task.params.clone().unwrap_or_else(|| "{}".into()));
+        Self { stream: task.stream.clone(), id: task.id.clone(), params, granted: OnceLock::new() }
     }
 
     fn marked(&self, params: &str) -> String {
@@ -114,16 +118,16 @@ struct Heard {
 
 impl Downstream {
     /// Listens until the agent leaves or the connection ends, and says the latter: the agent can then listen anew.
-    pub(super) async fn listen(&self, task: &Task, agent_id: Arc<str>) -> Option<Said> {
+    pub(super) async fn listen(&self, task: &Task) -> Option<Said> {
         let wanted = match resources(task) {
             Ok(wanted) => wanted,
             Err(what) => return Some(task.says_error(&error::object(error::INVALID_PARAMS, &what))),
         };
-        let listener = Arc::new(Listener::of(task));
+        let listener = Arc::new(Listener::of(task, &self.promises));
         let open = async || {
             let open = async |upstream: &Upstream| {
                 let opening = Opening::Stateless(task.abilities());
-                upstream.open(Owner::Agent(agent_id.clone()), opening, listener.clone()).await
+                upstream.open(Owner::Agent(task.agent_id.clone()), opening, listener.clone()).await
             };
             self.open_present(&task.upstream, open).await
         };
@@ -220,7 +224,7 @@ async fn hear(
     ticket: Ticket,
 ) -> Result<Reply, UpstreamError> {
     if connection.handshake.era == Era::Modern {
-        let mut params = task.params.clone().unwrap_or_default();
+        let mut params = listener.params.clone();
         if splice::find(&params, &RESOURCES).is_some() {
             let granted: Vec<_> = heard.iter().map(|heard| &heard.uri).collect();
             params = splice::set(&params, &RESOURCES, &json!(granted).to_string());
@@ -232,10 +236,9 @@ async fn hear(
     }
     // What is permitted is to hear; nothing is sent for it.
     drop(permit);
-    let wanted = task.params.as_deref().unwrap_or("{}");
     let kinds = KINDS
         .into_iter()
-        .filter(|(kind, ..)| splice::find(wanted, &["notifications", kind]) == Some("true"))
+        .filter(|(kind, ..)| splice::find(&listener.params, &["notifications", kind]) == Some("true"))
         .filter(|(_, area, _)| is_offered(connection, area, "listChanged"))
         .map(|(kind, _, method)| (kind, method));
     // What was subscribed to on a connection that has ended since is heard of no more.
@@ -286,7 +289,8 @@ mod tests {
     #[tokio::test]
     async fn nothing_is_heard_before_the_acknowledgement_and_then_only_what_was_granted() {
         let stream = EventStream::of_request();
-        let listener = Listener { stream: stream.clone(), id: "\"l\"".into(), granted: OnceLock::new() };
+        let listener =
+            Listener { stream: stream.clone(), id: "\"l\"".into(), params: "{}".into(), granted: OnceLock::new() };
         let update = |uri: &str| envelope::notification(UPDATED, Some(&json!({ "uri": uri }).to_string()));
         Sink::notify(&listener, update("x://mine"));
         listener.acknowledge(vec![("toolsListChanged", KINDS[0].2)], ["x://mine".to_owned()].into());

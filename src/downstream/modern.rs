@@ -52,19 +52,18 @@ impl Downstream {
         }
         let this = self.clone();
         let headers = incoming.headers.clone();
-        let agent_id: Arc<str> = incoming.agent.id.as_str().into();
-        self.start(id, stream.clone(), async move { this.stand_alone(&task, agent_id, &incoming.headers).await });
+        self.start(id, stream.clone(), async move { this.stand_alone(&task, &incoming.headers).await });
         respond(&stream, &headers, Framing::Plain, None).await
     }
 
-    async fn stand_alone(&self, task: &Task, agent_id: Arc<str>, headers: &Headers) -> Option<Said> {
+    async fn stand_alone(&self, task: &Task, headers: &Headers) -> Option<Said> {
         if task.method == listen::METHOD {
-            return self.listen(task, agent_id).await;
+            return self.listen(task).await;
         }
         let open = async || -> Result<Arc<Connection>, UpstreamError> {
             let open = async |upstream: &Upstream| {
                 let opening = Opening::Stateless(task.abilities());
-                upstream.open(Owner::Agent(agent_id.clone()), opening, Arc::new(NoSink)).await
+                upstream.open(Owner::Agent(task.agent_id.clone()), opening, Arc::new(NoSink)).await
             };
             self.open_present(&task.upstream, open).await
         };
@@ -74,7 +73,7 @@ impl Downstream {
                 Err(failed) => task.says_error(&super::call::failure(task, &failed)),
             });
         }
-        let same = SameCall::of(task, &agent_id);
+        let same = SameCall::of(task, &task.agent_id);
         let held = self.held.take(task.params.as_deref(), &same);
         let of_held = held.as_ref().map(|held| held.connection.clone());
         let mut has_left = false;

@@ -12,6 +12,7 @@ use tokio::sync::{Notify, oneshot};
 
 use super::bridge::{self, Client};
 use super::listen;
+use super::promises::Promises;
 use super::response::{Framing, Response};
 use super::stream::{EventStream, parse_event_id};
 use crate::clock;
@@ -42,6 +43,7 @@ pub(super) struct Session {
     version: OnceLock<String>,
     /// The agent's `initialize` parameters, for the next connection if this one is lost.
     params: String,
+    promises: Arc<Promises>,
     standing: Arc<EventStream>,
     connection: ArcSwapOption<Connection>,
     /// Whether there was a connection before: then a new one has to be told what the agent told that one.
@@ -78,6 +80,7 @@ impl Session {
         server_id: Arc<str>,
         asked_version: String,
         params: String,
+        promises: Arc<Promises>,
     ) -> Self {
         Self {
             id,
@@ -86,6 +89,7 @@ impl Session {
             asked_version,
             version: OnceLock::new(),
             params,
+            promises,
             standing: EventStream::standing(),
             connection: ArcSwapOption::empty(),
             was_connected: AtomicBool::new(false),
@@ -347,10 +351,17 @@ impl State {
 /// Hears what a shared process tells everyone, and passes on what is for this session.
 impl Sink for Session {
     fn notify(&self, message: String) {
-        let is_update = splice::find_string(&message, &["method"]).as_deref() == Some(listen::UPDATED);
-        let uri = splice::find_string(&message, &["params", "uri"]);
-        let is_wanted = |uri: String| self.state().subscriptions.iter().any(|known| listen::is_about(known, &uri));
-        if !is_update || uri.is_some_and(is_wanted) {
+        let part = |name| splice::find_string(&message, &["params", name]);
+        let is_for_it = match splice::find_string(&message, &["method"]).as_deref() {
+            Some(listen::UPDATED) => part("uri").is_some_and(|uri| {
+                self.state().subscriptions.iter().any(|subscribed| listen::is_about(subscribed, &uri))
+            }),
+            Some("notifications/tasks/status") => {
+                part("taskId").is_some_and(|id| self.promises.is_of(&self.server_id, &self.agent_id, &id))
+            }
+            _ => true,
+        };
+        if is_for_it {
             self.standing.notify(message);
         }
     }
@@ -417,7 +428,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_session_hears_only_of_resources_that_it_asked_for() {
-        let session = Session::new("1".into(), "ann".into(), "s".into(), "2025-11-25".into(), "{}".into());
+        let session =
+            Session::new("1".into(), "ann".into(), "s".into(), "2025-11-25".into(), "{}".into(), Arc::default());
         session.remember("resources/subscribe", Some(r#"{"uri":"x://mine"}"#));
         let update = |uri: &str| {
             format!(r#"{{"jsonrpc":"2.0","method":"notifications/resources/updated","params":{{"uri":"x://{uri}"}}}}"#)

@@ -1,11 +1,12 @@
 //! The things a server last listed, each as the text it sent.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::connection::{Connection, Mirrored, MirroredArguments};
+use super::connection::{Connection, Mirrored, ToolTraits};
 use super::error::UpstreamError;
 use super::handshake::own_meta;
 use super::wire::Reply;
@@ -55,9 +56,23 @@ fn params(era: Era, cursor: Option<&str>) -> String {
     Value::Object(params).to_string()
 }
 
+/// What is needed to call the tools.
+pub(super) fn tool_traits(tools: &Items) -> ToolTraits {
+    ToolTraits { mirrored: mirrored_arguments(tools), task_only: task_only(tools) }
+}
+
+fn task_only(tools: &Items) -> HashSet<String> {
+    let of_tool = |tool: &str| {
+        // Nearly no tool says anything of tasks.
+        tool.contains("taskSupport").then_some(())?;
+        let support = splice::find_string(tool, &["execution", "taskSupport"])?;
+        (support == "required").then(|| splice::find_string(tool, &["name"])).flatten()
+    };
+    tools.iter().filter_map(|tool| of_tool(tool.get())).collect()
+}
+
 /// By tool, what it wants mirrored in headers (`x-mcp-header` in its input schema, reached through `properties` alone).
-/// Tools without are left out.
-pub(super) fn mirrored_arguments(tools: &Items) -> MirroredArguments {
+fn mirrored_arguments(tools: &Items) -> HashMap<String, Arc<Vec<Mirrored>>> {
     let of_tool = |tool: &RawValue| {
         // Nearly no tool has one, and looking for the word is far cheaper than reading the schema.
         tool.get().contains("x-mcp-header").then_some(())?;
@@ -161,7 +176,7 @@ mod tests {
             }}},
         ]))
         .unwrap();
-        let mirrored = mirrored_arguments(&tools);
+        let mirrored = tool_traits(&tools).mirrored;
         assert_eq!(mirrored.len(), 1);
         let mut routed = mirrored["routed"].to_vec();
         routed.sort();

@@ -2,7 +2,7 @@
 //!
 //! It lives as long as somebody holds it. When the last holder lets go, its process is stopped.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -33,13 +33,18 @@ pub struct Connection {
     /// True when it is to be closed as soon as nobody needs it.
     is_draining: AtomicBool,
     claims: AtomicUsize,
-    mirrored: tokio::sync::Mutex<Option<(u64, Arc<MirroredArguments>)>>,
+    tools: tokio::sync::Mutex<Option<(u64, Arc<ToolTraits>)>>,
     pub(super) subscriptions: Subscriptions,
     pub(super) log_levels: LogLevels,
 }
 
-/// By tool.
-pub(super) type MirroredArguments = HashMap<String, Arc<Vec<Mirrored>>>;
+/// What of a server's tools is needed to call them.
+pub(super) struct ToolTraits {
+    /// By tool. Those without are left out.
+    pub(super) mirrored: HashMap<String, Arc<Vec<Mirrored>>>,
+    /// Tools that can only be called as a task.
+    pub(super) task_only: HashSet<String>,
+}
 
 /// A header's name after `Mcp-Param-`, in lower case, and the path of the argument that it mirrors.
 pub type Mirrored = (String, Vec<String>);
@@ -54,7 +59,7 @@ impl Connection {
             patience,
             is_draining: AtomicBool::new(false),
             claims: AtomicUsize::new(0),
-            mirrored: tokio::sync::Mutex::default(),
+            tools: tokio::sync::Mutex::default(),
             subscriptions: Subscriptions::default(),
             log_levels: LogLevels::default(),
         }
@@ -82,18 +87,29 @@ impl Connection {
     /// # Errors
     /// The tools can't be listed.
     pub async fn mirrored_arguments(&self, tool: &str) -> Result<Arc<Vec<Mirrored>>, UpstreamError> {
-        let mut known = self.mirrored.lock().await;
+        Ok(self.tool_traits().await?.mirrored.get(tool).cloned().unwrap_or_default())
+    }
+
+    /// Whether `tool` can only be called as a task (2025-11-25).
+    ///
+    /// # Errors
+    /// The tools can't be listed.
+    pub async fn needs_task(&self, tool: &str) -> Result<bool, UpstreamError> {
+        Ok(self.tool_traits().await?.task_only.contains(tool))
+    }
+
+    async fn tool_traits(&self) -> Result<Arc<ToolTraits>, UpstreamError> {
+        let mut known = self.tools.lock().await;
         let generation = self.link.wire.tools_changed.load(Ordering::Acquire);
-        let fresh = known.as_ref().filter(|(seen, _)| *seen == generation).map(|(_, mirrored)| mirrored.clone());
-        let mirrored = if let Some(mirrored) = fresh {
-            mirrored
-        } else {
-            let tools = catalog::list_all(self, "tools/list", "tools").await?;
-            let mirrored = Arc::new(catalog::mirrored_arguments(&tools));
-            *known = Some((generation, mirrored.clone()));
-            mirrored
-        };
-        Ok(mirrored.get(tool).cloned().unwrap_or_default())
+        if let Some((seen, traits)) = &*known
+            && *seen == generation
+        {
+            return Ok(traits.clone());
+        }
+        let tools = catalog::list_all(self, "tools/list", "tools").await?;
+        let traits = Arc::new(catalog::tool_traits(&tools));
+        *known = Some((generation, traits.clone()));
+        Ok(traits)
     }
 
     /// Sends the permitted request and waits for its answer. Dropping the future cancels the request.
@@ -124,7 +140,12 @@ impl Connection {
         ticket: Ticket,
     ) -> Result<Reply, UpstreamError> {
         // A subscription is meant to stay; its end is the agent's or the server's.
-        let patience = if method == LISTEN { Patience::endless() } else { self.patience };
+        let patience = match method {
+            LISTEN => Patience::endless(),
+            // It comes when the task is over.
+            "tasks/result" => Patience::of(self.patience.longest),
+            _ => self.patience,
+        };
         let mirrored = self.mirrored_in(method, params).await;
         let asked = |mirrored| Asked { method, params, ticket: Some(ticket.clone()), mirrored };
         let mut reply = self.link.ask(asked(&mirrored), patience).await;
@@ -206,11 +227,10 @@ impl Connection {
         self.patience.quiet
     }
 
-    /// Tells the server that nobody wants to hear of the resource any more. What it answers does not matter.
-    pub(super) fn forget_about(&self, uri: &str) {
-        let params = serde_json::json!({ "uri": uri }).to_string();
+    /// Takes back what was permitted before: a subscription, or a task. What the server answers does not matter.
+    pub(super) fn take_back(&self, method: &'static str, params: String) {
         let (link, patience) = (self.link.clone(), Patience::of(self.patience.quiet));
-        let told = async move { link.ask(Asked::own("resources/unsubscribe", &params), patience).await.is_ok() };
+        let told = async move { link.ask(Asked::own(method, &params), patience).await.is_ok() };
         // It is handed over at once where it can be; the answer is waited for beside.
         let mut told = Box::pin(told);
         if futures_util::FutureExt::now_or_never(&mut told).is_none() {

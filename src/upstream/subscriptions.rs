@@ -76,7 +76,7 @@ impl Drop for Subscription {
             return;
         }
         if seat.told.may_be.load(Ordering::Acquire) {
-            self.connection.forget_about(&self.uri);
+            self.connection.take_back("resources/unsubscribe", json!({ "uri": self.uri }).to_string());
         }
         seats.remove(&self.uri);
     }

@@ -8,6 +8,7 @@
 mod asking;
 mod head;
 mod in_flight;
+mod lasting;
 mod outlet;
 mod questions;
 
@@ -29,6 +30,7 @@ use crate::mcp::log_level::LogLevel;
 use crate::mcp::{meta, splice};
 use asking::Asker;
 use head::Head;
+use lasting::Lasting;
 use questions::Questions;
 
 /// After this many lines in a row that are no messages, the process is given up.
@@ -109,6 +111,7 @@ impl Pending {
 struct State {
     pending: HashMap<u64, Pending>,
     questions: Questions,
+    lasting: Lasting,
     noise: u32,
 }
 
@@ -303,13 +306,18 @@ impl Wire {
     }
 
     fn response(&self, id: &str, outcome: envelope::Reply<'_>) {
-        let Some(pending) = id.parse().ok().and_then(|id: u64| self.state().pending.remove(&id)) else {
+        let number = id.parse::<u64>().ok();
+        let Some(pending) = number.and_then(|id| self.state().pending.remove(&id)) else {
             // Late, double, or with an id that was never given out.
             return;
         };
         let reply = match outcome {
             envelope::Reply::Result(result) => {
-                Reply::Result(restore_subscription(result.get(), pending.ticket.as_ref()))
+                let restored = restore_subscription(result.get(), pending.ticket.as_ref());
+                if let Some(id) = number {
+                    self.state().lasting.answered(id, result.get(), pending.ticket);
+                }
+                Reply::Result(restored)
             }
             envelope::Reply::Error(error) => Reply::Error(error.get().to_owned()),
         };
@@ -325,6 +333,9 @@ impl Wire {
         }
         if method == "notifications/tools/list_changed" {
             self.tools_changed.fetch_add(1, Ordering::AcqRel);
+        }
+        if let ("notifications/tasks/status" | "notifications/tasks", Some(params)) = (method, params) {
+            self.state().lasting.told(params);
         }
         if let Some(id) = meta::get(params, meta::SUBSCRIPTION_ID) {
             return self.subscribed(method, params.unwrap_or("{}"), id);
@@ -360,14 +371,17 @@ impl Wire {
     fn progress(&self, params: Option<&str>) {
         let Some(params) = params else { return };
         let Some(id) = splice::find(params, &["progressToken"]).and_then(|id| id.parse::<u64>().ok()) else { return };
-        let mut owner = None;
-        if let Some(pending) = self.state().pending.get(&id) {
-            *pending.last_heard.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
-            if let Some(Ticket { sink, progress_token: Some(token), .. }) = &pending.ticket {
-                owner = Some((sink.clone(), splice::set(params, &["progressToken"], token)));
+        let owner = {
+            let state = self.state();
+            let pending = state.pending.get(&id);
+            if let Some(pending) = pending {
+                *pending.last_heard.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
             }
-        }
-        if let Some((sink, params)) = owner {
+            let ticket = pending.map_or_else(|| state.lasting.ticket(id), |pending| pending.ticket.as_ref());
+            ticket.and_then(|ticket| Some((ticket.sink.clone(), ticket.progress_token.clone()?)))
+        };
+        if let Some((sink, token)) = owner {
+            let params = splice::set(params, &["progressToken"], &token);
             sink.notify(envelope::notification("notifications/progress", Some(&params)));
         }
     }
@@ -420,7 +434,10 @@ impl Wire {
 /// News of the server as a whole: they belong to no request, even if one is in flight.
 fn is_of_the_server(method: &str) -> bool {
     method.ends_with("/list_changed")
-        || matches!(method, "notifications/resources/updated" | "notifications/elicitation/complete")
+        || matches!(
+            method,
+            "notifications/resources/updated" | "notifications/elicitation/complete" | "notifications/tasks/status"
+        )
 }
 
 /// The closing result of a listen request names that request; the agent knows it by another id.

@@ -31,6 +31,9 @@ Calls and end
   resources       has resources that can be subscribed to, but x://refused; the
                   tool touch(uri) changes one; the tool hangup ends what a
                   modern client listens with
+  tasks           the tools job(seconds) and must(seconds) run as tasks, must of
+                  a legacy server only so; tasks are task-1, task-2 … in each
+                  process, and everyone may ask after all of them
   die=N           the call after the Nth ends the process with code 3
   stubborn        end of file and SIGTERM are ignored
   spy=FILE        each line that comes in is appended to FILE as it is
@@ -57,7 +60,7 @@ import threading
 import time
 
 KNOWN = """modern both slow version early exit exit-on-probe fork pidfile banner crlf double wrongid big
-flood stderr pages mute resources die stubborn spy ledger""".split()
+flood stderr pages mute resources tasks die stubborn spy ledger""".split()
 FLAGS = {name: value or "1" for name, _, value in (arg.partition("=") for arg in sys.argv[1:])}
 META = "io.modelcontextprotocol/"
 MODERN = "2026-07-28"
@@ -69,6 +72,7 @@ asked = {}  # id of a request to the client -> [event, answer]
 cancelled = {}  # id of a running call, as JSON -> event
 listeners = {}  # id of an open subscriptions/listen, as JSON -> [id, what was granted]
 subscribed = set()  # URIs, of a legacy client
+jobs = {}  # task id -> [the task as it is told, event that it is over]
 ids = itertools.count(1)
 calls = itertools.count(1)
 logins = itertools.count(1)
@@ -138,11 +142,14 @@ def tools():
     names = ["echo", "raw", "slow", "elicit", "sample", "roots", "log", "grow", "env", "big"]
     names += ["page", "all", "rounds", "again", "login"]
     names += ["touch", "hangup"] if "resources" in FLAGS else []
+    names += ["job", "must"] if "tasks" in FLAGS else []
     names += [f"extra{n}" for n in range(state["extra"])]
     for name in names:
         properties = {**arguments.get(name, {}), "nonce": "string"}
         schema = {"type": "object", "properties": {k: {"type": t} for k, t in properties.items()}}
-        yield {"name": name, "description": f"The {name} tool", "inputSchema": schema}
+        support = {"job": "optional", "must": "required"}.get(name)
+        execution = {"execution": {"taskSupport": support}} if support else {}
+        yield {"name": name, "description": f"The {name} tool", "inputSchema": schema, **execution}
 
 
 def question(name, params, meta, modern):
@@ -248,11 +255,76 @@ def listen(message, params):
     wanted = params.get("notifications") or {}
     granted = {"toolsListChanged": True} if wanted.get("toolsListChanged") else {}
     uris = [uri for uri in wanted.get("resourceSubscriptions", []) if uri != "x://refused"]
+    if "tasks" in FLAGS and wanted.get("taskIds"):
+        granted["taskIds"] = wanted["taskIds"]
     if uris and "resources" in FLAGS:
         granted["resourceSubscriptions"] = uris
     listeners[json.dumps(message["id"])] = [message["id"], granted]
     notify("notifications/subscriptions/acknowledged",
            {"notifications": granted, "_meta": {META + "subscriptionId": message["id"]}})
+
+
+def job(name, seconds, params, meta, modern):
+    """A task where the client wants one; else the same work while it waits."""
+    extensions = (meta.get(META + "clientCapabilities") or {}).get("extensions") or {}
+    wanted = META + "tasks" in extensions if modern else "task" in params
+    if not wanted and name == "must" and not modern:
+        raise Refusal(-32601, "This tool has to be called as a task", None)
+    if not wanted:
+        time.sleep(seconds)
+        return text("the job is done")
+    moment, ident = "2026-01-01T00:00:00Z", f"task-{len(jobs) + 1}"
+    times = {"ttlMs": 60000, "pollIntervalMs": 50} if modern else {"ttl": 60000, "pollInterval": 50}
+    task = {"taskId": ident, "status": "working", "createdAt": moment, "lastUpdatedAt": moment, **times}
+    jobs[ident] = [task, threading.Event()]
+    threading.Thread(target=work, args=(ident, seconds, meta, modern), daemon=True).start()
+    return {"resultType": "task", **task} if modern else {"task": dict(task)}
+
+
+def work(ident, seconds, meta, modern):
+    task, over = jobs[ident]
+    for step in range(1, 6):
+        if over.wait(seconds / 5):
+            return
+        if "progressToken" in meta and not modern:
+            notify("notifications/progress", {"progressToken": meta["progressToken"], "progress": step, "total": 5})
+    finish(ident, "completed", modern)
+
+
+def finish(ident, status, modern):
+    task, over = jobs[ident]
+    task["status"] = status
+    if modern and status == "completed":
+        task["result"] = {"resultType": "complete", **text(f"{ident} is done")}
+    over.set()
+    if not modern:
+        notify("notifications/tasks/status", task)
+    for listener, granted in list(listeners.values()):
+        if ident in granted.get("taskIds", []):
+            notify("notifications/tasks", {**task, "_meta": {META + "subscriptionId": listener}})
+
+
+def result_of(number, ident):
+    task, over = jobs[ident]
+    over.wait(600)
+    about = {"_meta": {META + "related-task": {"taskId": ident}}}
+    done = {"result": {**text(f"{ident} is done"), **about}}
+    send({"id": number, **(done if task["status"] == "completed" else {"error": {"code": -32603, "message": "gone"}})})
+
+
+def ask_after(message, params, modern):
+    """The answer to a request about tasks; None when it comes later."""
+    method, ident = message["method"], params.get("taskId")
+    if method == "tasks/list" and not modern:
+        return {"tasks": [task for task, _ in jobs.values()]}
+    if ident not in jobs:
+        raise Refusal(-32602, "Task not found", None)
+    if method == "tasks/cancel":
+        finish(ident, "cancelled", modern)
+        print("cancelled", ident, file=sys.stderr, flush=True)
+    if method == "tasks/result" and not modern:
+        return threading.Thread(target=result_of, args=(message["id"], ident), daemon=True).start()
+    return {} if modern and method == "tasks/cancel" else dict(jobs[ident][0])
 
 
 def log(meta, modern):
@@ -284,6 +356,8 @@ def run_tool(params, meta, modern, line, stop):
         return log(meta, modern)
     if name == "grow":
         return grow(modern)
+    if name in ("job", "must") and "tasks" in FLAGS:
+        return job(name, float(args.get("seconds", 0)), params, meta, modern)
     if name == "touch" and "resources" in FLAGS:
         return touch(args["uri"])
     if name == "hangup" and "resources" in FLAGS:
@@ -341,6 +415,10 @@ def opening(message, meta):
     capabilities = {"tools": {"listChanged": True}, "logging": {}}
     if "resources" in FLAGS:
         capabilities["resources"] = {"subscribe": True}
+    if "tasks" in FLAGS and message["method"] == "initialize":
+        capabilities["tasks"] = {"list": {}, "cancel": {}, "requests": {"tools": {"call": {}}}}
+    elif "tasks" in FLAGS:
+        capabilities["extensions"] = {META + "tasks": {}}
     time.sleep(float(FLAGS.get("slow", 0)))
     if message["method"] == "server/discover":
         return {"supportedVersions": [MODERN], "capabilities": capabilities, "instructions": "Be careful.",
@@ -382,6 +460,8 @@ def answer(message, meta, modern):
         return listen(message, params)
     if method in ("resources/subscribe", "resources/unsubscribe") and "resources" in FLAGS and not modern:
         return subscribe(method, params["uri"])
+    if method.startswith("tasks/") and "tasks" in FLAGS:
+        return ask_after(message, params, modern)
     if "mute" in FLAGS:
         return None
     raise Refusal(-32601, "Method not found", None)

@@ -12,3 +12,4 @@ mod relay;
 mod rounds;
 mod session;
 mod subscriptions;
+mod tasks;
