@@ -14,8 +14,10 @@ use tokio::time::Instant;
 
 use super::alone::Alone;
 use super::call::Task;
+use super::promises;
 use crate::gate::Permit;
 use crate::mcp::question::{self, InputRequired};
+use crate::mcp::version::Era;
 use crate::mcp::{envelope, error, method, splice};
 use crate::upstream::{Claim, Connection, LogWanted, Reply, Ticket, UpstreamError};
 
@@ -62,7 +64,8 @@ impl Held {
         let deadline = Instant::now() + connection.request_timeout_max();
         let (over, (answered, reply)) = (connection.clone(), oneshot::channel());
         let call = actix_rt::spawn(async move {
-            let reply = over.call(permit, &method, params.as_deref(), ticket).await;
+            let made = (Era::Modern, method.as_str(), params.as_deref());
+            let reply = promises::call(&over, permit, made, ticket).await;
             // Who no longer waits has ended this, too.
             let _ = answered.send(reply);
         });

@@ -4,13 +4,13 @@
 use std::cell::Cell;
 use std::sync::Arc;
 
-use super::Downstream;
 use super::alone::Alone;
 use super::bridge::{self, Client, Crossing};
 use super::call::{Task, claimed};
 use super::held::{Held, SameCall};
 use super::rounds::{self, Asker};
 use super::session::Session;
+use super::{Downstream, promises};
 use crate::gate::Permit;
 use crate::mcp::version::Era;
 use crate::mcp::{error, method, splice};
@@ -86,6 +86,9 @@ impl Downstream {
             (Way::On(_), Line::InSession { .. }) => return Ok(gone()),
         };
         let era = connection.handshake.era;
+        if let Some(refused) = self.promises.refusal(task, era) {
+            return Ok(refused);
+        }
         let params = Crossing { agent: task.era, server: era }.params(task.params.clone(), client);
         match (line, era, method::may_ask(&task.method)) {
             (Line::InSession { session, sink }, Era::Modern, true) => {
@@ -111,20 +114,20 @@ impl Downstream {
                 }
             }
             _ => {
-                if task.era == Era::Legacy
-                    && let Some(reply) = bridge::answer_here(&task.method, &connection)
-                {
+                if let Some(reply) = bridge::answer_here(task.era, &task.method, &connection) {
                     return Ok(reply);
                 }
                 let held_to_the_end = (claim, self.want_log(task, &connection).await);
-                match connection.call(permit, &task.method, params.as_deref(), ticket).await {
+                let made = (task.era, task.method.as_str(), params.as_deref());
+                let reply = match promises::call(&connection, permit, made, ticket).await {
                     Err(UpstreamError::SessionLost(Some(unspent))) => {
                         drop(held_to_the_end);
                         let (connection, _held_to_the_end) = in_new_session(reopen).await?;
-                        connection.call(unspent.permit, &task.method, params.as_deref(), unspent.ticket).await
+                        promises::call(&connection, unspent.permit, made, unspent.ticket).await
                     }
                     reply => reply,
-                }
+                };
+                Ok(self.promises.settle(task, &connection, reply?))
             }
         }
     }

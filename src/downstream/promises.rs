@@ -15,9 +15,9 @@ use super::session::Session;
 use super::stream::EventStream;
 use crate::clock;
 use crate::gate::Permit;
-use crate::mcp::promise::Promise;
+use crate::mcp::promise::{self, Promise};
 use crate::mcp::version::Era;
-use crate::mcp::{error, splice};
+use crate::mcp::{error, meta, splice};
 use crate::upstream::{Audience, Connection, PromisedCall, Reply, Sink, Ticket, UpstreamError};
 
 /// Most tasks that are remembered; the one that would be forgotten first makes way.
@@ -56,12 +56,26 @@ impl Promises {
         owners.is_some_and(|owners| owners.iter().any(|owner| *owner.agent_id == *agent_id))
     }
 
-    /// What an agent is told that asks after a task which isn't its own; nothing else is asked then.
-    pub(super) fn refusal(&self, task: &Task) -> Option<Reply> {
-        if !task.method.starts_with("tasks/") || task.method == "tasks/list" {
+    /// What an agent is told that asks after a task which isn't its own, or that can't have one; nothing else is asked then.
+    pub(super) fn refusal(&self, task: &Task, server: Era) -> Option<Reply> {
+        if !task.method.starts_with("tasks/") {
             return None;
         }
-        let id = task.params.as_deref().and_then(|params| splice::find_string(params, &["taskId"]));
+        let params = task.params.as_deref();
+        if task.era != server {
+            let what = "tasks do not cross between the revision that is spoken here and the server's";
+            return Some(Reply::Error(error::object(error::METHOD_NOT_FOUND, what)));
+        }
+        let extension = ["_meta", meta::CLIENT_CAPABILITIES, "extensions", promise::EXTENSION];
+        if task.era == Era::Modern && splice::find(params.unwrap_or("{}"), &extension).is_none() {
+            let data = json!({ "requiredCapabilities": { "extensions": { promise::EXTENSION: {} } } });
+            let what = format!("the client did not declare the extension {}", promise::EXTENSION);
+            return Some(Reply::Error(error::object_with(error::MISSING_CAPABILITY, &what, &data)));
+        }
+        if task.method == "tasks/list" {
+            return None;
+        }
+        let id = params.and_then(|params| splice::find_string(params, &["taskId"]));
         let is_own = id.is_some_and(|id| self.is_of(&task.upstream.spec.id, &task.agent_id, &id));
         (!is_own).then(|| Reply::Error(error::object(error::INVALID_PARAMS, "Task not found")))
     }
@@ -151,21 +165,20 @@ impl State {
 /// Makes the call. A tool of a legacy server that can only be called as a task is called so for a modern agent, and asked
 /// for its result when there is one: the agent knows nothing of it.
 pub(super) async fn call(
-    task: &Task,
     connection: &Connection,
     permit: Permit,
-    params: Option<&str>,
+    (agent, method, params): (Era, &str, Option<&str>),
     ticket: Ticket,
 ) -> Result<Reply, UpstreamError> {
-    let is_crossing = (task.era, connection.handshake.era) == (Era::Modern, Era::Legacy);
-    if !is_crossing || task.method != "tools/call" {
-        return connection.call(permit, &task.method, params, ticket).await;
+    let is_crossing = (agent, connection.handshake.era) == (Era::Modern, Era::Legacy);
+    if !is_crossing || method != "tools/call" {
+        return connection.call(permit, method, params, ticket).await;
     }
     // It would ask a legacy server for a task, which the agent could not ask after.
     let params = splice::without(params.unwrap_or("{}"), |key| key == "task");
     let tool = splice::find_string(&params, &["name"]).unwrap_or_default();
     if !connection.needs_task(&tool).await.unwrap_or(false) {
-        return connection.call(permit, &task.method, Some(&params), ticket).await;
+        return connection.call(permit, method, Some(&params), ticket).await;
     }
     match PromisedCall::make(connection, permit, &params, ticket).await? {
         (_, Some(promised)) => promised.result().await,

@@ -8,6 +8,9 @@ use super::version::Era;
 /// Key in `_meta` of the task that a message is about (2025-11-25).
 pub const RELATED: &str = "io.modelcontextprotocol/related-task";
 
+/// Name of the extension (2026-07-28).
+pub const EXTENSION: &str = "io.modelcontextprotocol/tasks";
+
 /// What is said of a task.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Promise {

@@ -161,6 +161,8 @@ async fn a_modern_task_is_made_asked_after_and_told_of_to_its_agent_alone() {
     for method in ["tasks/get", "tasks/update", "tasks/cancel"] {
         let refused = ask(&bob, method, json!({"taskId": id})).await;
         assert_eq!(refused["error"]["code"], -32602, "{method}: {refused}");
+        let undeclared = modern(&ann, "n", method, json!({"taskId": id})).await;
+        assert_eq!((undeclared.status, &undeclared.reply()["error"]["code"]), (400, &json!(-32021)), "{method}");
     }
 }
 
@@ -257,5 +259,5 @@ async fn a_legacy_agent_gets_no_task_of_a_modern_server() {
     let called = session.request("tools/call", params).await.reply();
     assert_eq!(called["result"]["content"][0]["text"], "the job is done", "{called}");
     let refused = session.request("tasks/get", json!({"taskId": "task-1"})).await.reply();
-    assert_eq!(refused["error"]["code"], -32602, "{refused}");
+    assert_eq!(refused["error"]["code"], -32601, "{refused}");
 }
