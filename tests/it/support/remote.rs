@@ -3,7 +3,8 @@
 //! It has a thread and a port of its own and lives as long as its [`Remote`]. Its tools: `echo` (text), `held` (tells a
 //! progress of 1, waits for [`Remote::release`], tells 2 and answers), `early` (ends its stream before the answer, which
 //! a GET with its last event id then fetches), `lost` (a tool error that speaks of a lost session), `grow` (one tool
-//! more, and says so), `ask` (elicits a name and echoes what it was answered).
+//! more, and says so), `ask` (elicits a name and echoes what it was answered), `steady` (tells progress eight times in two
+//! seconds, then answers).
 
 mod fault;
 mod serve;
@@ -84,6 +85,7 @@ struct Shared {
     state: Mutex<State>,
     release: Notify,
     connections: AtomicUsize,
+    abandoned: AtomicUsize,
 }
 
 impl Shared {
@@ -132,7 +134,8 @@ impl Remote {
         let address = listener.local_addr().expect("an address").to_string();
         let scheme = if tls.is_some() { "https" } else { "http" };
         let connections = AtomicUsize::new(0);
-        let shared = Arc::new(Shared { manner, state: Mutex::default(), release: Notify::new(), connections });
+        let (state, release, abandoned) = (Mutex::default(), Notify::new(), AtomicUsize::new(0));
+        let shared = Arc::new(Shared { manner, state, release, connections, abandoned });
         let (stop, stopped) = oneshot::channel();
         let served = shared.clone();
         std::thread::spawn(move || {
@@ -176,6 +179,16 @@ impl Remote {
     /// Lets one `held` call go on.
     pub fn release(&self) {
         self.shared.release.notify_one();
+    }
+
+    /// Ends all standing streams.
+    pub fn end_streams(&self) {
+        self.shared.state().sessions.values_mut().for_each(|session| session.listeners.clear());
+    }
+
+    /// How many `held` calls were left by whoever had made them.
+    pub fn abandoned(&self) -> usize {
+        self.shared.abandoned.load(Ordering::SeqCst)
     }
 
     /// How many connections were ever made to it.

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::resident_kib;
 use crate::support::app::{App, Settings};
 use crate::support::http::Session;
 
@@ -61,12 +62,6 @@ async fn a_line_that_never_ends_costs_bounded_memory_and_ends_its_call() {
     assert_eq!(answer["error"]["data"]["code"], "timed_out", "{answer}");
     let grown = resident_kib(app.pid).saturating_sub(before);
     assert!(grown < 50 * 1024, "{grown} KiB more than before the flood");
-}
-
-fn resident_kib(pid: u32) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("VmRSS");
-    line.split_whitespace().next().expect("a figure").parse().expect("a number")
 }
 
 #[actix_rt::test]

@@ -30,6 +30,8 @@ pub enum Then {
     Hang,
     /// A comment of an event stream twenty times a second.
     Comment,
+    /// More and more of one line, until nobody takes it any more.
+    Flood,
 }
 
 impl Fault {
@@ -116,6 +118,11 @@ impl Fault {
         Self::bytes(STREAM_HEAD, Then::Comment)
     }
 
+    /// An event stream with a line that never ends.
+    pub fn endless_line() -> Self {
+        Self::bytes(format!("{STREAM_HEAD}6\r\ndata: \r\n"), Then::Flood)
+    }
+
     /// An event stream that breaks off inside the answer.
     pub fn cut_stream() -> Self {
         Self::bytes(format!("{STREAM_HEAD}100\r\ndata: {{\"jsonrpc\":\"2.0\",\"id\":THE-ID,"), Then::Close)
@@ -179,6 +186,10 @@ impl Fault {
             Then::Close => {}
             Then::Reset => socket.close_by_reset(),
             Then::Hang => std::future::pending().await,
+            Then::Flood => {
+                let chunk = [b"10000\r\n".as_slice(), &[b'x'; 0x10000], b"\r\n"].concat();
+                while socket.write_all(&chunk).await.is_ok() {}
+            }
             Then::Comment => {
                 // A chunk of 14 bytes.
                 while socket.write_all(b"e\r\n: still here\n\n\r\n").await.is_ok() {

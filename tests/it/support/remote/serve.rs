@@ -166,7 +166,7 @@ fn tools(shared: &Shared) -> Value {
     let tool = |name: &str, properties: Value| json!({"name": name, "description": name, "inputSchema": {"type": "object", "properties": properties}});
     let echo = json!({"text": {"type": "string"}, "place": {"type": "string", "x-mcp-header": "Place"}});
     let mut tools = vec![tool("echo", echo)];
-    tools.extend(["held", "early", "lost", "grow", "ask"].map(|name| tool(name, json!({}))));
+    tools.extend(["held", "early", "lost", "grow", "ask", "steady"].map(|name| tool(name, json!({}))));
     tools.extend((0..shared.state().extra_tools).map(|number| tool(&format!("extra-{number}"), json!({}))));
     json!({ "tools": tools })
 }
@@ -189,6 +189,7 @@ async fn call(socket: &mut impl Socket, request: &Request, shared: &Shared) -> s
             reply(socket, request, shared, text("grown")).await
         }
         "held" => held(socket, request, shared).await,
+        "steady" => steady(socket, request).await,
         "early" => early(socket, request, shared).await,
         "ask" => ask(socket, request, shared).await,
         _ => refuse(socket, 200, request, -32602, "Unknown tool").await,
@@ -214,10 +215,26 @@ async fn held(socket: &mut impl Socket, request: &Request, shared: &Shared) -> s
     events.message(&progress(1)).await?;
     tokio::select! {
         () = shared.release.notified() => {}
-        () = events.gone() => return Err(std::io::ErrorKind::BrokenPipe.into()),
+        () = events.gone() => {
+            shared.abandoned.fetch_add(1, Ordering::SeqCst);
+            return Err(std::io::ErrorKind::BrokenPipe.into());
+        }
     }
     events.message(&progress(2)).await?;
     events.message(&result_of(request, text("held")).to_string()).await?;
+    events.end().await
+}
+
+async fn steady(socket: &mut impl Socket, request: &Request) -> std::io::Result<()> {
+    let token = &request.json["params"]["_meta"]["progressToken"];
+    let mut events = Events::begin(socket, &[]).await?;
+    for at in 0..8 {
+        tokio::time::sleep(std::time::Duration::from_millis(250)).await;
+        let params = json!({"progressToken": token, "progress": at});
+        let told = json!({"jsonrpc": "2.0", "method": "notifications/progress", "params": params});
+        events.message(&told.to_string()).await?;
+    }
+    events.message(&result_of(request, text("steady")).to_string()).await?;
     events.end().await
 }
 

@@ -328,6 +328,47 @@ async fn when_the_time_is_over_one_call_tries_and_its_success_lets_all_others_th
 }
 
 #[actix_rt::test]
+async fn a_line_that_never_ends_costs_bounded_memory_and_its_connection() {
+    let (app, remote) = (App::start().await, Remote::start());
+    app.allow_all().await;
+    app.remote("n", &remote.url).await;
+    let session = Session::open(&app.agent("ann").await, "n", "2025-11-25", json!({})).await;
+    let before = crate::upstream::resident_kib(app.pid);
+    remote.fault(On::Method("tools/call"), Fault::endless_line());
+    for n in 0..3 {
+        let answer = session.call("echo", json!({"text": format!("endless {n}")})).await;
+        assert_eq!(answer["error"]["data"]["code"], "answer_too_large", "{answer}");
+    }
+    // Each is read up to the bound of 16 MiB, and none is kept.
+    let grown = crate::upstream::resident_kib(app.pid).saturating_sub(before);
+    assert!(grown < 64 * 1024, "{grown} KiB more than before");
+}
+
+#[actix_rt::test]
+async fn calls_that_hang_at_one_server_take_nothing_from_another() {
+    let (app, hanging, calm) = (App::start().await, Remote::start(), Remote::start());
+    app.allow_all().await;
+    app.server_from(json!({"name": "hangs", "mode": "http", "base_url": hanging.url, "timeout_seconds": 60})).await;
+    app.remote("calm", &calm.url).await;
+    let agent = app.agent("ann").await;
+    let hung = Session::open(&agent, "hangs", "2025-11-25", json!({})).await;
+    let calm = Session::open(&agent, "calm", "2025-11-25", json!({})).await;
+    hanging.fault(On::Method("tools/call"), Fault::hang());
+    let hang = futures_util::future::join_all((0..120).map(|_| hung.call("echo", json!({"text": "x"}))));
+    let others = async {
+        eventually("all hang", async || (hanging.seen("tools/call").len() == 120).then_some(())).await;
+        for n in 0..20 {
+            let answer = calm.call("echo", json!({"text": format!("{n}")})).await;
+            assert_eq!(answer["result"]["content"][0]["text"], format!("{n}"), "{answer}");
+        }
+    };
+    tokio::select! {
+        _ = hang => panic!("they ended before they were given up"),
+        () = others => {}
+    }
+}
+
+#[actix_rt::test]
 async fn answers_that_say_no_are_no_failures_of_the_server() {
     let (app, remote) = (App::start().await, Remote::with(Manner { wants_stream: true, ..Manner::default() }));
     app.allow_all().await;

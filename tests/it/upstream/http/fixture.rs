@@ -28,7 +28,7 @@ async fn an_official_client_finds_sessions_streams_and_questions_as_they_should_
     let remote = Remote::start();
     let legacy = ["ts1.mjs", "--features"];
     let echoed = ts(&remote, &legacy, "echo", json!({"text": "x"})).await;
-    assert_eq!((&echoed["tools"], &echoed["result"]["content"][0]["text"]), (&json!(6), &json!("x")), "{echoed}");
+    assert_eq!((&echoed["tools"], &echoed["result"]["content"][0]["text"]), (&json!(7), &json!("x")), "{echoed}");
     let asked = ts(&remote, &legacy, "ask", json!({})).await;
     assert!(asked["result"].to_string().contains("Ada") && asked["asked"] == json!(["elicitation/create"]), "{asked}");
     let late = ts(&remote, &legacy, "early", json!({})).await;

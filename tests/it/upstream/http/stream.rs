@@ -114,6 +114,19 @@ async fn what_the_server_tells_on_its_standing_stream_reaches_the_agents() {
 }
 
 #[actix_rt::test]
+async fn a_standing_stream_that_the_server_ended_is_opened_again() {
+    let (app, remote) = (App::start().await, Remote::start());
+    let session = opened(&app, &remote, json!({})).await;
+    let mut standing = session.client.open("GET", "/mcp/n", String::new()).await;
+    eventually("a standing stream", async || (!remote.seen("GET").is_empty()).then_some(())).await;
+    remote.end_streams();
+    eventually("another one", async || (remote.seen("GET").len() > 1).then_some(())).await;
+    session.call("grow", json!({})).await;
+    let told = standing.message().await.expect("a message");
+    assert_eq!(told["method"], "notifications/tools/list_changed", "the agent's own stream stayed open");
+}
+
+#[actix_rt::test]
 async fn a_server_without_a_standing_stream_is_not_asked_again() {
     let (app, remote) = (App::start().await, Remote::start());
     remote.fault(On::Get, Fault::status(405));
@@ -208,6 +221,89 @@ async fn a_modern_agent_that_goes_away_ends_its_call_at_a_modern_server() {
         app.invocations().await.iter().any(|row| row["tool"] == "held" && row["state"] == "unknown").then_some(())
     })
     .await;
+}
+
+#[actix_rt::test]
+async fn a_modern_agent_that_goes_away_closes_the_connection_to_a_modern_server() {
+    let (app, remote) = (App::start().await, Remote::with(Manner { is_modern: true, ..Manner::default() }));
+    app.allow_all().await;
+    app.remote("n", &remote.url).await;
+    let mut params = json!({"name": "held", "arguments": {}, "_meta": {"progressToken": 1}});
+    let (client, body) = crate::support::http::modern_request(&app.agent("ann").await, "tools/call", &mut params);
+    let mut stream = client.open("POST", "/mcp/n", body).await;
+    stream.message().await.expect("it runs");
+    drop(stream);
+    eventually("the server sees that nobody waits", async || (remote.abandoned() == 1).then_some(())).await;
+}
+
+#[actix_rt::test]
+async fn a_legacy_call_is_cancelled_by_a_message_that_names_it_as_the_server_knows_it() {
+    let (app, remote) = (App::start().await, Remote::start());
+    let session = opened(&app, &remote, json!({})).await;
+    let id = session.next_id();
+    let params = json!({"name": "held", "arguments": {}, "_meta": {"progressToken": 1}});
+    let call = json!({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": params});
+    let client = session.client.clone().header("content-type", "application/json");
+    let mut stream = client.open("POST", "/mcp/n", call.to_string()).await;
+    stream.message().await.expect("it runs");
+    session.notify("notifications/cancelled", json!({"requestId": id, "reason": "enough"})).await;
+    let told = eventually("the server is told", async || remote.seen("notifications/cancelled").pop()).await;
+    assert_eq!(told.json["params"]["requestId"], remote.seen("tools/call")[0].json["id"], "{told:?}");
+    assert_eq!(told.header("mcp-session-id"), remote.seen("tools/call")[0].header("mcp-session-id"));
+}
+
+/// A legacy agent that only loses its connection has cancelled nothing.
+#[actix_rt::test]
+async fn a_legacy_agent_that_goes_away_leaves_its_call_running() {
+    let (app, remote) = (App::start().await, Remote::start());
+    let session = opened(&app, &remote, json!({})).await;
+    let mut stream = session.open_call("held", json!({}), Some(json!(1))).await;
+    stream.message().await.expect("it runs");
+    drop(stream);
+    remote.release();
+    eventually("it ends as it would have", async || {
+        app.invocations().await.iter().any(|row| row["tool"] == "held" && row["state"] == "completed").then_some(())
+    })
+    .await;
+    assert_eq!(remote.abandoned(), 0);
+}
+
+#[actix_rt::test]
+async fn progress_is_a_sign_of_life_and_keeps_a_slow_call_from_being_given_up() {
+    let (app, remote) = (App::start().await, Remote::start());
+    app.allow_all().await;
+    let definition = json!({"name": "n", "mode": "http", "base_url": remote.url, "timeout_seconds": 1});
+    app.server_from(definition).await;
+    let session = Session::open(&app.agent("ann").await, "n", "2025-11-25", json!({})).await;
+    let mut stream = session.open_call("steady", json!({}), Some(json!("t"))).await;
+    let mut last = None;
+    while let Some(message) = stream.message().await {
+        last = Some(message);
+    }
+    assert_eq!(last.expect("an answer")["result"]["content"][0]["text"], "steady");
+}
+
+#[actix_rt::test]
+async fn messages_that_come_in_one_array_are_each_taken() {
+    let (app, remote) = (App::start().await, Remote::start());
+    let session = opened(&app, &remote, json!({})).await;
+    let told = r#"{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":"both"}}"#;
+    let answer = r#"{"jsonrpc":"2.0","id":THE-ID,"result":{"content":[{"type":"text","text":"of two"}]}}"#;
+    remote.fault(On::Method("tools/call"), Fault::json(&format!("[{told},{answer}]")));
+    let answer = session.request("tools/call", json!({"name": "echo", "arguments": {"text": "x"}})).await;
+    assert_eq!(answer.reply()["result"]["content"][0]["text"], "of two", "{answer:?}");
+    assert!(answer.messages().iter().any(|message| message["params"]["data"] == "both"), "{answer:?}");
+}
+
+#[actix_rt::test]
+async fn any_success_will_do_for_a_notification() {
+    for taken in [Fault::says(200, &[], ""), Fault::says(204, &[], ""), Fault::json("{}")] {
+        let (app, remote) = (App::start().await, Remote::start());
+        remote.fault(On::Method("notifications/initialized"), taken);
+        let session = opened(&app, &remote, json!({})).await;
+        let answer = session.call("echo", json!({"text": "x"})).await;
+        assert_eq!(answer["result"]["content"][0]["text"], "x", "{answer}");
+    }
 }
 
 /// A real server of the oldest kind: events on one stream, messages posted elsewhere.
