@@ -3,7 +3,8 @@
 //! A message comes in as text with the few headers that MCP gives a meaning; out goes a [`Response`]: one message, an
 //! acknowledgement, or an event stream. [`legacy`] keeps sessions (2024-11-05 to 2025-11-25), [`modern`] answers requests
 //! that stand alone (2026-07-28); which one a message belongs to is said by the message. Where agent and server differ in
-//! era, [`bridge`] translates.
+//! era, [`bridge`] translates. What a server asks in return crosses, too: [`rounds`] puts a modern server's questions to a
+//! legacy agent, [`held`] keeps the call of a modern agent open while it finds the answer to a legacy server's.
 //!
 //! Every request that reaches a server goes through [`Invocations::run`](crate::invocation::Invocations::run); this room
 //! has no other way out.

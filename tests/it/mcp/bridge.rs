@@ -1,12 +1,30 @@
 //! Agent and server of different eras.
 
 mod held;
+mod remote;
 mod rounds;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::app::App;
 use crate::support::http::{Session, modern};
+
+/// What an agent declares that can be asked anything.
+fn everything() -> Value {
+    json!({"elicitation": {"form": {}, "url": {}}, "sampling": {}, "roots": {"listChanged": true}})
+}
+
+/// What a well-meaning agent says to a question.
+fn answer_to(question: &Value) -> Value {
+    match question["method"].as_str().expect("a method") {
+        "elicitation/create" => json!({"action": "accept", "content": {"name": "forty-two"}}),
+        "sampling/createMessage" => {
+            json!({"role": "assistant", "model": "m", "content": {"type": "text", "text": "forty-two"}})
+        }
+        "roots/list" => json!({"roots": [{"uri": "file:///forty-two", "name": "r"}]}),
+        other => panic!("nobody may ask {other}"),
+    }
+}
 
 #[actix_rt::test]
 async fn a_modern_agent_works_with_a_legacy_server() {

@@ -2,24 +2,10 @@
 
 use serde_json::{Value, json};
 
+use super::{answer_to, everything};
 use crate::support::app::{App, Settings};
 use crate::support::eventually;
 use crate::support::http::{Client, Open, modern, modern_request};
-
-fn everything() -> Value {
-    json!({"elicitation": {"form": {}, "url": {}}, "sampling": {}, "roots": {}})
-}
-
-fn answer_to(question: &Value) -> Value {
-    match question["method"].as_str().expect("a method") {
-        "elicitation/create" => json!({"action": "accept", "content": {"name": "forty-two"}}),
-        "sampling/createMessage" => {
-            json!({"role": "assistant", "model": "m", "content": {"type": "text", "text": "forty-two"}})
-        }
-        "roots/list" => json!({"roots": [{"uri": "file:///forty-two", "name": "r"}]}),
-        other => panic!("nobody may ask {other}"),
-    }
-}
 
 /// The parameters of a call, by an agent that can be asked anything.
 fn call(tool: &str, arguments: Value) -> Value {
@@ -99,7 +85,8 @@ async fn each_kind_of_question_becomes_the_answer_and_the_retry_brings_the_call_
     let call = &sent(&app, "tools/call")[0]["params"];
     assert_eq!(*call, json!({"name": "elicit", "arguments": {"nonce": "x"}}));
     let opened = sent(&app, "initialize").remove(0);
-    assert_eq!(opened["params"]["capabilities"], everything());
+    let declared = json!({"elicitation": {"form": {}, "url": {}}, "sampling": {}, "roots": {}});
+    assert_eq!(opened["params"]["capabilities"], declared, "as far as it can be carried");
     let rows = app.invocations().await;
     assert_eq!(rows.iter().filter(|row| row["state"] == "completed").count(), 6, "{rows:?}");
     let first = rows.last().expect("a row")["id"].as_str().expect("an id").to_owned();
@@ -246,6 +233,17 @@ async fn what_was_not_declared_is_not_asked() {
     for capabilities in [json!({}), json!({"elicitation": {}}), json!({"elicitation": {"url": {}}})] {
         assert!(declared.contains(&capabilities), "{declared:?}");
     }
+}
+
+#[actix_rt::test]
+async fn an_agent_that_declares_another_thing_gets_its_process_though_all_are_taken() {
+    let (app, agent) = start_with(Settings::default().with("ATRYUM_UPSTREAM__MAX_PROCESSES", "1")).await;
+    for capabilities in [json!({}), json!({"roots": {}}), json!({"sampling": {}})] {
+        let mut params = call("echo", json!({"text": "hi"}));
+        params["_meta"]["io.modelcontextprotocol/clientCapabilities"] = capabilities;
+        assert_eq!(text(&make(&agent, &params).await), "hi");
+    }
+    assert_eq!(sent(&app, "initialize").len(), 3);
 }
 
 #[actix_rt::test]

@@ -2,25 +2,10 @@
 
 use serde_json::{Value, json};
 
+use super::{answer_to, everything};
 use crate::support::app::{App, Settings, repo};
 use crate::support::eventually;
 use crate::support::http::{Open, Session};
-
-fn everything() -> Value {
-    json!({"elicitation": {"form": {}, "url": {}}, "sampling": {}, "roots": {"listChanged": true}})
-}
-
-/// What a well-meaning agent says to a question.
-fn answer_to(question: &Value) -> Value {
-    match question["method"].as_str().expect("a method") {
-        "elicitation/create" => json!({"action": "accept", "content": {"name": "forty-two"}}),
-        "sampling/createMessage" => {
-            json!({"role": "assistant", "model": "m", "content": {"type": "text", "text": "forty-two"}})
-        }
-        "roots/list" => json!({"roots": [{"uri": "file:///forty-two", "name": "r"}]}),
-        other => panic!("nobody may ask {other}"),
-    }
-}
 
 async fn reply(session: &Session, question: &Value, member: &str, value: Value) {
     let message = json!({"jsonrpc": "2.0", "id": question["id"], member: value});
