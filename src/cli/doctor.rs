@@ -121,7 +121,7 @@ fn server(server: &Value) -> Finding {
     let (status, reason) = (text(server, "/connection/status"), cell(server, "/connection/reason"));
     if status == "unknown" && text(server, "/credentials/status") == "missing" {
         let detail = format!("credentials missing: {}", cell(server, "/credentials/reason"));
-        let next = format!("{}: atryum server show {name}", text(server, "/credentials/action"));
+        let next = mend(text(server, "/credentials/action"), &name);
         return Finding::new(&format!("server {name}"), Verdict::Failed, detail).next(next);
     }
     let action = [text(server, "/connection/action"), text(server, "/credentials/action")];
@@ -135,9 +135,17 @@ fn server(server: &Value) -> Finding {
         "action_required" => {
             let next = action.into_iter().find(|action| !action.is_empty()).unwrap_or("look at it");
             let verdict = if matches!(next, "connect" | "reconnect") { Verdict::Person } else { Verdict::Failed };
-            Finding::new(&check, verdict, detail).next(format!("{next}: atryum server show {name}"))
+            Finding::new(&check, verdict, detail).next(mend(next, &name))
         }
         _ => Finding::new(&check, Verdict::Failed, detail).next(format!("atryum server logs {name}")),
+    }
+}
+
+/// What to type for an action of the contract.
+fn mend(action: &str, server: &str) -> String {
+    match action {
+        "set_token" => format!("atryum server set-token {server} < FILE"),
+        other => format!("{other}: atryum server show {server}"),
     }
 }
 
@@ -190,7 +198,7 @@ mod tests {
         assert_eq!(without_token.detail, "credentials missing: none is stored");
         assert_eq!(
             (without_token.verdict, without_token.next.unwrap().as_str()),
-            (Verdict::Failed, "set_token: atryum server show git")
+            (Verdict::Failed, "atryum server set-token git < FILE")
         );
     }
 

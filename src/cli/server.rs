@@ -2,6 +2,8 @@
 
 mod add;
 
+use std::io;
+
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
@@ -27,6 +29,8 @@ pub(super) enum Server {
     Tools(Tools),
     /// Begin to log in at a server that wants OAuth
     Connect(Named),
+    /// Give a remote server a bearer token, read from standard input, in place of the login that it has
+    SetToken(Named),
     /// Let agents reach a server
     Enable(Named),
     /// Keep agents from a server
@@ -84,6 +88,7 @@ impl Server {
             Self::Test(of) => of.test().await,
             Self::Tools(of) => of.run().await,
             Self::Connect(of) => of.connect().await,
+            Self::SetToken(of) => of.set_token().await,
             Self::Enable(of) => of.set_enabled(true).await,
             Self::Disable(of) => of.set_enabled(false).await,
             Self::Restart(of) => of.restart().await,
@@ -188,6 +193,14 @@ impl Named {
         let flow = self.client().post(&format!("{}/connect", self.path()), &json!({})).await?;
         show(self.remote.output, &flow, |flow| text(flow, "/authorize_url").to_owned());
         Err(CliError::Pending("open this address in a browser and log in there".into()))
+    }
+
+    async fn set_token(&self) -> Result<(), CliError> {
+        let token = add::read_token(io::stdin().lock())?;
+        let auth = json!({ "auth": { "type": "bearer", "bearer_token": token } });
+        let server = self.client().patch(&self.path(), &auth).await?;
+        show(self.remote.output, &server, |_| format!("{} has a new token", self.name));
+        Ok(())
     }
 
     async fn set_enabled(&self, enabled: bool) -> Result<(), CliError> {

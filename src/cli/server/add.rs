@@ -126,7 +126,7 @@ impl Add {
 }
 
 /// The token on standard input, without the line's end.
-fn read_token(input: impl Read) -> Result<String, CliError> {
+pub(super) fn read_token(input: impl Read) -> Result<String, CliError> {
     let mut token = String::new();
     let read = input.take(64 * 1024).read_to_string(&mut token);
     match (read, token.trim()) {

@@ -61,6 +61,25 @@ async fn a_remote_server_is_added_with_its_login_and_seen_without_it() {
 }
 
 #[actix_rt::test]
+async fn a_token_is_replaced_from_standard_input() {
+    let app = App::start().await;
+    operator(&app, &["server", "add", "git", "--url", "http://127.0.0.1:1/mcp", "--header", "X-A=s3cret"]).ok();
+    let set = |input: &str| {
+        let mut setting = atryum(&["server", "set-token", "git"]);
+        fed(setting.env("ATRYUM_URL", &app.url).env("ATRYUM_TOKEN", ADMIN_TOKEN), input)
+    };
+    assert_eq!(set("s3cret-token\n").ok().out, "git has a new token\n");
+    let shown = operator(&app, &["server", "show", "git", "-o", "json"]).ok().json();
+    let auth = json!({"type": "bearer", "bearer_token_set": true, "header_names": [], "oauth": null});
+    assert_eq!(shown["auth"], auth);
+    let nothing = set("\n");
+    assert!(nothing.code == 2 && nothing.err.contains("no token on standard input"), "{nothing:?}");
+    let refused = set("two words");
+    assert!(refused.code == 1 && refused.err.contains("/auth/bearer_token: "), "{refused:?}");
+    assert_eq!(operator(&app, &["server", "show", "git", "-o", "json"]).ok().json()["revision"], 2);
+}
+
+#[actix_rt::test]
 async fn the_address_of_a_server_and_that_of_the_gateway_are_told_apart() {
     let app = App::start().await;
     let arguments = ["server", "add", "git", "--gateway-url", &app.url, "--url", "https://example.com/mcp"];
