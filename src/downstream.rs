@@ -22,6 +22,7 @@ mod listen;
 mod listing;
 mod mirrored;
 mod modern;
+mod pair;
 mod promises;
 mod response;
 mod rounds;
@@ -42,6 +43,7 @@ use crate::mcp::version::{self, Era};
 use crate::mcp::{envelope, error, meta};
 use crate::upstream::{Connection, Directory, Upstream, UpstreamError};
 use held::HeldCalls;
+use pair::Pairs;
 use promises::Promises;
 use sessions::Sessions;
 
@@ -53,6 +55,7 @@ pub struct Downstream {
     sessions: Arc<Sessions>,
     held: HeldCalls,
     promises: Arc<Promises>,
+    pairs: Pairs,
     /// The base URL that people use, for the words of a waiting call.
     public_url: Arc<str>,
     phase: Arc<watch::Sender<Phase>>,
@@ -77,6 +80,7 @@ impl Downstream {
         Self {
             sessions: Sessions::start(bounds, invocations.metrics().clone(), directory.clone()),
             promises: Arc::default(),
+            pairs: Pairs::default(),
             invocations,
             directory,
             held: HeldCalls::default(),

@@ -312,6 +312,6 @@ fn answer(session: &Session, id: &RawValue, outcome: envelope::Reply<'_>) {
 }
 
 /// More than 128 bits of chance.
-fn new_session_id() -> Arc<str> {
+pub(super) fn new_session_id() -> Arc<str> {
     format!("{}{}", uuid::Uuid::new_v4().simple(), uuid::Uuid::new_v4().simple()).into()
 }

@@ -84,6 +84,13 @@ pub enum Response {
         /// The session that it opens.
         session: Option<String>,
     },
+    /// Events, of which the first names where to POST.
+    Pair {
+        /// Where they come from.
+        reader: Reader,
+        /// The path and query.
+        endpoint: String,
+    },
     /// A notification or an answer was taken.
     Accepted,
     /// A session was ended.

@@ -3,6 +3,8 @@
 //! HTTP comes in and goes out here; what is said is the [`downstream`](crate::downstream) room's matter. The agent is
 //! known from its key before anything else is looked at.
 
+pub mod pair;
+
 use std::convert::Infallible;
 use std::time::Duration;
 
@@ -33,10 +35,7 @@ pub async fn post(
     request: HttpRequest,
     body: Bytes,
 ) -> Result<HttpResponse, Problem> {
-    let content_type = value(&request, "content-type").unwrap_or_default();
-    if content_type.split(';').next().map(str::trim).is_none_or(|kind| !kind.eq_ignore_ascii_case(JSON)) {
-        return Err(Problem::unsupported_media_type("an MCP message is application/json"));
-    }
+    refuse_other_content(&request)?;
     let incoming = incoming(&request, agent, body)?;
     if !incoming.headers.accepts_json && !incoming.headers.accepts_stream {
         return Err(Problem::not_acceptable("an MCP answer is application/json or text/event-stream"));
@@ -60,6 +59,14 @@ pub async fn delete(
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     Ok(write(&gateway, gateway.downstream.delete(&incoming(&request, agent, Bytes::new())?)))
+}
+
+fn refuse_other_content(request: &HttpRequest) -> Result<(), Problem> {
+    let content_type = value(request, "content-type").unwrap_or_default();
+    if content_type.split(';').next().map(str::trim).is_none_or(|kind| !kind.eq_ignore_ascii_case(JSON)) {
+        return Err(Problem::unsupported_media_type("an MCP message is application/json"));
+    }
+    Ok(())
 }
 
 fn incoming(request: &HttpRequest, agent: AgentIdentity, body: Bytes) -> Result<Incoming, Problem> {
@@ -123,12 +130,14 @@ fn write(gateway: &Gateway, response: Response) -> HttpResponse {
             with_session(status, session).content_type(JSON).body(body)
         }
         Response::Stream { reader, framing, session } => {
-            let open = gateway.metrics.clone();
-            with_session(StatusCode::OK, session)
-                .content_type(EVENTS)
-                .insert_header((header::CACHE_CONTROL, "no-cache"))
-                .insert_header(("x-accel-buffering", "no"))
-                .streaming(events(reader, framing, Counted::new(open)))
+            let opening = (framing == Framing::Primed).then(|| {
+                Bytes::from(format!("id: {}\nretry: {RETRY_MS}\ndata: \n\n", reader.event_id(reader.began_after())))
+            });
+            stream(gateway, with_session(StatusCode::OK, session), (reader, framing, opening))
+        }
+        Response::Pair { reader, endpoint } => {
+            let opening = Bytes::from(format!("event: endpoint\ndata: {endpoint}\n\n"));
+            stream(gateway, HttpResponse::build(StatusCode::OK), (reader, Framing::Plain, Some(opening)))
         }
         Response::Accepted => HttpResponse::Accepted().finish(),
         Response::NoContent => HttpResponse::NoContent().finish(),
@@ -136,6 +145,18 @@ fn write(gateway: &Gateway, response: Response) -> HttpResponse {
         Response::NoServer { code, detail } => Problem::server_not_found(code, &detail).into_response(),
         Response::MethodNotAllowed => HttpResponse::MethodNotAllowed().insert_header((header::ALLOW, "POST")).finish(),
     }
+}
+
+fn stream(
+    gateway: &Gateway,
+    mut builder: actix_web::HttpResponseBuilder,
+    (reader, framing, opening): (Reader, Framing, Option<Bytes>),
+) -> HttpResponse {
+    builder
+        .content_type(EVENTS)
+        .insert_header((header::CACHE_CONTROL, "no-cache"))
+        .insert_header(("x-accel-buffering", "no"))
+        .streaming(events(reader, framing, opening, Counted::new(gateway.metrics.clone())))
 }
 
 fn with_session(status: StatusCode, session: Option<String>) -> actix_web::HttpResponseBuilder {
@@ -147,9 +168,12 @@ fn with_session(status: StatusCode, session: Option<String>) -> actix_web::HttpR
 }
 
 /// Writes events until the stream ends or its reader goes away.
-fn events(reader: Reader, framing: Framing, counted: Counted) -> impl Stream<Item = Result<Bytes, Infallible>> {
-    let opening = (framing == Framing::Primed)
-        .then(|| Bytes::from(format!("id: {}\nretry: {RETRY_MS}\ndata: \n\n", reader.event_id(reader.began_after()))));
+fn events(
+    reader: Reader,
+    framing: Framing,
+    opening: Option<Bytes>,
+    counted: Counted,
+) -> impl Stream<Item = Result<Bytes, Infallible>> {
     futures_util::stream::unfold((reader, opening, counted), move |(mut reader, opening, counted)| async move {
         let bytes = if let Some(opening) = opening {
             opening

@@ -109,6 +109,8 @@ routes! {
     }
     Agent {
         "/mcp/{name:[a-z0-9][a-z0-9-]{0,62}}" => POST mcp::post, GET mcp::get, DELETE mcp::delete;
+        "/mcp/{name:[a-z0-9][a-z0-9-]{0,62}}/sse" => GET mcp::pair::get;
+        "/mcp/{name:[a-z0-9][a-z0-9-]{0,62}}/message" => POST mcp::pair::post;
     }
     Operator {
         "/api/v1/login-links" => POST login::create_link;

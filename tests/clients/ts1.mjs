@@ -2,13 +2,15 @@
 // with a bearer token, lists the tools, calls some, prints one line of JSON
 // with the results, and the first of them once more.
 //
-//   node ts1.mjs [--features] [--remote] URL TOKEN [TOOL JSON_ARGS]...
+//   node ts1.mjs [--features] [--remote|--sse] URL TOKEN [TOOL JSON_ARGS]...
 //
+// With --sse it uses the older pair of endpoints, at URL/sse.
 // With --remote it speaks over stdio to mcp-remote, which speaks to URL.
 // With --features it declares sampling, elicitation and roots, answers them
 // with fixed values, and adds to its line what it was asked and told meanwhile:
 // "asked" (methods), "progress", "logs" and "changed" (notification params or methods).
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
+import { SSEClientTransport } from '@modelcontextprotocol/sdk/client/sse.js';
 import { StdioClientTransport } from '@modelcontextprotocol/sdk/client/stdio.js';
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
 import {
@@ -19,8 +21,9 @@ import {
 const argv = process.argv.slice(2);
 const features = argv[0] === '--features' && Boolean(argv.shift());
 const remote = argv[0] === '--remote' && Boolean(argv.shift());
+const sse = argv[0] === '--sse' && Boolean(argv.shift());
 const [url, token, ...calls] = argv;
-if (!token) throw new Error('usage: ts1.mjs [--features] [--remote] URL TOKEN [TOOL JSON_ARGS]...');
+if (!token) throw new Error('usage: ts1.mjs [--features] [--remote|--sse] URL TOKEN [TOOL JSON_ARGS]...');
 
 const capabilities = features ? { sampling: {}, elicitation: {}, roots: { listChanged: true } } : {};
 const client = new Client({ name: 'ts1', version: '1' }, { capabilities });
@@ -50,9 +53,11 @@ const transport = remote
     args: [proxy, url, '--transport', 'http-only', '--header', 'Authorization:${HEADER}'],
     env: { ...process.env, HEADER: headers.Authorization },
   })
-  : new StreamableHTTPClientTransport(new URL(url), { requestInit: { headers } });
+  : sse
+    ? new SSEClientTransport(new URL(`${url}/sse`), { requestInit: { headers } })
+    : new StreamableHTTPClientTransport(new URL(url), { requestInit: { headers } });
 let agreed;
-if (remote) transport.setProtocolVersion = version => void (agreed = version);
+if (remote || sse) transport.setProtocolVersion = version => void (agreed = version);
 await client.connect(transport);
 const tools = (await client.listTools()).tools.length;
 const onprogress = features ? update => void seen.progress.push(update) : undefined;

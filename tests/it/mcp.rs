@@ -5,6 +5,7 @@ mod bridge;
 mod clients;
 mod conformance;
 mod leaving;
+mod legacy_sse;
 mod log;
 mod modern;
 mod questions;

@@ -21,6 +21,7 @@ async fn what_a_form_could_send_changes_nothing_on_any_path() {
         ("POST", "/api/v1/logout"),
         ("POST", "/api/v1/login"),
         ("POST", "/mcp/calc"),
+        ("POST", "/mcp/calc/message?session_id=x"),
     ] {
         for kind in kinds {
             let answer = app.operator().header("content-type", kind).send(method, path, body.clone()).await;

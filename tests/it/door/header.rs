@@ -9,7 +9,9 @@ use crate::support::eventually;
 async fn every_answer_has_a_name_of_its_own_which_nobody_can_choose() {
     let app = App::start().await;
     let mut names = HashSet::new();
-    for path in ["/healthz", "/api/v1/me", "/nowhere", "/ui/", "/mcp/calc", "/metrics"] {
+    for path in
+        ["/healthz", "/api/v1/me", "/nowhere", "/ui/", "/mcp/calc", "/mcp/calc/sse", "/mcp/calc/message", "/metrics"]
+    {
         let answer = app.anonymous().header("x-request-id", "chosen").get(path).await;
         let name = answer.header("x-request-id").expect("a name").to_owned();
         assert_eq!(uuid::Uuid::parse_str(&name).map(|id| id.get_version_num()), Ok(7), "{path}");
@@ -28,7 +30,8 @@ async fn every_answer_has_a_name_of_its_own_which_nobody_can_choose() {
 #[actix_rt::test]
 async fn every_answer_keeps_a_browser_strict() {
     let app = App::start().await;
-    for path in ["/healthz", "/api/v1/me", "/nowhere", "/mcp/calc", "/ui/", "/ui/page.js", "/api/docs"] {
+    for path in ["/healthz", "/api/v1/me", "/nowhere", "/mcp/calc", "/mcp/calc/sse", "/ui/", "/ui/page.js", "/api/docs"]
+    {
         let answer = app.anonymous().get(path).await;
         for (name, value) in [
             ("x-content-type-options", "nosniff"),

@@ -6,7 +6,17 @@ use crate::support::app::{App, Settings};
 use crate::support::raw::exchange;
 
 /// One of each kind: public page, public answer, operator, agent, metrics, and nothing at all.
-const PATHS: [&str; 7] = ["/ui/", "/healthz", "/api/openapi.json", "/api/v1/me", "/mcp/calc", "/metrics", "/nowhere"];
+const PATHS: [&str; 9] = [
+    "/ui/",
+    "/healthz",
+    "/api/openapi.json",
+    "/api/v1/me",
+    "/mcp/calc",
+    "/mcp/calc/sse",
+    "/mcp/calc/message",
+    "/metrics",
+    "/nowhere",
+];
 
 #[actix_rt::test]
 async fn a_foreign_host_is_refused_on_every_path() {

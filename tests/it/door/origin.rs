@@ -4,7 +4,16 @@ use serde_json::json;
 
 use crate::support::app::{App, Settings};
 
-const PATHS: [&str; 6] = ["/healthz", "/api/openapi.json", "/api/v1/me", "/mcp/calc", "/metrics", "/nowhere"];
+const PATHS: [&str; 8] = [
+    "/healthz",
+    "/api/openapi.json",
+    "/api/v1/me",
+    "/mcp/calc",
+    "/mcp/calc/sse",
+    "/mcp/calc/message",
+    "/metrics",
+    "/nowhere",
+];
 
 #[actix_rt::test]
 async fn a_foreign_page_is_refused_on_every_path() {

@@ -64,6 +64,8 @@ async fn what_is_not_there_is_404_and_what_can_not_be_done_is_405_with_what_can(
         ("TRACE", "/api/v1/me", "GET, HEAD"),
         ("PUT", "/mcp/calc", "POST, GET, DELETE"),
         ("HEAD", "/mcp/calc", "POST, GET, DELETE"),
+        ("POST", "/mcp/calc/sse", "GET"),
+        ("GET", "/mcp/calc/message", "POST"),
     ] {
         let answer = app.operator().send(method, path, String::new()).await;
         assert_eq!((answer.status, answer.header("allow")), (405, Some(allowed)), "{method} {path}");

@@ -32,6 +32,11 @@ fn py1() -> Sdk {
     script(repo("tests/clients/.venv-py1/bin/python"), "py1.py", &[])
 }
 
+/// Over the older pair of endpoints.
+fn py1_sse(arguments: &[&str]) -> Sdk {
+    script(repo("tests/clients/.venv-py1/bin/python"), "py1.py", arguments)
+}
+
 /// `mcp-remote`, for agents that speak nothing but stdio.
 fn mcp_remote() -> Sdk {
     ts1(&["--features", "--remote"])
@@ -135,8 +140,28 @@ async fn every_sdk_calls_an_npm_server() {
         (py2("auto"), MODERN),
         (rmcp("initialize"), LEGACY),
         (rmcp("discover"), MODERN),
+        (ts1(&["--sse"]), LEGACY),
+        (py1_sse(&["--sse"]), LEGACY),
     ];
     works(&app, "calc", "math", json!({"action": "eval", "expression": "2+3"}), "5", &sdks).await;
+}
+
+#[actix_rt::test]
+async fn the_older_pair_of_endpoints_carries_questions_and_progress_to_its_sdks() {
+    let app = App::start().await;
+    app.allow_all().await;
+    npx(&app, "everything", &["@modelcontextprotocol/server-everything", "stdio"]).await;
+    let key = app.agent_key("ann").await;
+    for sdk in [ts1(&["--features", "--sse"]), py1_sse(&["--features", "--sse"])] {
+        let sampled = sdk
+            .call(&app, "everything", &key, "trigger-sampling-request", &json!({"prompt": "hi", "maxTokens": 5}))
+            .await;
+        assert!(sampled["asked"].to_string().contains("sampling/createMessage"), "{sampled}");
+    }
+    let long = ts1(&["--features", "--sse"])
+        .call(&app, "everything", &key, "trigger-long-running-operation", &json!({"duration": 1, "steps": 3}))
+        .await;
+    assert!(long["progress"].as_array().is_some_and(|progress| !progress.is_empty()), "{long}");
 }
 
 #[actix_rt::test]

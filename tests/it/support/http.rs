@@ -174,6 +174,20 @@ impl Open {
         }
     }
 
+    /// The next event of a stream, name and data; `None` at its end.
+    pub async fn named_event(&mut self) -> Option<(String, String)> {
+        loop {
+            if let Some((event, rest)) = self.seen.split_once("\n\n") {
+                let field = |name: &str| event.lines().find_map(|line| line.strip_prefix(name).map(ToOwned::to_owned));
+                let named = (field("event: ").unwrap_or_default(), field("data: ").unwrap_or_default());
+                self.seen = rest.to_owned();
+                return Some(named);
+            }
+            let chunk = self.chunk().await?;
+            self.seen.push_str(&String::from_utf8(chunk).expect("UTF-8"));
+        }
+    }
+
     /// The next message of a stream; `None` at its end.
     pub async fn message(&mut self) -> Option<Value> {
         loop {
