@@ -4,9 +4,11 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use super::{answer_to, everything};
-use crate::support::app::App;
+use crate::support::app::{App, Settings};
+use crate::support::eventually;
 use crate::support::http::{Client, Session, modern};
 use crate::support::program::Program;
+use crate::support::remote::Remote;
 
 /// A gateway with the official server, of one era, as `n`.
 async fn start(era: &str) -> (App, Program, Client) {
@@ -64,4 +66,38 @@ async fn a_modern_agent_is_asked_by_a_legacy_server_about_each_call_of_its_own()
     }
     let rows = app.invocations().await;
     assert_eq!(rows.iter().filter(|row| row["state"] == "completed").count(), 16, "{rows:?}");
+}
+
+#[actix_rt::test]
+async fn a_call_that_finds_its_session_lost_can_be_asked_about_in_the_new_one() {
+    let (app, remote) = (App::start().await, Remote::start());
+    app.allow_all().await;
+    app.remote("n", &remote.url).await;
+    let agent = app.agent("ann").await;
+    assert_eq!(call(&agent, "echo", json!({"text": "hi"})).await.1, 0);
+    remote.lose_sessions();
+    let (result, rounds) = call(&agent, "ask", json!({})).await;
+    assert_eq!(rounds, 1, "{result}");
+    assert!(result["result"]["content"][0]["text"].is_string(), "{result}");
+    assert_eq!(remote.sessions().len(), 1);
+}
+
+#[actix_rt::test]
+async fn a_question_whose_retry_never_comes_is_closed() {
+    let limits = Settings::default()
+        .with("ATRYUM_UPSTREAM__REQUEST_TIMEOUT_SECONDS", "1")
+        .with("ATRYUM_UPSTREAM__REQUEST_TIMEOUT_MAX_SECONDS", "2");
+    let (app, remote) = (limits.start().await, Remote::start());
+    app.allow_all().await;
+    app.remote("n", &remote.url).await;
+    let agent = app.agent("ann").await;
+    let mut params = json!({"name": "ask"});
+    params["_meta"]["io.modelcontextprotocol/clientCapabilities"] = everything();
+    let asked = modern(&agent, "n", "tools/call", params).await.reply();
+    assert_eq!(asked["result"]["resultType"], "input_required", "{asked}");
+    eventually("the server was told", async || {
+        remote.ledger().iter().any(|request| request.json["result"]["action"] == "cancel").then_some(())
+    })
+    .await;
+    assert_eq!(call(&agent, "echo", json!({"text": "hi"})).await.0["result"]["content"][0]["text"], "hi");
 }
