@@ -190,12 +190,16 @@ impl Open {
 
     /// The next message of a stream; `None` at its end.
     pub async fn message(&mut self) -> Option<Value> {
-        loop {
-            let (_, json) = self.event().await?;
-            if !json.is_null() {
-                return Some(json);
+        let next = async {
+            loop {
+                let (_, json) = self.event().await?;
+                if !json.is_null() {
+                    return Some(json);
+                }
             }
-        }
+        };
+        // A stream that shows life may show it for ever.
+        tokio::time::timeout(TIMEOUT, next).await.expect("a message, or the end of the stream")
     }
 }
 
