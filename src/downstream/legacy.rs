@@ -12,6 +12,7 @@ use super::line::Line;
 use super::promises::Outlasting;
 use super::response::{Framing, Incoming, Response};
 use super::session::{Begun, May, Session};
+use super::sessions::Place;
 use super::stream::EventStream;
 use super::{Downstream, Phase, envelope, version};
 use crate::gate::{Action, Call};
@@ -75,11 +76,11 @@ impl Downstream {
         if let Some(refused) = self.refuse_if_stopping(id) {
             return refused;
         }
-        if self.sessions.is_full() {
+        let Some(place) = self.sessions.place() else {
             let what =
                 format!("all {} sessions are in use; end one, or raise http.sessions_max", self.sessions.count_max());
             return Response::error(503, Some(id), error::UPSTREAM, &what);
-        }
+        };
         let agreed = version::negotiate(&asked).to_owned();
         let params = splice::set(params.unwrap_or("{}"), &["protocolVersion"], &envelope::quoted(&agreed));
         let session = Arc::new(Session::new(
@@ -95,7 +96,7 @@ impl Downstream {
         let stream = task.stream.clone();
         let session_id = session.id.to_string();
         let this = self.clone();
-        self.start(id, stream.clone(), async move { this.open_session(&task, session).await });
+        self.start(id, stream.clone(), async move { this.open_session(&task, session, place).await });
         match respond(&stream, &incoming.headers, Framing::Resumable, Some(session_id.clone())).await {
             // What was not opened has no name.
             Response::Message { status, body, .. } if !self.sessions.has(&session_id) => {
@@ -106,7 +107,7 @@ impl Downstream {
     }
 
     /// The session is known before the agent learns of it, and only when its connection stands.
-    async fn open_session(&self, task: &Task, session: Arc<Session>) -> Option<Said> {
+    async fn open_session(&self, task: &Task, session: Arc<Session>, place: Place) -> Option<Said> {
         let opened = tokio::select! {
             opened = self.connect(task, &session) => opened,
             () = self.phase_is(Phase::Stopping) => Err(UpstreamError::Stopped { was_sent: false }),
@@ -120,7 +121,7 @@ impl Downstream {
             return None;
         }
         let result = bridge::initialize_result(&connection, session.version());
-        self.sessions.insert(session);
+        self.sessions.insert(session, place);
         Some(task.says(&result))
     }
 

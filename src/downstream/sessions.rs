@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use dashmap::DashMap;
@@ -29,15 +30,34 @@ pub struct Bounds {
 
 pub(super) struct Sessions {
     by_id: DashMap<Arc<str>, Arc<Session>>,
+    /// Sessions, and those that are being opened.
+    taken: AtomicUsize,
     bounds: Bounds,
     metrics: Metrics,
     directory: Directory,
 }
 
+/// Room for one session. Dropped before the session is there, it is given back.
+pub(super) struct Place(Option<Arc<Sessions>>);
+
+impl Place {
+    fn keep(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if let Some(sessions) = &self.0 {
+            sessions.taken.fetch_sub(1, Ordering::AcqRel);
+        }
+    }
+}
+
 impl Sessions {
     /// Starts the sweep on this thread.
     pub(super) fn start(bounds: Bounds, metrics: Metrics, directory: Directory) -> Arc<Self> {
-        let sessions = Arc::new(Self { by_id: DashMap::new(), bounds, metrics, directory });
+        let sessions = Arc::new(Self { by_id: DashMap::new(), taken: AtomicUsize::new(0), bounds, metrics, directory });
         let swept = Arc::downgrade(&sessions);
         actix_rt::spawn(async move {
             loop {
@@ -52,14 +72,23 @@ impl Sessions {
     }
 
     pub(super) fn is_full(&self) -> bool {
-        self.by_id.len() >= self.bounds.count_max
+        self.taken.load(Ordering::Acquire) >= self.bounds.count_max
+    }
+
+    /// A place for a session that is yet to be opened; `None` when all are taken. Many may be opened at once, so it is
+    /// taken before.
+    pub(super) fn place(self: &Arc<Self>) -> Option<Place> {
+        let take = |taken: usize| (taken < self.bounds.count_max).then_some(taken + 1);
+        self.taken.fetch_update(Ordering::AcqRel, Ordering::Acquire, take).ok()?;
+        Some(Place(Some(self.clone())))
     }
 
     pub(super) fn count_max(&self) -> usize {
         self.bounds.count_max
     }
 
-    pub(super) fn insert(&self, session: Arc<Session>) {
+    pub(super) fn insert(&self, session: Arc<Session>, place: Place) {
+        place.keep();
         self.metrics.session_opened();
         self.by_id.insert(session.id.clone(), session);
     }
@@ -76,6 +105,7 @@ impl Sessions {
 
     pub(super) fn end(&self, session: &Session) {
         if self.by_id.remove(&session.id).is_some() {
+            self.taken.fetch_sub(1, Ordering::AcqRel);
             self.metrics.session_closed();
         }
         session.end();

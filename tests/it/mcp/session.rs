@@ -1,9 +1,11 @@
 //! Legacy sessions: opened, found, kept apart, ended.
 
+use futures_util::future::join_all;
 use serde_json::json;
 
-use crate::support::app::App;
+use crate::support::app::{App, Settings};
 use crate::support::http::{Session, events};
+use crate::support::remote::Remote;
 
 const VERSIONS: [&str; 4] = ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"];
 
@@ -122,4 +124,21 @@ async fn a_stream_that_broke_is_resumed_where_it_was() {
     let progress: Vec<_> = messages.iter().filter_map(|message| message["params"]["progress"].as_f64()).collect();
     assert!(progress.windows(2).all(|pair| pair[0] < pair[1]), "{progress:?}");
     assert!(app.invocations().await.iter().any(|row| row["tool"] == "slow" && row["state"] == "completed"));
+}
+
+#[actix_rt::test]
+async fn however_many_begin_at_once_there_are_no_more_sessions_than_allowed() {
+    let app = Settings::default().with("ATRYUM_HTTP__SESSIONS_MAX", "3").start().await;
+    let remote = Remote::start();
+    app.remote("n", &remote.url).await;
+    let agent = app.agent("ann").await.header("accept", "application/json, text/event-stream");
+    let initialize = json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": {
+        "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "it", "version": "1"}}});
+    let answers = join_all((0..10).map(|_| agent.post("/mcp/n", initialize.clone()))).await;
+    let (opened, refused): (Vec<_>, Vec<_>) = answers.iter().partition(|answer| answer.status == 200);
+    assert_eq!((opened.len(), refused.len()), (3, 7), "{answers:?}");
+    assert!(refused.iter().all(|answer| answer.status == 503 && answer.text.contains("http.sessions_max")));
+    let first = opened[0].header("mcp-session-id").expect("a session");
+    assert_eq!(agent.clone().header("mcp-session-id", first).delete("/mcp/n").await.status, 204);
+    assert_eq!(agent.post("/mcp/n", initialize).await.status, 200, "what was given back can be taken");
 }
