@@ -119,7 +119,7 @@ struct Heard {
 impl Downstream {
     /// Listens until the agent leaves or the connection ends, and says the latter: the agent can then listen anew.
     pub(super) async fn listen(&self, task: &Task) -> Option<Said> {
-        let wanted = match resources(task) {
+        let wanted = match task.is_unambiguous().and_then(|()| resources(task)) {
             Ok(wanted) => wanted,
             Err(what) => return Some(task.says_error(&error::object(error::INVALID_PARAMS, &what))),
         };

@@ -63,20 +63,28 @@ fn completed(params: &str) -> Option<String> {
 const READ: [&str; 8] = ["name", "arguments", "uri", "ref", "taskId", "task", "requestState", "_meta"];
 /// Those of a reference.
 const READ_IN_REF: [&str; 3] = ["type", "name", "uri"];
+/// Those of a listening, and of what it is about.
+const READ_IN_LISTENING: [&str; 2] = ["notifications", "_meta"];
+const READ_IN_NOTIFICATIONS: [&str; 5] =
+    ["toolsListChanged", "promptsListChanged", "resourcesListChanged", "resourceSubscriptions", "taskIds"];
 
 /// A member that is not one of those but would be to a reader that does not mind case, as many JSON libraries don't: then
 /// the gateway would decide on `name`, and the server act on `Name`. With the member that it could be taken for.
 #[must_use]
 pub fn look_alike(method: &str, params: &str) -> Option<(String, &'static str)> {
-    if !has_subject(method) {
-        return None;
-    }
     let among = |text: &str, read: &'static [&'static str]| {
         splice::members(text)?.into_iter().find_map(|(key, _)| {
             let read = read.iter().find(|read| **read != key && folds_to(&key, read))?;
             Some((key, *read))
         })
     };
+    if method == "subscriptions/listen" {
+        let wanted = || among(splice::find(params, &["notifications"])?, &READ_IN_NOTIFICATIONS);
+        return among(params, &READ_IN_LISTENING).or_else(wanted);
+    }
+    if !has_subject(method) {
+        return None;
+    }
     among(params, &READ).or_else(|| among(splice::find(params, &["ref"])?, &READ_IN_REF))
 }
 
@@ -223,6 +231,15 @@ mod tests {
         for params in [r#"{"name":"a","arguments":{"Name":"b"},"names":1}"#, "{}", r#"{"name":"NAME"}"#] {
             assert_eq!(look_alike(params), None, "{params}");
         }
+        for params in [
+            r#"{"Notifications":{"resourceSubscriptions":["x://secret"]}}"#,
+            r#"{"notifications":{"resourceSubscriptions":[],"ResourceSubscriptions":["x://secret"]}}"#,
+            r#"{"notifications":{"taskids":["another's"]}}"#,
+        ] {
+            assert!(super::look_alike("subscriptions/listen", params).is_some(), "{params}");
+        }
+        let params = r#"{"notifications":{"resourceSubscriptions":["x://Uri"],"toolsListChanged":true}}"#;
+        assert_eq!(super::look_alike("subscriptions/listen", params), None);
         assert_eq!(super::look_alike("vendor/thing", r#"{"Name":"a"}"#), None, "nobody decides on that");
     }
 }

@@ -102,6 +102,9 @@ pub enum UpstreamError {
     /// A remote server no longer knows the session, and refused the request for that alone.
     #[error("the server no longer knows the session; a new one is begun with the next request")]
     SessionLost(Option<Box<Unspent>>),
+    /// The server took the call as a task, and what became of that could not be learnt.
+    #[error("the server took the call as a task, and its end could not be learnt: {}; whether the call ran is unknown", plainly(.0))]
+    Unfinished(Box<Self>),
     /// The server is disabled.
     #[error("the server is disabled; an operator can enable it")]
     Disabled,
@@ -122,7 +125,7 @@ impl UpstreamError {
     pub fn was_sent(&self) -> bool {
         match self {
             Self::Exited { was_sent, .. } | Self::Stopped { was_sent } => *was_sent,
-            Self::TimedOut { .. } | Self::TooLarge { .. } => true,
+            Self::TimedOut { .. } | Self::TooLarge { .. } | Self::Unfinished(_) => true,
             Self::Http(error) => error.was_sent(),
             Self::Launch(_)
             | Self::StartTimedOut { .. }
@@ -171,7 +174,7 @@ impl UpstreamError {
             Self::Unanswered { .. } => "unanswered",
             Self::Denied { .. } => "denied_meanwhile",
             Self::Http(error) => error.kind(),
-            Self::Unopened(error) => error.kind(),
+            Self::Unopened(error) | Self::Unfinished(error) => error.kind(),
             Self::SessionLost(_) => "session_lost",
             Self::Disabled => "server_disabled",
             Self::ActorDown => "restarting",
@@ -183,6 +186,12 @@ impl UpstreamError {
     #[must_use]
     pub(super) fn of_opening(self) -> Self {
         if self.was_sent() { Self::Unopened(Box::new(self)) } else { self }
+    }
+
+    /// The same of a question after a task: that it did not arrive says nothing of the call that made the task.
+    #[must_use]
+    pub(super) fn of_task(self) -> Self {
+        if self.was_sent() { self } else { Self::Unfinished(Box::new(self)) }
     }
 
     /// Whether this says that the server itself is unwell, so that the next try should wait.

@@ -54,7 +54,8 @@ impl<'c> PromisedCall<'c> {
     pub async fn result(mut self) -> Result<Reply, UpstreamError> {
         let limit = self.connection.request_timeout_max();
         let seconds = limit.as_secs();
-        tokio::time::timeout(limit, self.ask_on()).await.unwrap_or(Err(UpstreamError::TimedOut { seconds }))
+        let asked = tokio::time::timeout(limit, self.ask_on()).await;
+        asked.unwrap_or(Err(UpstreamError::TimedOut { seconds })).map_err(UpstreamError::of_task)
     }
 
     async fn ask_on(&mut self) -> Result<Reply, UpstreamError> {

@@ -415,7 +415,7 @@ impl Wire {
 
     fn send(&self, text: String) -> Result<(), UpstreamError> {
         self.outlet.send(text).map_err(|refused| match refused {
-            outlet::Refused::Full => UpstreamError::Busy { queued: outlet::QUEUE_MAX },
+            outlet::Refused::Full(queued) => UpstreamError::Busy { queued },
             outlet::Refused::Closed => {
                 self.ended.get().map_or(UpstreamError::Stopped { was_sent: false }, |ended| ended.error(false))
             }

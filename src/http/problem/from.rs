@@ -107,6 +107,7 @@ impl From<UpstreamError> for Problem {
             | UpstreamError::Busy { .. }
             | UpstreamError::Unanswered { .. }
             | UpstreamError::Denied { .. }
+            | UpstreamError::Unfinished(_)
             | UpstreamError::ActorDown => Code::Unavailable,
         };
         Self::new(code, error.to_string())

@@ -50,8 +50,15 @@ impl Core {
             self.state().is_paired = opened.is_ok();
             return opened;
         }
-        if is_modern_only && let Some(connection) = self.dial_modern(endpoint, listener.clone()).await? {
-            return Ok(connection);
+        if is_modern_only {
+            match self.dial_modern(endpoint, listener.clone()).await {
+                Ok(Some(connection)) => return Ok(connection),
+                // It may have become an older one.
+                Ok(None) => {}
+                Err(error) if is_no(&error) => {}
+                Err(error) => return Err(error),
+            }
+            self.state().is_modern_only = false;
         }
         let refused = match self.dial_legacy(endpoint, params, listener.clone()).await {
             Err(refused) => refused,

@@ -89,6 +89,7 @@ impl Breaker {
 
     /// An operator wants to know: what was before counts no more.
     pub(in crate::upstream) fn forgive(&self) {
+        self.state().held_until = None;
         self.succeeded();
     }
 
@@ -102,8 +103,9 @@ impl Breaker {
         state.backoff.reset();
         state.open_until = None;
         state.is_probed = false;
-        state.held_until = None;
-        self.is_closed.store(true, Ordering::Release);
+        // What was under way when the server asked to be left alone says nothing against that.
+        state.held_until = state.held_until.filter(|until| *until > Instant::now());
+        self.is_closed.store(state.held_until.is_none(), Ordering::Release);
     }
 
     /// It did not.
@@ -113,7 +115,9 @@ impl Breaker {
         state.failures = state.failures.saturating_add(1);
         state.is_probed = false;
         reason.clone_into(&mut state.reason);
-        if state.failures >= FAILURES_MAX {
+        // Calls that were under way when it opened fail, too: they are no further tries.
+        let is_waited = state.open_until.is_some_and(|until| until > Instant::now());
+        if state.failures >= FAILURES_MAX && !is_waited {
             state.open_until = Some(Instant::now() + state.backoff.fail());
         }
     }
@@ -171,6 +175,27 @@ mod tests {
         assert!(breaker.admit().is_ok());
         breaker.succeeded();
         assert!(breaker.admit().is_ok() && breaker.admit().is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn many_calls_that_fail_at_once_are_one_failure_of_the_server() {
+        let breaker = Breaker::default();
+        (0..64).for_each(|_| breaker.failed("restarted"));
+        tokio::time::advance(Duration::from_secs(2)).await;
+        assert!(breaker.admit().is_ok(), "the first pause is the shortest");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_that_was_under_way_does_not_end_the_time_that_the_server_asked_for() {
+        let breaker = Breaker::default();
+        breaker.hold(Some(Duration::from_secs(7)));
+        breaker.succeeded();
+        assert!(matches!(breaker.admit(), Err(HttpError::RateLimited { retry_after_seconds: 7 })));
+        tokio::time::advance(Duration::from_secs(8)).await;
+        assert!(breaker.admit().is_ok());
+        breaker.hold(Some(Duration::from_secs(7)));
+        breaker.forgive();
+        assert!(breaker.admit().is_ok(), "an operator wants to know");
     }
 
     #[tokio::test(start_paused = true)]

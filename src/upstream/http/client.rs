@@ -5,6 +5,7 @@
 //! for a whole one, reads an answer without length or chunks as empty, bounds connections of all servers together, and
 //! follows redirects with whatever headers it was given. Nothing is read from the environment: there is no proxy.
 
+use std::cell::RefCell;
 use std::error::Error as StdError;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, OnceLock};
@@ -32,7 +33,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(4);
 const REST_WITHIN: Duration = Duration::from_secs(2);
 
 thread_local! {
-    static CLIENT: Client = client();
+    static CLIENT: RefCell<Client> = RefCell::new(client());
 }
 
 fn client() -> Client {
@@ -124,7 +125,7 @@ pub(super) async fn send(outbound: Outbound<'_>) -> Result<Answer, HttpError> {
     if let Some(address) = literal(url).filter(|address| address::is_forbidden(*address)) {
         return Err(HttpError::ForbiddenAddress { host: host(url), address });
     }
-    let mut request = CLIENT.with(|client| client.request(outbound.method, url.clone())).no_decompress();
+    let mut request = CLIENT.with_borrow(|client| client.request(outbound.method, url.clone())).no_decompress();
     let headers = request.headers_mut();
     for (name, value) in outbound.headers {
         headers.append(name.clone(), value.clone());
@@ -136,7 +137,28 @@ pub(super) async fn send(outbound: Outbound<'_>) -> Result<Answer, HttpError> {
         Some(body) => request.send_body(body).await,
         None => request.send().await,
     };
-    sent.map(Answer::new).map_err(|error| named(url, error))
+    let response = sent.map_err(|error| named(url, error))?;
+    if is_kept_too_early(&response) {
+        CLIENT.replace(client());
+    }
+    let status = response.status();
+    if status.is_informational() {
+        let reason = format!("it began with the interim status {}, which is not understood here", status.as_u16());
+        return Err(HttpError::Reset { reason });
+    }
+    Ok(Answer::new(response))
+}
+
+/// Whether the client keeps the connection for another request though something is still to come by it: the answer after
+/// an interim one, or a body that ends with the connection. Whoever is given that connection next would read it as its
+/// own answer. So all that is kept is let go of, before another request can take it.
+fn is_kept_too_early(response: &ClientResponse) -> bool {
+    let (status, headers) = (response.status(), response.headers());
+    let has_end = headers.contains_key(header::CONTENT_LENGTH) || headers.contains_key(header::TRANSFER_ENCODING);
+    let has_no_body = matches!(status.as_u16(), 204 | 304);
+    let says_close = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"close");
+    let is_closed = headers.get(header::CONNECTION).is_some_and(says_close);
+    status.is_informational() || (!has_end && !has_no_body && !is_closed)
 }
 
 /// The URL's host when it is an address: then nothing is looked up.
@@ -281,6 +303,61 @@ impl Answer {
         actix_rt::spawn(async move {
             let rest = async { while let Some(Ok(_)) = self.response.next().await {} };
             let _ends_by_itself_or_is_closed = tokio::time::timeout(REST_WITHIN, rest).await;
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+
+    /// What a second request is answered with, when the first one was answered with `first` and something late comes after
+    /// that.
+    async fn second_after(first: &'static str) -> Option<String> {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url: Uri = format!("http://{}/mcp", listener.local_addr().unwrap()).parse().unwrap();
+        actix_rt::spawn(async move {
+            let mut answers = [vec![first, "late"], vec!["good"]].into_iter();
+            while let (Ok((mut socket, _)), Some(answers)) = (listener.accept().await, answers.next()) {
+                actix_rt::spawn(async move {
+                    for answer in answers {
+                        let read = socket.read(&mut [0; 4096]).await;
+                        if !read.is_ok_and(|bytes| bytes > 0) {
+                            return;
+                        }
+                        let whole = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{answer}", answer.len());
+                        let bytes = if answer.starts_with("HTTP/") { answer.to_owned() } else { whole };
+                        socket.write_all(bytes.as_bytes()).await.unwrap();
+                    }
+                });
+            }
+        });
+        let ask = async || {
+            let headers = HeaderMap::new();
+            let body = Some("{}".to_owned());
+            send(Outbound { method: Method::POST, url: &url, headers: &headers, more: Vec::new(), body }).await
+        };
+        let _whatever_it_is = ask().await;
+        ask().await.unwrap().text(100).await.unwrap()
+    }
+
+    #[test]
+    fn an_answer_that_comes_late_is_never_the_answer_to_another_request() {
+        actix_rt::System::new().block_on(async {
+            for first in [
+                "HTTP/1.1 103 Early Hints\r\n\r\n",
+                "HTTP/1.1 100 Continue\r\n\r\n",
+                "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n",
+                "HTTP/1.1 202 Accepted\r\n\r\n",
+            ] {
+                assert_eq!(second_after(first).await.as_deref(), Some("good"), "{first}");
+            }
+            assert_eq!(
+                second_after("HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n\r\n").await.as_deref(),
+                Some("late")
+            );
         });
     }
 }

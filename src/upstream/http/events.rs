@@ -6,8 +6,9 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// What a server may ask to be left alone for between two connections, at most.
-const RETRY_MAX: Duration = Duration::from_mins(1);
+/// What a server may ask to be left alone for between two connections, at least and at most: one that asks for nothing
+/// would keep a thread busy with coming back.
+const RETRY_BOUNDS: (Duration, Duration) = (Duration::from_millis(100), Duration::from_mins(1));
 
 /// One event; comments and unknown fields are left out.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -41,7 +42,9 @@ pub(super) struct Events {
     /// The last byte was a carriage return: a line feed after it ends no other line.
     is_after_return: bool,
     ready: VecDeque<Event>,
-    /// The last `id:`; a reconnection asks for what came after it.
+    /// The last `id:` that was read.
+    id: Option<String>,
+    /// That of the last whole event; a reconnection asks for what came after it.
     pub(super) last_id: Option<String>,
     /// `retry:`
     pub(super) retry: Option<Duration>,
@@ -112,16 +115,20 @@ impl Events {
                 }
                 self.event.data.push_str(value);
             }
-            "id" if !value.contains('\0') => self.last_id = Some(value.to_owned()),
+            "id" if !value.contains('\0') => self.id = Some(value.to_owned()),
             "retry" => {
                 let asked = value.parse().ok().map(Duration::from_millis);
-                self.retry = asked.map(|asked| asked.min(RETRY_MAX)).or(self.retry);
+                self.retry = asked.map(|asked: Duration| asked.clamp(RETRY_BOUNDS.0, RETRY_BOUNDS.1)).or(self.retry);
             }
             _ => {}
         }
     }
 
     fn dispatch(&mut self) {
+        if let Some(id) = self.id.take() {
+            // An empty one takes back what was given before.
+            self.last_id = Some(id).filter(|id| !id.is_empty());
+        }
         let event = std::mem::take(&mut self.event);
         if std::mem::take(&mut self.has_data) {
             self.ready.push_back(event);
@@ -160,6 +167,20 @@ mod tests {
             assert_eq!(events.last_id.as_deref(), Some("7"));
             assert_eq!(events.retry, Some(Duration::from_millis(1500)));
         }
+    }
+
+    #[test]
+    fn an_event_that_was_cut_comes_again() {
+        let (_, events) = events_of("id: 1\ndata: one\n\nid: 2\ndata: tw", 1000);
+        assert_eq!(events.last_id.as_deref(), Some("1"), "the second one was not whole");
+        let (_, events) = events_of("id: 1\ndata: one\n\nid:\ndata: two\n\n", 1000);
+        assert_eq!(events.last_id, None, "there is nothing to come back to any more");
+    }
+
+    #[test]
+    fn a_server_that_wants_no_pause_is_given_one() {
+        let (_, events) = events_of("retry: 0\n\n", 1000);
+        assert!(events.retry.is_some_and(|pause| !pause.is_zero()));
     }
 
     #[test]

@@ -24,8 +24,7 @@ impl Masks {
             let parts = secret.split_ascii_whitespace().map(str::to_owned);
             wanted.extend(parts.chain([secret.clone()]).filter(|part| part.len() >= SECRET_BYTES_MIN));
         }
-        let quoted = |text: &String| crate::mcp::envelope::quoted(text).trim_matches('"').to_owned();
-        let escaped: Vec<_> = wanted.iter().map(quoted).collect();
+        let escaped: Vec<_> = wanted.iter().flat_map(|text| spellings(text)).collect();
         wanted.extend(escaped);
         // The longest first: a part that is found in a whole would leave the rest of it.
         wanted.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
@@ -42,6 +41,19 @@ impl Masks {
     }
 }
 
+/// A text as the JSON writers of other languages spell it: with what must be escaped, with slashes (PHP), with what could
+/// be markup (Go), and with the other signs that .NET escapes.
+fn spellings(text: &str) -> [String; 4] {
+    let must = crate::mcp::envelope::quoted(text);
+    let must = must.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(text);
+    let escaped = |signs: &[char], spell: fn(u32) -> String| -> String {
+        must.chars().map(|char| if signs.contains(&char) { spell(char.into()) } else { char.into() }).collect()
+    };
+    let (markup, others) = (['<', '>', '&'], ['<', '>', '&', '+', '\'', '`']);
+    let (lower, upper) = (|char| format!("\\u{char:04x}"), |char| format!("\\u{char:04X}"));
+    [must.to_owned(), must.replace('/', "\\/"), escaped(&markup, lower), escaped(&others, upper)]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -53,6 +65,14 @@ mod tests {
         let masks = Masks::of(&Credential::Bearer(Some(token)));
         let echoed = r#"{"text":"Authorization: Bearer s3cret\"token/42, again s3cret\"token/42"}"#;
         assert_eq!(masks.apply(echoed.into()), r#"{"text":"Authorization: Bearer •••, again •••"}"#);
+    }
+
+    #[test]
+    fn a_credential_is_hidden_however_the_server_spells_its_signs() {
+        let masks = Masks::of(&Credential::Bearer(Some(SecretText::new("ab/cd+ef&gh==".to_owned()))));
+        for echoed in [r"ab/cd+ef&gh==", r"ab\/cd+ef&gh==", r"ab/cd+ef\u0026gh==", r"ab/cd\u002Bef\u0026gh=="] {
+            assert_eq!(masks.apply(format!("[{echoed}]")), "[•••]");
+        }
     }
 
     #[test]

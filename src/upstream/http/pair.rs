@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use awc::http::{Method, Uri};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 
 use super::client::{self, Answer};
 use super::error::HttpError;
@@ -19,6 +19,8 @@ use crate::upstream::wire::{Ended, Origin, Wire};
 const NAMED_WITHIN: Duration = Duration::from_secs(10);
 /// A message must have been taken within this time.
 const TAKEN_WITHIN: Duration = Duration::from_secs(30);
+/// Most messages that are posted at once.
+const POSTS_MAX: usize = 64;
 
 /// An open pair: the stream, what was read of it, and the address.
 pub(in crate::upstream) struct Pair {
@@ -50,7 +52,9 @@ impl Remote {
     /// The address as it stands in the stream, relative to the base URL. It must be the same server's: the credential goes
     /// there, too.
     fn resolve(&self, named: &str) -> Result<Uri, HttpError> {
-        let bad = |reason: &str| HttpError::Url { reason: format!("the server names {named:?} to post to: {reason}") };
+        let bad = |reason: &str| HttpError::Url {
+            reason: format!("the server names {:?} to post to: {reason}", self.quoted(named)),
+        };
         let base = url::Url::parse(&self.url.to_string()).map_err(|error| bad(&error.to_string()))?;
         let address = base.join(named.trim()).map_err(|error| bad(&error.to_string()))?;
         if address.origin() != base.origin() {
@@ -86,9 +90,11 @@ impl Remote {
 
 /// Posts each message by itself: an agent's answer must not wait for the request that asks for it.
 async fn write(remote: Arc<Remote>, wire: Arc<Wire>, address: Uri, mut messages: mpsc::Receiver<String>) {
-    while let Some(message) = messages.recv().await {
+    let places = Arc::new(Semaphore::new(POSTS_MAX));
+    while let (Ok(place), Some(message)) = (places.clone().acquire_owned().await, messages.recv().await) {
         let (remote, wire, address) = (remote.clone(), wire.clone(), address.clone());
         actix_rt::spawn(async move {
+            let _held_to_the_end = place;
             let id = request_id(&message);
             let posted = tokio::time::timeout(TAKEN_WITHIN, remote.post_to(&address, message)).await;
             let failed = match posted {
@@ -120,7 +126,7 @@ impl Remote {
                 answer.finish();
                 Ok(())
             }
-            status => Err(super::remote::plain(status, &answer)),
+            status => Err(self.plain(status, &answer)),
         }
     }
 }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use awc::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use awc::http::{Method, Uri};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use super::client::{self, Answer, Outbound};
 use super::endpoint::{Credential, Endpoint};
@@ -26,10 +26,14 @@ use crate::upstream::wire::{Origin, Wire};
 const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
 const REVISION: HeaderName = HeaderName::from_static("mcp-protocol-version");
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+/// Most of what a server wrote that stands in an error.
+const QUOTED_CHARS_MAX: usize = 200;
 /// Most bytes of an answer that says why a request was refused.
 const REFUSAL_BYTES_MAX: usize = 64 * 1024;
 /// A notification, an answer of an agent, or a farewell is given up after this.
 const ASIDE_WITHIN: Duration = Duration::from_secs(30);
+/// Most of those that are under way at once.
+const ASIDES_MAX: usize = 64;
 /// Before a stream that was closed early is taken up again, if the server names no time.
 const RESUME_AFTER: Duration = Duration::from_secs(1);
 /// An agent that is slower holds nobody up any longer: what it has not read is then dropped, but for answers.
@@ -59,6 +63,8 @@ pub(in crate::upstream) struct Remote {
     phase: watch::Sender<Phase>,
     /// The server no longer knows the session.
     is_lost: AtomicBool,
+    /// One permit a message that is sent aside; each may have a connection of its own.
+    asides: Arc<Semaphore>,
     pub(super) bytes_max: usize,
     masks: Masks,
     pub(super) core: Weak<Core>,
@@ -77,6 +83,7 @@ impl Remote {
             revision: OnceLock::new(),
             phase: watch::Sender::new(Phase::Open),
             is_lost: AtomicBool::new(false),
+            asides: Arc::new(Semaphore::new(ASIDES_MAX)),
             bytes_max: core.limits.line_bytes_max,
             masks: Masks::of(&endpoint.credential),
             core: Arc::downgrade(core),
@@ -118,7 +125,12 @@ impl Remote {
     }
 
     /// Sends a message that wants no answer, beside whatever else happens.
-    pub(in crate::upstream) fn post_aside(self: &Arc<Self>, text: String) {
+    ///
+    /// # Errors
+    /// So many are under way already: whoever sends them, or makes the gateway answer, is faster than the server takes
+    /// them.
+    pub(in crate::upstream) fn post_aside(self: &Arc<Self>, text: String) -> Result<(), usize> {
+        let place = self.asides.clone().try_acquire_owned().map_err(|_| ASIDES_MAX)?;
         let is_announcement = text.contains("\"notifications/initialized\"");
         if is_announcement {
             self.phase.send_replace(Phase::Announcing);
@@ -136,7 +148,9 @@ impl Remote {
             if is_announcement {
                 this.phase.send_replace(Phase::Announced);
             }
+            drop(place);
         });
+        Ok(())
     }
 
     /// Sends the request `id` and hands what comes to the wire, until its answer was among it.
@@ -154,7 +168,7 @@ impl Remote {
         self.note_session(&answer);
         match answer.content_type().as_str() {
             "application/json" => {
-                answer.check_body()?;
+                self.check_body(&answer)?;
                 let Some(body) = answer.text(self.bytes_max).await? else {
                     return Err(UpstreamError::TooLarge { bytes_max: self.bytes_max });
                 };
@@ -162,11 +176,11 @@ impl Remote {
                 if wire.is_waited_for(id) { Err(HttpError::NoAnswer.into()) } else { Ok(()) }
             }
             "text/event-stream" => {
-                answer.check_body()?;
+                self.check_body(&answer)?;
                 self.follow(wire, id, answer).await
             }
             "" => Err(HttpError::NoAnswer.into()),
-            other => Err(HttpError::WrongContentType { content_type: other.to_owned() }.into()),
+            _ => Err(self.wrong_type(&answer).into()),
         }
     }
 
@@ -194,7 +208,8 @@ impl Remote {
                 }
                 has_room(wire, id).await;
             };
-            let Some(last_id) = events.last_id.take().filter(|_| self.era == Era::Legacy) else {
+            let can_be_sent = |id: &String| self.era == Era::Legacy && HeaderValue::from_str(id).is_ok();
+            let Some(last_id) = events.last_id.take().filter(can_be_sent) else {
                 return Err(broken.into());
             };
             loop {
@@ -223,17 +238,17 @@ impl Remote {
         let answer = self.send(Method::GET, more, None).await?;
         match answer.status() {
             200 if answer.content_type() == "text/event-stream" => {
-                answer.check_body()?;
+                self.check_body(&answer)?;
                 Ok(answer)
             }
-            200..=299 => Err(HttpError::WrongContentType { content_type: answer.content_type() }),
+            200..=299 => Err(self.wrong_type(&answer)),
             404 if self.session.get().is_some() => {
                 if last_event_id.is_none() {
                     self.lose();
                 }
                 Err(HttpError::NotThere { status: 404 })
             }
-            status => Err(plain(status, &answer)),
+            status => Err(self.plain(status, &answer)),
         }
     }
 
@@ -266,7 +281,7 @@ impl Remote {
         let status = answer.status();
         let has_session = self.session.get().is_some();
         match status {
-            300..=399 | 401 | 403 => return Err(plain(status, &answer).into()),
+            300..=399 | 401 | 403 => return Err(self.plain(status, &answer).into()),
             429 => {
                 let asked = answer.header("retry-after").and_then(retry_after);
                 let hold = self.core.upgrade().map(|core| core.breaker.hold(asked));
@@ -279,7 +294,7 @@ impl Remote {
             }
             _ => {}
         }
-        let is_json = answer.content_type() == "application/json" && answer.check_body().is_ok();
+        let is_json = answer.content_type() == "application/json" && self.check_body(&answer).is_ok();
         let body = if is_json { answer.text(REFUSAL_BYTES_MAX).await.unwrap_or_default() } else { None };
         let body = body.map(|body| self.masks.apply(body));
         // Some servers answer with an error and a status that fits it (2026-07-28 wants that).
@@ -318,6 +333,42 @@ impl Remote {
     /// The session is gone: the connection takes nothing new.
     fn lose(&self) {
         self.is_lost.store(true, Ordering::Release);
+    }
+
+    /// The error for a status alone.
+    pub(super) fn plain(&self, status: u16, answer: &Answer) -> HttpError {
+        match status {
+            300..=399 => {
+                let to = answer.header("location").unwrap_or("nowhere");
+                let to = self.quoted(to.split(['?', '#']).next().unwrap_or_default());
+                HttpError::Redirected { status, to }
+            }
+            401 => HttpError::Unauthorized,
+            403 => HttpError::Forbidden,
+            404 | 405 | 410 => HttpError::NotThere { status },
+            status => HttpError::Status { status, said: None },
+        }
+    }
+
+    fn wrong_type(&self, answer: &Answer) -> HttpError {
+        HttpError::WrongContentType { content_type: self.quoted_type(answer) }
+    }
+
+    fn quoted_type(&self, answer: &Answer) -> String {
+        let content_type = answer.header("content-type").unwrap_or_default().split(';').next().unwrap_or_default();
+        self.quoted(content_type.trim()).to_ascii_lowercase()
+    }
+
+    fn check_body(&self, answer: &Answer) -> Result<(), HttpError> {
+        answer.check_body().map_err(|error| match error {
+            HttpError::Encoded { encoding } => HttpError::Encoded { encoding: self.quoted(&encoding) },
+            other => other,
+        })
+    }
+
+    /// What the server wrote, as it may stand in an error: without the credential, and not long.
+    pub(super) fn quoted(&self, text: &str) -> String {
+        self.masks.apply(text.to_owned()).chars().take(QUOTED_CHARS_MAX).collect()
     }
 
     fn too_large(&self) -> UpstreamError {
@@ -363,7 +414,7 @@ impl Remote {
         let sent = client::send(Outbound { method, url, headers: &self.headers, more, body }).await;
         if let Some(core) = self.core.upgrade() {
             let outcome = match &sent {
-                Ok(answer) => format!("{} {}", answer.status(), answer.content_type()),
+                Ok(answer) => format!("{} {}", answer.status(), self.quoted_type(answer)),
                 Err(error) => error.to_string(),
             };
             core.tail.push(&format!("{what} {} → {outcome} ({} ms)", url.path(), started.elapsed().as_millis()));
@@ -397,21 +448,6 @@ fn headers(credential: &Credential) -> Result<HeaderMap, HttpError> {
 fn sensitive(mut value: HeaderValue) -> HeaderValue {
     value.set_sensitive(true);
     value
-}
-
-/// The error for a status alone.
-pub(super) fn plain(status: u16, answer: &Answer) -> HttpError {
-    match status {
-        300..=399 => {
-            let to = answer.header("location").unwrap_or("nowhere");
-            let to = to.split(['?', '#']).next().unwrap_or_default().chars().take(200).collect();
-            HttpError::Redirected { status, to }
-        }
-        401 => HttpError::Unauthorized,
-        403 => HttpError::Forbidden,
-        404 | 405 | 410 => HttpError::NotThere { status },
-        status => HttpError::Status { status, said: None },
-    }
 }
 
 /// Seconds, or a date (RFC 9110, section 10.2.3).

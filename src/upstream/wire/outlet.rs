@@ -19,7 +19,8 @@ pub(in crate::upstream) enum Outlet {
 
 /// Why a message can't leave.
 pub(super) enum Refused {
-    Full,
+    /// So many wait.
+    Full(usize),
     Closed,
 }
 
@@ -33,13 +34,10 @@ impl Outlet {
     pub(super) fn send(&self, text: String) -> Result<(), Refused> {
         match self {
             Self::Queue(queue) => queue.try_send(text).map_err(|refused| match refused {
-                mpsc::error::TrySendError::Full(_) => Refused::Full,
+                mpsc::error::TrySendError::Full(_) => Refused::Full(QUEUE_MAX),
                 mpsc::error::TrySendError::Closed(_) => Refused::Closed,
             }),
-            Self::Posts(remote) => {
-                remote.post_aside(text);
-                Ok(())
-            }
+            Self::Posts(remote) => remote.post_aside(text).map_err(Refused::Full),
         }
     }
 

@@ -74,6 +74,11 @@ impl Fault {
         Self::bytes(head, Then::Hang)
     }
 
+    /// An answer before the answer.
+    pub fn early() -> Self {
+        Self::bytes("HTTP/1.1 103 Early Hints\r\n\r\n", Then::Hang)
+    }
+
     pub fn html() -> Self {
         let page = "<!doctype html><title>Sign in</title><p>Please sign in.";
         Self::says(200, &[("content-type", "text/html; charset=utf-8")], page)

@@ -32,6 +32,7 @@ fn rows(elsewhere: &str) -> Vec<Row> {
         row("close", Fault::close(), "connection_reset", "no", "broke before it answered"),
         row("hang", Fault::hang(), "timed_out", "no", "within 2 s"),
         row("head-then-hang", Fault::head_then_hang(), "timed_out", "no", "within 2 s"),
+        row("early", Fault::early(), "connection_reset", "no", "interim status 103"),
         row("html", Fault::html(), "wrong_content_type", "no", "text/html"),
         row("other-type", Fault::other_type(), "wrong_content_type", "no", "application/octet-stream"),
         row("invalid-json", Fault::invalid_json(), "not_json_rpc", "no", "not a JSON-RPC message"),

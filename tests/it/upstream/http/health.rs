@@ -87,3 +87,32 @@ async fn a_credential_that_a_server_repeats_reaches_nobody() {
     assert!(!rows.contains("s3cret") && !logs.contains("s3cret"), "{rows} {logs}");
     assert!(logs.contains("POST"), "the exchanges are told: {logs}");
 }
+
+#[actix_rt::test]
+async fn a_credential_in_what_is_no_answer_reaches_nobody_either() {
+    let (app, remote) = (App::start().await, Remote::start());
+    app.allow_all().await;
+    let definition = json!({"name": "n", "mode": "http", "base_url": remote.url,
+        "auth": {"type": "headers", "headers": {"X-Api-Key": "Token s3cret/upstream+key"}}});
+    app.server_from(definition).await;
+    let session = Session::open(&app.agent("ann").await, "n", "2025-11-25", json!({})).await;
+    let call = On::Method("tools/call");
+    let packed = [("content-type", "application/json"), ("content-encoding", "s3cret/upstream+key")];
+    let slashed = r#"{"jsonrpc":"2.0","id":THE-ID,"error":{"code":1,"message":"s3cret\/upstream+key"}}"#;
+    let faults = [
+        Fault::redirect(302, "https://elsewhere.example/s3cret/upstream+key"),
+        Fault::says(200, &[("content-type", "s3cret/upstream+key")], ""),
+        Fault::says(200, &packed, "{}"),
+        Fault::json(slashed),
+    ];
+    for fault in faults {
+        remote.fault_times(1, call, fault);
+        let answer = session.call("echo", json!({"text": "x"})).await;
+        assert!(answer["error"].is_object() && !answer.to_string().contains("s3cret"), "{answer}");
+        let server = server(&app).await;
+        assert!(!server.to_string().contains("s3cret"), "{server}");
+    }
+    let rows = app.operator().get("/api/v1/invocations").await.text;
+    let logs = app.operator().get("/api/v1/servers/n/logs").await.text;
+    assert!(!rows.contains("s3cret") && !logs.contains("s3cret"), "{rows} {logs}");
+}

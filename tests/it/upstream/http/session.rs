@@ -250,3 +250,35 @@ async fn an_edited_address_is_where_the_next_call_goes_and_the_old_session_is_en
     assert_eq!((old.times_called("new"), new.times_called("new")), (0, 1));
     eventually("the old session is ended", async || old.sessions().is_empty().then_some(())).await;
 }
+
+#[actix_rt::test]
+async fn a_server_that_was_modern_and_is_no_longer_is_found_out() {
+    let (app, remote) = (App::start().await, Remote::start());
+    app.allow_all().await;
+    app.remote("n", &remote.url).await;
+    eventually("it was looked at", async || (!remote.seen("DELETE").is_empty()).then_some(())).await;
+    let unknown = r#"{"jsonrpc":"2.0","id":THE-ID,"error":{"code":-32601,"message":"Method not found"}}"#;
+    let modern = r#"{"jsonrpc":"2.0","id":THE-ID,"result":{"resultType":"complete","supportedVersions":["2026-07-28"],
+        "capabilities":{"tools":{}},"ttlMs":0,"cacheScope":"private"}}"#;
+    remote.fault_times(1, On::Method("initialize"), Fault::json(unknown));
+    remote.fault_times(1, On::Method("server/discover"), Fault::json(modern));
+    let agent = app.agent("ann").await;
+    Session::open(&agent, "n", "2025-11-25", json!({})).await;
+    remote.fault(On::Method("server/discover"), Fault::status(400));
+    let session = Session::open(&agent, "n", "2025-11-25", json!({})).await;
+    let answer = session.call("echo", json!({"text": "x"})).await;
+    assert_eq!(answer["result"]["content"][0]["text"], "x", "{answer}");
+}
+
+#[actix_rt::test]
+async fn a_server_that_takes_no_notifications_does_not_cost_a_connection_for_each() {
+    let (app, remote) = (App::start().await, Remote::start());
+    let session = opened(&app, &remote).await;
+    remote.fault(On::Method("notifications/roots/list_changed"), Fault::hang());
+    for _ in 0..200 {
+        assert_eq!(session.notify("notifications/roots/list_changed", json!({})).await.status, 202);
+    }
+    let answer = session.call("echo", json!({"text": "x"})).await;
+    assert_eq!(answer["result"]["content"][0]["text"], "x", "{answer}");
+    assert!(remote.connections() < 100, "{}", remote.connections());
+}
