@@ -16,7 +16,7 @@ use super::held::SameCall;
 use super::line::Line;
 use super::response::{Framing, Headers, Incoming, Response};
 use super::{Downstream, bridge, envelope, listen, meta, mirrored, version};
-use crate::gate::Action;
+use crate::gate::{Action, Call};
 use crate::mcp::envelope::Message;
 use crate::mcp::log_level::LogLevel;
 use crate::mcp::version::Era;
@@ -120,7 +120,9 @@ impl Downstream {
         }
         let level = log_level(task)?;
         splice::find(connection.handshake.capabilities(), &["logging"])?;
-        let may_set = self.may_again(task)(Setting::LogLevel, None);
+        // Nobody was asked before: what needs a person is not set without one.
+        let call = Call { method: Setting::LogLevel.method().into(), tool: None, ..task.call() };
+        let may_set = self.invocations.gate().decide(&call).action == Action::Allow;
         if may_set { Some(connection.want_log(level).await) } else { None }
     }
 }

@@ -226,6 +226,12 @@ impl Session {
         }
     }
 
+    /// Whether one more resource can be subscribed to.
+    pub(super) fn has_room_for(&self, uri: &str) -> bool {
+        let state = self.state();
+        state.subscriptions.len() < listen::RESOURCES_MAX || state.subscriptions.contains(uri)
+    }
+
     /// Registers a request; `None` when one with that id is still in flight.
     pub(super) fn begin(self: &Arc<Self>, id: &str, stream: &Arc<EventStream>) -> Option<Begun> {
         let cancelled = Arc::new(Notify::new());

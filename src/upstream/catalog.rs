@@ -16,6 +16,9 @@ use crate::mcp::version::Era;
 /// Most pages that are followed; a server that gives a next cursor for ever is not followed for ever.
 const PAGES_MAX: usize = 100;
 
+/// Most bytes of all pages together.
+const BYTES_MAX: usize = 32 * 1024 * 1024;
+
 /// Items of a listing, in the server's order.
 pub type Items = Vec<Box<RawValue>>;
 
@@ -30,12 +33,17 @@ pub(super) async fn list_all(
 ) -> Result<Items, UpstreamError> {
     let mut items = Items::new();
     let mut cursor: Option<String> = None;
+    let mut bytes = 0;
     for _ in 0..PAGES_MAX {
         let params = params(connection.handshake.era, cursor.as_deref());
         let result = match connection.list(method, &params).await? {
             Reply::Result(result) => result,
             Reply::Error(error) => return Err(UpstreamError::Unusable { reason: format!("{method}: {error}") }),
         };
+        bytes += result.len();
+        if bytes > BYTES_MAX {
+            return Err(UpstreamError::TooLarge { bytes_max: BYTES_MAX });
+        }
         let page: Items =
             splice::find(&result, &[member]).and_then(|list| serde_json::from_str(list).ok()).ok_or_else(|| {
                 UpstreamError::Unusable { reason: format!("{method}: there is no list {member:?} in it") }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::downstream::asking::Asking;
 use crate::downstream::bridge::Crossing;
 use crate::downstream::call::{Said, Task, claimed, say};
+use crate::downstream::listen::RESOURCES_MAX;
 use crate::downstream::session::Session;
 use crate::downstream::{Downstream, Phase};
 use crate::invocation::Ready;
@@ -33,6 +34,10 @@ impl Downstream {
         let Some(uri) = task.params.as_deref().and_then(|params| splice::find_string(params, &["uri"])) else {
             return Some(task.says_error(&error::object(error::INVALID_PARAMS, "params must name a uri")));
         };
+        if task.method != UNSUBSCRIBE && !session.has_room_for(&uri) {
+            let what = format!("a session has at most {RESOURCES_MAX} subscriptions; unsubscribe from one first");
+            return Some(task.says_error(&error::object(error::INVALID_PARAMS, &what)));
+        }
         let crossing = Cell::new(Crossing { agent: task.era, server: task.era });
         let open = async || {
             let (connection, claim) = claimed(async || self.connect(task, session).await).await?;

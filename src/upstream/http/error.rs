@@ -140,13 +140,15 @@ impl HttpError {
             | Self::WrongContentType { .. }
             | Self::NotJsonRpc { .. }
             | Self::Encoded { .. } => true,
-            Self::Status { status, .. } => *status >= 500,
+            // 408 is also said by what stands before a server that is too slow.
+            Self::Status { status, .. } => *status >= 500 || *status == 408,
+            // 303: it was done, and what came of it is elsewhere.
+            Self::Redirected { status, .. } => *status == 303,
             Self::Url { .. }
             | Self::Resolve { .. }
             | Self::ForbiddenAddress { .. }
             | Self::Connect { .. }
             | Self::Tls { .. }
-            | Self::Redirected { .. }
             | Self::Unauthorized
             | Self::Forbidden
             | Self::NotThere { .. }
@@ -198,6 +200,21 @@ impl HttpError {
             Self::Status { status, .. } => *status >= 500,
             Self::Unauthorized | Self::Forbidden | Self::RateLimited { .. } | Self::CircuitOpen { .. } => false,
             _ => true,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_says_whether_the_request_may_have_been_acted_on() {
+        for (status, expected) in [(400, false), (404, false), (408, true), (413, false), (500, true), (503, true)] {
+            assert_eq!(HttpError::Status { status, said: None }.was_sent(), expected, "{status}");
+        }
+        for (status, expected) in [(301, false), (303, true), (307, false)] {
+            assert_eq!(HttpError::Redirected { status, to: String::new() }.was_sent(), expected, "{status}");
         }
     }
 }

@@ -18,10 +18,12 @@ impl Remote {
     pub(super) async fn listen(&self, wire: &Arc<Wire>) {
         let mut backoff = Backoff::new(DELAYS.0, DELAYS.1);
         let mut last_id: Option<String> = None;
+        let mut was_open = false;
         loop {
             let mut events = Events::new(self.bytes_max);
             match self.open_stream(last_id.as_deref()).await {
                 Ok(mut stream) => {
+                    was_open = true;
                     while let Ok(Some(chunk)) = stream.chunk().await {
                         if events.push(&chunk).is_err() {
                             tracing::warn!(
@@ -42,6 +44,8 @@ impl Remote {
                     // What was missed is no longer there; what comes next may be.
                     last_id = None;
                 }
+                Err(HttpError::NotThere { status: 404 }) if was_open => return self.lose(),
+                // Also 404, where it was never open: many servers say that for 405, and know the session well.
                 Err(error) if !may_pass(&error) => return,
                 Err(error) => tracing::debug!(%error, "a server's own stream could not be opened"),
             }

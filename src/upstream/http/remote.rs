@@ -242,12 +242,6 @@ impl Remote {
                 Ok(answer)
             }
             200..=299 => Err(self.wrong_type(&answer)),
-            404 if self.session.get().is_some() => {
-                if last_event_id.is_none() {
-                    self.lose();
-                }
-                Err(HttpError::NotThere { status: 404 })
-            }
             status => Err(self.plain(status, &answer)),
         }
     }
@@ -331,7 +325,7 @@ impl Remote {
     }
 
     /// The session is gone: the connection takes nothing new.
-    fn lose(&self) {
+    pub(super) fn lose(&self) {
         self.is_lost.store(true, Ordering::Release);
     }
 

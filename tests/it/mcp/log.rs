@@ -61,13 +61,15 @@ async fn a_legacy_server_is_told_the_least_severe_level_that_a_request_in_flight
 }
 
 #[actix_rt::test]
-async fn a_level_that_the_rules_deny_is_not_set() {
-    let (app, agent, spy) = app_with(&[]).await;
-    app.rule_first(json!({"action": "deny", "agents": ["*"], "servers": ["*"], "tools": ["*"],
-        "methods": ["logging/setLevel"]}))
-        .await;
-    heard(&agent, Some("info")).await;
-    assert!(told(&spy).is_empty());
+async fn a_level_that_the_rules_deny_or_that_needs_a_person_is_not_set() {
+    for action in ["deny", "ask"] {
+        let (app, agent, spy) = app_with(&[]).await;
+        app.rule_first(json!({"action": action, "agents": ["*"], "servers": ["*"], "tools": ["*"],
+            "methods": ["logging/setLevel"]}))
+            .await;
+        heard(&agent, Some("info")).await;
+        assert!(told(&spy).is_empty(), "{action}");
+    }
 }
 
 #[actix_rt::test]

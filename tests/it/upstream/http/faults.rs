@@ -48,6 +48,7 @@ fn rows(elsewhere: &str) -> Vec<Row> {
         row("gzip-bomb", Fault::gzip_bomb(), "answer_encoded", "no", "gzip"),
         row("moved-301", Fault::redirect(301, elsewhere), "redirected", "safe", "301"),
         row("moved-302", Fault::redirect(302, elsewhere), "redirected", "safe", "302"),
+        row("moved-303", Fault::redirect(303, elsewhere), "redirected", "no", "303"),
         row("moved-307", Fault::redirect(307, elsewhere), "redirected", "safe", "307"),
         row("moved-308", Fault::redirect(308, elsewhere), "redirected", "safe", "308"),
         row("unauthorized", Fault::unauthorized(), "unauthorized", "safe", "401"),

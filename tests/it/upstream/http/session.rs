@@ -282,3 +282,18 @@ async fn a_server_that_takes_no_notifications_does_not_cost_a_connection_for_eac
     assert_eq!(answer["result"]["content"][0]["text"], "x", "{answer}");
     assert!(remote.connections() < 100, "{}", remote.connections());
 }
+
+#[actix_rt::test]
+async fn a_server_that_says_404_to_who_listens_has_not_lost_the_session() {
+    let (app, remote) = (App::start().await, Remote::start());
+    remote.fault(On::Get, Fault::status(404));
+    let session = opened(&app, &remote).await;
+    for text in ["first", "second"] {
+        session.call("echo", json!({ "text": text })).await;
+        let id = session_of(&remote, text);
+        let asked =
+            async || remote.seen("GET").iter().any(|get| get.header("mcp-session-id") == Some(&id)).then_some(());
+        eventually("it was listened to", asked).await;
+    }
+    assert_eq!(session_of(&remote, "first"), session_of(&remote, "second"));
+}
