@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use crate::support::app::App;
 use crate::support::eventually;
 use crate::support::http::{Client, Open, Session, modern, modern_request};
+use crate::support::program::Program;
 
 /// A gateway in front of a server with resources; what the server is told is in the file.
 async fn app_with(flags: &[&str]) -> (App, std::path::PathBuf) {
@@ -271,5 +272,56 @@ async fn subscriptions_outlive_the_server_that_they_were_made_at() {
             () = told => {}
             () = is_told_of(&mut standing, "x://1") => {}
         }
+    }
+}
+
+const WATCHED: &str = "test://watched-resource";
+
+/// A gateway in front of a remote server of that era.
+async fn app_with_remote(era: &str) -> (App, Program) {
+    let (app, remote) = (App::start().await, Program::conformance(era).await);
+    app.allow_all().await;
+    app.remote("n", &remote.url("/mcp")).await;
+    (app, remote)
+}
+
+#[actix_rt::test]
+async fn a_modern_agent_subscribes_at_a_remote_server_of_either_era() {
+    for era in ["modern", "legacy"] {
+        let (app, _remote) = app_with_remote(era).await;
+        let agent = app.agent("ann").await;
+        let wanted = json!({"toolsListChanged": true, "resourceSubscriptions": [WATCHED]});
+        let (mut stream, granted) = listen(&agent, "l", wanted.clone()).await;
+        assert_eq!(granted, wanted, "{era}");
+        let trigger = async |tool: &str| {
+            let called = modern(&agent, "n", "tools/call", json!({"name": tool, "arguments": {}})).await.reply();
+            assert!(called["result"]["content"].is_array(), "{called}");
+        };
+        trigger("test_trigger_resource_update").await;
+        hears_of(&mut stream, "l", WATCHED).await;
+        trigger("test_trigger_tool_change").await;
+        let told = stream.message().await.expect("a change");
+        assert_eq!(told["method"], "notifications/tools/list_changed", "{era}: {told}");
+    }
+}
+
+#[actix_rt::test]
+async fn a_legacy_agent_subscribes_at_a_remote_server_of_either_era() {
+    for era in ["modern", "legacy"] {
+        let (app, _remote) = app_with_remote(era).await;
+        let (session, mut standing) = in_session(&app, "ann").await;
+        let subscribed = session.request("resources/subscribe", json!({"uri": WATCHED})).await.reply();
+        assert_eq!(subscribed["result"], json!({}), "{era}: {subscribed}");
+        session.call("test_trigger_resource_update", json!({})).await;
+        is_told_of(&mut standing, WATCHED).await;
+        session.call("test_trigger_tool_change", json!({})).await;
+        let told = standing.message().await.expect("a change");
+        assert_eq!(told["method"], "notifications/tools/list_changed", "{era}: {told}");
+        let unsubscribed = session.request("resources/unsubscribe", json!({"uri": WATCHED})).await.reply();
+        assert_eq!(unsubscribed["result"], json!({}), "{era}: {unsubscribed}");
+        session.call("test_trigger_resource_update", json!({})).await;
+        session.call("test_trigger_tool_change", json!({})).await;
+        let told = standing.message().await.expect("a change");
+        assert_eq!(told["method"], "notifications/tools/list_changed", "{era}: {told}");
     }
 }
