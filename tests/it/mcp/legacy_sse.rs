@@ -125,6 +125,10 @@ async fn the_endpoint_is_for_its_agent_and_its_server_alone() {
     let message = json!({"jsonrpc": "2.0", "id": 9, "method": "tools/list"});
     let bob = app.agent("bob").await;
     assert_eq!(bob.post(&pair.endpoint, message.clone()).await.status, 404);
+    let unbegun = Pair::open(&pair.client).await;
+    let params = json!({"protocolVersion": "2024-11-05", "capabilities": {}});
+    let initialize = json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": params});
+    assert_eq!(bob.post(&unbegun.endpoint, initialize).await.status, 404, "a session on another agent's stream");
     let other = pair.endpoint.replace("/mcp/n/", "/mcp/other/");
     assert_eq!(pair.client.post(&other, message.clone()).await.status, 404);
     assert_eq!(pair.client.post("/mcp/n/message?session_id=guess", message.clone()).await.status, 404);
