@@ -15,6 +15,7 @@ use super::session::Session;
 use super::stream::EventStream;
 use super::{Downstream, Phase, listing};
 use crate::gate::{Call, RuleSet};
+use crate::identity::Agent;
 use crate::invocation::{Answer, Ready, Refusal, Request};
 use crate::mcp::question::Abilities;
 use crate::mcp::version::Era;
@@ -28,6 +29,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub(super) struct Task {
     pub(super) agent: Arc<str>,
     pub(super) agent_id: Arc<str>,
+    /// The agent with the key that it came with.
+    pub(super) caller: Arc<Agent>,
     pub(super) upstream: Arc<Upstream>,
     pub(super) request_id: String,
     pub(super) client: Option<(String, String)>,
@@ -72,6 +75,7 @@ impl Task {
         Self {
             agent: incoming.agent.name.as_str().into(),
             agent_id: incoming.agent.id.as_str().into(),
+            caller: incoming.agent.clone(),
             upstream: upstream.clone(),
             request_id: incoming.request_id.clone(),
             client: session.and_then(|session| session.client()),
@@ -89,6 +93,7 @@ impl Task {
         Self {
             agent: self.agent.clone(),
             agent_id: self.agent_id.clone(),
+            caller: self.caller.clone(),
             upstream: self.upstream.clone(),
             request_id: self.request_id.clone(),
             client: self.client.clone(),
@@ -194,6 +199,7 @@ impl Downstream {
         let cancelled = async {
             tokio::select! {
                 () = cancelled => {}
+                () = task.caller.over() => {}
                 () = self.phase_is(Phase::Closed) => {}
             }
         };

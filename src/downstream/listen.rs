@@ -146,7 +146,7 @@ impl Downstream {
         };
         let ticket = Ticket { sink: task.stream.clone(), progress_token: None, id: task.id.clone() };
         let watch = self.patience(task);
-        let answer = self.invocations.run(&task.request(), ticket, open, &watch, self.over(&task.stream)).await;
+        let answer = self.invocations.run(&task.request(), ticket, open, &watch, self.over(task)).await;
         say(self.invocations.gate().rule_set().as_deref(), task, answer, crossing.get())
     }
 
@@ -197,7 +197,7 @@ impl Downstream {
         let ticket = Ticket { sink: Arc::new(NoSink), progress_token: None, id: task.id.clone() };
         let watch = self.patience(&task);
         // What came of it is in its row; for the agent, what was granted says it all.
-        let _answer = self.invocations.run(&task.request(), ticket, open, &watch, self.over(&task.stream)).await;
+        let _answer = self.invocations.run(&task.request(), ticket, open, &watch, self.over(&task)).await;
         heard.take()
     }
 
@@ -207,9 +207,10 @@ impl Downstream {
     }
 
     /// Resolves when the reader of a request that stays open has left, or is asked to.
-    async fn over(&self, stream: &EventStream) {
+    async fn over(&self, task: &Task) {
         tokio::select! {
-            () = stream.left() => {}
+            () = task.stream.left() => {}
+            () = task.caller.over() => {}
             () = self.phase_is(Phase::Stopping) => {}
         }
     }

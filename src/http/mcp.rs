@@ -6,18 +6,20 @@
 pub mod pair;
 
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::http::{StatusCode, header};
 use actix_web::web::{Bytes, Data};
 use actix_web::{HttpRequest, HttpResponse};
-use futures_util::Stream;
+use futures_util::{Stream, StreamExt as _};
 
 use super::extract::AgentIdentity;
 use super::gateway::Gateway;
 use super::middleware::request_id;
 use super::problem::Problem;
 use crate::downstream::{Event, Framing, Headers, Incoming, Reader, Response};
+use crate::identity::Agent;
 
 /// A stream in which nothing happens shows life this often.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -40,7 +42,8 @@ pub async fn post(
     if !incoming.headers.accepts_json && !incoming.headers.accepts_stream {
         return Err(Problem::not_acceptable("an MCP answer is application/json or text/event-stream"));
     }
-    Ok(write(&gateway, gateway.downstream.post(incoming).await))
+    let agent = incoming.agent.clone();
+    Ok(write(&gateway, gateway.downstream.post(incoming).await, agent))
 }
 
 /// Opens the session's standing stream, or resumes another.
@@ -49,7 +52,7 @@ pub async fn get(gateway: Data<Gateway>, agent: AgentIdentity, request: HttpRequ
     if !incoming.headers.accepts_stream {
         return Err(Problem::not_acceptable("a GET is answered by text/event-stream"));
     }
-    Ok(write(&gateway, gateway.downstream.get(&incoming)))
+    Ok(write(&gateway, gateway.downstream.get(&incoming), incoming.agent))
 }
 
 /// Ends the session.
@@ -58,7 +61,8 @@ pub async fn delete(
     agent: AgentIdentity,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    Ok(write(&gateway, gateway.downstream.delete(&incoming(&request, agent, Bytes::new())?)))
+    let incoming = incoming(&request, agent, Bytes::new())?;
+    Ok(write(&gateway, gateway.downstream.delete(&incoming), incoming.agent))
 }
 
 fn refuse_other_content(request: &HttpRequest) -> Result<(), Problem> {
@@ -120,7 +124,7 @@ fn value<'r>(request: &'r HttpRequest, name: &str) -> Option<&'r str> {
     request.headers().get(name)?.to_str().ok().map(str::trim)
 }
 
-fn write(gateway: &Gateway, response: Response) -> HttpResponse {
+fn write(gateway: &Gateway, response: Response, agent: Arc<Agent>) -> HttpResponse {
     match response {
         Response::Message { body, session, .. } if body.is_empty() => {
             with_session(StatusCode::ACCEPTED, session).finish()
@@ -133,11 +137,11 @@ fn write(gateway: &Gateway, response: Response) -> HttpResponse {
             let opening = (framing == Framing::Primed).then(|| {
                 Bytes::from(format!("id: {}\nretry: {RETRY_MS}\ndata: \n\n", reader.event_id(reader.began_after())))
             });
-            stream(gateway, with_session(StatusCode::OK, session), (reader, framing, opening))
+            stream(gateway, with_session(StatusCode::OK, session), (reader, framing, opening), agent)
         }
         Response::Pair { reader, endpoint } => {
             let opening = Bytes::from(format!("event: endpoint\ndata: {endpoint}\n\n"));
-            stream(gateway, HttpResponse::build(StatusCode::OK), (reader, Framing::Plain, Some(opening)))
+            stream(gateway, HttpResponse::build(StatusCode::OK), (reader, Framing::Plain, Some(opening)), agent)
         }
         Response::Accepted => HttpResponse::Accepted().finish(),
         Response::NoContent => HttpResponse::NoContent().finish(),
@@ -151,12 +155,16 @@ fn stream(
     gateway: &Gateway,
     mut builder: actix_web::HttpResponseBuilder,
     (reader, framing, opening): (Reader, Framing, Option<Bytes>),
+    agent: Arc<Agent>,
 ) -> HttpResponse {
     builder
         .content_type(EVENTS)
         .insert_header((header::CACHE_CONTROL, "no-cache"))
         .insert_header(("x-accel-buffering", "no"))
-        .streaming(events(reader, framing, opening, Counted::new(gateway.metrics.clone())))
+        .streaming(
+            events(reader, framing, opening, Counted::new(gateway.metrics.clone()))
+                .take_until(async move { agent.over().await }),
+        )
 }
 
 fn with_session(status: StatusCode, session: Option<String>) -> actix_web::HttpResponseBuilder {

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+use tokio::sync::watch;
 
 use super::{IdentityError, Refusal, agent_key};
 use crate::clock;
@@ -35,9 +36,22 @@ pub struct Agent {
     /// the servers it may reach, as they were written
     pub servers: Vec<String>,
     reachable: GlobSet,
+    /// set when the key holds no more; shared by all readings of the key
+    is_over: Arc<watch::Sender<bool>>,
 }
 
 impl Agent {
+    /// Resolves when the key holds no more: it was revoked, it expired, or its agent is gone. Whatever was begun with it and
+    /// goes on by itself has to end then.
+    pub async fn over(&self) {
+        let mut is_over = self.is_over.subscribe();
+        let revoked = is_over.wait_for(|is_over| *is_over);
+        match self.expires_at.map(|end| u64::try_from(end - clock::now_ms()).unwrap_or(0)) {
+            None => drop(revoked.await),
+            Some(left_ms) => drop(tokio::time::timeout(Duration::from_millis(left_ms), revoked).await),
+        }
+    }
+
     /// Returns whether the agent may reach the server of that name at all. Whether it may make a call is for the rules.
     #[must_use]
     pub fn may_reach(&self, server: &str) -> bool {
@@ -82,10 +96,20 @@ impl Keyring {
     pub async fn reload(&self) -> Result<(), IdentityError> {
         let _turn = self.inner.reloading.lock().await;
         let rows = keys::load_keyring(&self.inner.store, clock::now_ms()).await?;
-        let agents = rows.into_iter().flat_map(|(agent, keys)| {
-            keys.into_iter().map(move |key| (key.digest.clone(), Arc::new(parse(&agent, key))))
-        });
-        self.inner.published.store(Arc::new(agents.collect()));
+        let before = self.inner.published.load_full();
+        let known = |digest: &str| before.get(digest).map(|agent| agent.is_over.clone()).unwrap_or_default();
+        let mut agents = HashMap::new();
+        for (agent, keys) in rows {
+            agents.extend(keys.into_iter().map(|key| {
+                let (digest, is_over) = (key.digest.clone(), known(&key.digest));
+                (digest, Arc::new(Agent { is_over, ..parse(&agent, key) }))
+            }));
+        }
+        let gone: Vec<_> = before.iter().filter(|(digest, _)| !agents.contains_key(*digest)).collect();
+        self.inner.published.store(Arc::new(agents));
+        for (_, agent) in gone {
+            agent.is_over.send_replace(true);
+        }
         Ok(())
     }
 
@@ -156,7 +180,8 @@ fn parse(agent: &agent::Row, key: keys::Row) -> Agent {
         GlobSet::empty()
     });
     let expires_at = agent.expires_at.into_iter().chain(key.expires_at).min();
-    Agent { id: agent.id.clone(), name: agent.name.clone(), key_id: key.id, expires_at, servers, reachable }
+    let (id, name) = (agent.id.clone(), agent.name.clone());
+    Agent { id, name, key_id: key.id, expires_at, servers, reachable, is_over: Arc::default() }
 }
 
 /// Compiles globs of the contract: `*`, `?` and `{a,b}`. It knows no classes and no escapes: those characters are meant.

@@ -64,6 +64,7 @@ impl Downstream {
         let cancelled = async {
             tokio::select! {
                 () = cancelled => {}
+                () = task.caller.over() => {}
                 () = self.phase_is(Phase::Closed) => {}
             }
         };

@@ -23,7 +23,7 @@ pub async fn get(gateway: Data<Gateway>, agent: AgentIdentity, request: HttpRequ
     if !incoming.headers.accepts_stream {
         return Err(Problem::not_acceptable("a GET is answered by text/event-stream"));
     }
-    Ok(write(&gateway, gateway.downstream.open_pair(&incoming)))
+    Ok(write(&gateway, gateway.downstream.open_pair(&incoming), incoming.agent))
 }
 
 /// Takes one message of an agent; what answers it comes on the stream.
@@ -36,5 +36,6 @@ pub async fn post(
 ) -> Result<HttpResponse, Problem> {
     refuse_other_content(&request)?;
     let incoming = incoming(&request, agent, body)?;
-    Ok(write(&gateway, gateway.downstream.post_to_pair(&query.0.session_id, incoming).await))
+    let agent = incoming.agent.clone();
+    Ok(write(&gateway, gateway.downstream.post_to_pair(&query.0.session_id, incoming).await, agent))
 }

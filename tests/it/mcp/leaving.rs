@@ -107,3 +107,27 @@ async fn a_listing_without_an_answer_is_not_told_as_unknown() {
     assert_eq!(answer["error"]["data"]["code"], "timed_out", "{answer}");
     assert_eq!(app.invocations().await[0]["state"], "failed", "what only looks has no unknown effect");
 }
+
+#[actix_rt::test]
+async fn with_its_key_all_that_an_agent_has_open_ends() {
+    let app = App::start().await;
+    app.allow_all().await;
+    app.nasty("n", &[]).await;
+    let agent = app.agent("ann").await;
+    let session = Session::open(&agent, "n", "2025-11-25", json!({})).await;
+    let mut standing = session.client.open("GET", "/mcp/n", String::new()).await;
+    app.rule_first(json!({"action": "ask", "agents": ["*"], "servers": ["*"], "tools": ["*"]})).await;
+    let _waiting = session.open_call("echo", json!({"text": "x"}), None).await;
+    let approval = app.pending_approval().await;
+    let keys = app.operator().get("/api/v1/agents/ann").await.json["keys"].clone();
+    let key = format!("/api/v1/agents/ann/keys/{}", keys[0]["id"].as_str().unwrap());
+    assert_eq!(app.operator().delete(&key).await.status, 204);
+    assert_eq!(standing.message().await, None, "it hears no more");
+    let path = format!("/api/v1/approvals/{}", approval["id"].as_str().unwrap());
+    eventually("nobody is asked any more", async || {
+        let approval = app.operator().get(&path).await.json;
+        let is_over = approval["status"] == "cancelled" && app.invocations().await[0]["state"] == "cancelled";
+        is_over.then_some(())
+    })
+    .await;
+}
