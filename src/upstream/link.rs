@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::error::UpstreamError;
-use super::http::{self, Remote};
+use super::http::{self, HttpError, Remote};
 use super::wire::{Reply, Ticket, Wire};
 use crate::mcp::version::Era;
 
@@ -78,11 +78,16 @@ impl Link {
         };
         let reply = in_flight.reply(patience.quiet, patience.longest);
         tokio::pin!(reply);
-        tokio::select! {
+        let replied = tokio::select! {
             biased;
             reply = &mut reply => reply,
             () = exchange => reply.await,
+        };
+        // Nobody tells of a silence but whoever waited.
+        if let Err(UpstreamError::TimedOut { seconds }) = replied {
+            admission.observed(&Err(HttpError::TimedOut { seconds }.into()));
         }
+        replied
     }
 
     /// Whether a request would be let out now; if not, why not.

@@ -247,6 +247,16 @@ impl Answer {
         value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
     }
 
+    /// Whether the server said how long the body is.
+    pub(super) fn is_measured(&self) -> bool {
+        self.expected.is_some()
+    }
+
+    /// What a body is told as that has no end.
+    pub(super) fn truncated(&self) -> HttpError {
+        HttpError::Truncated { bytes: self.bytes }
+    }
+
     /// Refuses a body that can't be read as it is.
     pub(super) fn check_body(&self) -> Result<(), HttpError> {
         if let Some(encoding) = self.header("content-encoding").filter(|encoding| *encoding != "identity") {
@@ -287,7 +297,7 @@ impl Answer {
         }
         match String::from_utf8(body) {
             Ok(text) => Ok(Some(text)),
-            Err(_) => Err(HttpError::NotJsonRpc { reason: "it is not UTF-8".into() }),
+            Err(_) => Err(HttpError::NotJsonRpc { reason: "it is not UTF-8".into(), is_cut: false }),
         }
     }
 

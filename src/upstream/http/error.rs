@@ -48,6 +48,12 @@ pub enum HttpError {
         /// The system's words.
         reason: String,
     },
+    /// Nothing was heard for as long as an operator lets it take.
+    #[error("the server did not answer within {seconds} s; its timeout can be set higher")]
+    TimedOut {
+        /// How long was waited.
+        seconds: u64,
+    },
     /// The answer has a beginning and no end.
     #[error("the server's answer broke off after {bytes} bytes")]
     Truncated {
@@ -73,6 +79,8 @@ pub enum HttpError {
     NotJsonRpc {
         /// What is wrong with it.
         reason: String,
+        /// It could be the beginning of one.
+        is_cut: bool,
     },
     /// An answer was packed although none was asked to be.
     #[error("the server packs its answers ({encoding}), though it was asked not to; such answers are not unpacked")]
@@ -134,6 +142,7 @@ impl HttpError {
     pub fn was_sent(&self) -> bool {
         match self {
             Self::Reset { .. }
+            | Self::TimedOut { .. }
             | Self::Truncated { .. }
             | Self::CloseDelimited
             | Self::NoAnswer
@@ -167,9 +176,11 @@ impl HttpError {
             Self::Connect { .. } => "connect_failed",
             Self::Tls { .. } => "tls_failed",
             Self::Reset { .. } => "connection_reset",
+            Self::TimedOut { .. } => "timed_out",
             Self::Truncated { .. } => "answer_truncated",
             Self::CloseDelimited => "answer_unbounded",
             Self::NoAnswer => "no_answer",
+            Self::WrongContentType { content_type } if content_type == "text/html" => "web_page",
             Self::WrongContentType { .. } => "wrong_content_type",
             Self::NotJsonRpc { .. } => "not_json_rpc",
             Self::Encoded { .. } => "answer_encoded",

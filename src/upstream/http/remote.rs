@@ -172,7 +172,11 @@ impl Remote {
                 let Some(body) = answer.text(self.bytes_max).await? else {
                     return Err(UpstreamError::TooLarge { bytes_max: self.bytes_max });
                 };
-                self.take(wire, Origin::Request(id), body)?;
+                self.take(wire, Origin::Request(id), body).map_err(|error| match error {
+                    // The client takes chunks that were cut off for a whole body.
+                    HttpError::NotJsonRpc { is_cut: true, .. } if !answer.is_measured() => answer.truncated(),
+                    error => error,
+                })?;
                 if wire.is_waited_for(id) { Err(HttpError::NoAnswer.into()) } else { Ok(()) }
             }
             "text/event-stream" => {
@@ -463,9 +467,10 @@ async fn has_room(wire: &Wire, id: u64) {
 }
 
 fn not_json_rpc(text: &str) -> HttpError {
+    let is_cut = serde_json::from_str::<serde::de::IgnoredAny>(text).is_err_and(|error| error.is_eof());
     let reason = match envelope::parse(text) {
         Ok(_) => "it is none of the messages that a server sends".to_owned(),
         Err(error) => error.to_string(),
     };
-    HttpError::NotJsonRpc { reason }
+    HttpError::NotJsonRpc { reason, is_cut }
 }

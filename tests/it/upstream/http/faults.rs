@@ -33,12 +33,12 @@ fn rows(elsewhere: &str) -> Vec<Row> {
         row("hang", Fault::hang(), "timed_out", "no", "within 2 s"),
         row("head-then-hang", Fault::head_then_hang(), "timed_out", "no", "within 2 s"),
         row("early", Fault::early(), "connection_reset", "no", "interim status 103"),
-        row("html", Fault::html(), "wrong_content_type", "no", "text/html"),
+        row("html", Fault::html(), "web_page", "no", "text/html"),
         row("other-type", Fault::other_type(), "wrong_content_type", "no", "application/octet-stream"),
         row("invalid-json", Fault::invalid_json(), "not_json_rpc", "no", "not a JSON-RPC message"),
         row("other-id", Fault::other_id(), "no_answer", "no", "without a reply"),
         row("cut-body", Fault::cut_body(), "answer_truncated", "no", "broke off"),
-        row("cut-chunks", Fault::cut_chunks(), "not_json_rpc", "no", "not a JSON-RPC message"),
+        row("cut-chunks", Fault::cut_chunks(), "answer_truncated", "no", "broke off"),
         row("no-length", Fault::no_length(), "answer_unbounded", "no", "its length"),
         row("comments", Fault::comments(), "timed_out", "no", "within 2 s"),
         row("silent-stream", Fault::silent_stream(), "no_answer", "no", "without a reply"),
@@ -76,9 +76,8 @@ fn told(row: &Row, answer: &Answer, server: &Value) -> Vec<String> {
     check(!answer.text.contains("upstream-canary"), format!("the challenge is in the text: {}", answer.text));
     check(data["code"] == row.code, format!("the code is {} and not {}: {reply}", data["code"], row.code));
     check(data["retry"] == row.retry, format!("retry is {} and not {}: {reply}", data["retry"], row.retry));
-    // That one answer was late or long says nothing of the server.
-    let is_of_the_call =
-        matches!(row.code, "timed_out" | "answer_too_large") && server["connection"]["status"] == "ready";
+    // That one answer was long says nothing of the server.
+    let is_of_the_call = row.code == "answer_too_large" && server["connection"]["status"] == "ready";
     let reason = format!("{} {}", server["connection"]["reason"], server["credentials"]["reason"]);
     check(is_of_the_call || reason.contains(row.reason), format!("the reason names no {:?}: {server}", row.reason));
     wrong
@@ -344,6 +343,24 @@ async fn a_line_that_never_ends_costs_bounded_memory_and_its_connection() {
     // Each is read up to the bound of 16 MiB, and none is kept.
     let grown = crate::upstream::resident_kib(app.pid).saturating_sub(before);
     assert!(grown < 64 * 1024, "{grown} KiB more than before");
+}
+
+#[actix_rt::test]
+async fn a_server_that_answers_nothing_is_no_longer_waited_for() {
+    let (app, remote) = (App::start().await, Remote::start());
+    app.allow_all().await;
+    let silent = json!({"name": "n", "mode": "http", "base_url": remote.url, "timeout_seconds": 1});
+    app.server_from(silent).await;
+    let session = Session::open(&app.agent("ann").await, "n", "2025-11-25", json!({})).await;
+    remote.fault(On::Method("tools/call"), Fault::hang());
+    let calls = (0..5).map(|_| session.call("echo", json!({"text": "x"})));
+    for answer in futures_util::future::join_all(calls).await {
+        assert_eq!(answer["error"]["data"]["code"], "timed_out", "{answer}");
+    }
+    let refused = session.call("echo", json!({"text": "x"})).await;
+    assert_eq!(refused["error"]["data"]["code"], "circuit_open", "{refused}");
+    let state = server(&app, "n").await;
+    assert!(state["connection"]["reason"].as_str().is_some_and(|reason| reason.contains("within 1 s")), "{state}");
 }
 
 #[actix_rt::test]
