@@ -111,10 +111,6 @@ impl Core {
     /// A remote server answered, but not with a handshake.
     fn unusable(&self, error: &UpstreamError) {
         let reason = self.tail.scrub(&error.to_string());
-        if matches!(error, UpstreamError::StartTimedOut { .. }) {
-            // Else each of those who wait for a connection would wait as long, one after the other.
-            self.breaker.failed(&reason);
-        }
         tracing::warn!(server.name = %self.spec.name, kind = error.kind(), reason, "a connection could not be opened");
         self.publish(|status| Status { status: Word::Failing, reason: Some(reason), action: None, ..status });
     }
