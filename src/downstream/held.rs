@@ -40,7 +40,6 @@ pub(super) struct Held {
     agent: Arc<Alone>,
     /// When the request's own time is over.
     deadline: Instant,
-    _kept: Kept,
 }
 
 /// What stays with a call for as long as it is held: its connection's being open, and its wish to hear of the log.
@@ -64,12 +63,14 @@ impl Held {
         let deadline = Instant::now() + connection.request_timeout_max();
         let (over, (answered, reply)) = (connection.clone(), oneshot::channel());
         let call = actix_rt::spawn(async move {
+            // Let go of last: whoever closes the connection waits until the server was told of the end.
+            let _kept = kept;
             let made = (Era::Modern, method.as_str(), params.as_deref());
             let reply = promises::call(&over, permit, made, ticket).await;
             // Who no longer waits has ended this, too.
             let _ = answered.send(reply);
         });
-        Self { connection, call, reply, agent, deadline, _kept: kept }
+        Self { connection, call, reply, agent, deadline }
     }
 
     /// Hands the answers to the server; what was not answered is asked again. The permit of the request that brings them

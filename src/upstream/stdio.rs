@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncRead, AsyncWriteExt, BufReader};
 use tokio::process::ChildStdin;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use super::error::UpstreamError;
 use super::sink::{Audience, Sink};
@@ -19,6 +19,8 @@ use crate::child::{Child, Launch};
 
 /// After the process ended, this long for what it had written before.
 const LAST_LINES: Duration = Duration::from_secs(1);
+/// A process that is to be stopped is given this long to take what was to be said to it before.
+const LAST_WRITES: Duration = Duration::from_millis(200);
 /// How many stderr lines an error carries.
 const LAST_WORDS: usize = 5;
 /// How much of a line that is too long is kept, to find its id.
@@ -37,7 +39,8 @@ pub(super) fn start(
     let mut child = Child::spawn(launch)?;
     let (outlet, lines) = Outlet::queue();
     let wire = Wire::new(outlet, fallback, audience);
-    let writer = child.take_stdin().map(|stdin| actix_rt::spawn(write(stdin, lines)));
+    let (close, closing) = oneshot::channel();
+    let writer = child.take_stdin().map(|stdin| actix_rt::spawn(write(stdin, lines, closing)));
     let reader = child.take_stdout().map(|stdout| actix_rt::spawn(read(stdout, line_bytes_max, wire.clone())));
     let listener = child.take_stderr().map(|stderr| actix_rt::spawn(listen(stderr, tail.clone())));
     let wire_of_driver = wire.clone();
@@ -47,12 +50,16 @@ pub(super) fn start(
             () = wire.stop.notified() => true,
             () = over(&mut child, reader) => false,
         };
+        if is_stopped {
+            wire.end(Ended::Stopped);
+        }
         // Taking the pen away closes the process's input: that is how it is asked to go.
-        if let Some(writer) = writer {
+        if let Some(mut writer) = writer {
+            drop(close);
+            let _finished = tokio::time::timeout(LAST_WRITES, &mut writer).await;
             writer.abort();
         }
         if is_stopped {
-            wire.end(Ended::Stopped);
             child.stop().await;
             return ended(None);
         }
@@ -85,9 +92,16 @@ async fn over(child: &mut Child, reader: Option<actix_rt::task::JoinHandle<()>>)
     reader.abort();
 }
 
-async fn write(mut stdin: ChildStdin, mut lines: mpsc::Receiver<String>) {
+/// Writes until `closing` resolves, and then what is waiting at that moment.
+async fn write(mut stdin: ChildStdin, mut lines: mpsc::Receiver<String>, mut closing: oneshot::Receiver<()>) {
     let mut batch = Vec::with_capacity(4096);
-    while let Some(line) = lines.recv().await {
+    loop {
+        let line = tokio::select! {
+            biased;
+            line = lines.recv() => line,
+            _ = &mut closing => None,
+        };
+        let Some(line) = line else { return };
         batch.clear();
         push_line(&mut batch, &line);
         // What has queued while the last write ran goes out with one more.
