@@ -34,8 +34,8 @@ const BREATH: Duration = Duration::from_millis(20);
 /// that nobody waits for its result.
 pub(super) struct Held {
     pub(super) connection: Arc<Connection>,
-    /// The call itself stays on the thread that began it, and is driven there.
-    call: actix_rt::task::JoinHandle<()>,
+    /// The call itself stays on the thread that began it, and is driven there. Dropping this gives it up.
+    _wanted: oneshot::Sender<()>,
     reply: oneshot::Receiver<Result<Reply, UpstreamError>>,
     agent: Arc<Alone>,
     /// When the request's own time is over.
@@ -61,16 +61,28 @@ impl Held {
     ) -> Self {
         agent.let_ask();
         let deadline = Instant::now() + connection.request_timeout_max();
-        let (over, (answered, reply)) = (connection.clone(), oneshot::channel());
-        let call = actix_rt::spawn(async move {
+        let ((wanted, mut given_up), (answered, reply)) = (oneshot::channel(), oneshot::channel());
+        let (over, asked) = (connection.clone(), agent.clone());
+        actix_rt::spawn(async move {
             // Let go of last: whoever closes the connection waits until the server was told of the end.
             let _kept = kept;
             let made = (Era::Modern, method.as_str(), params.as_deref());
-            let reply = promises::call(&over, permit, made, ticket).await;
-            // Who no longer waits has ended this, too.
-            let _ = answered.send(reply);
+            let reply = {
+                let call = std::pin::pin!(promises::call(&over, permit, made, ticket));
+                tokio::select! {
+                    biased;
+                    reply = call => Some(reply),
+                    _ = &mut given_up => None,
+                }
+            };
+            // The call is over or cancelled by now. Had its questions been closed before, it might have gone on to its end.
+            decline(&over, &asked);
+            if let Some(reply) = reply {
+                // Who no longer waits has ended this, too.
+                let _ = answered.send(reply);
+            }
         });
-        Self { connection, call, reply, agent, deadline }
+        Self { connection, _wanted: wanted, reply, agent, deadline }
     }
 
     /// Hands the answers to the server; what was not answered is asked again. The permit of the request that brings them
@@ -108,25 +120,18 @@ impl Held {
             () = asked => Step::Asks(self),
         }
     }
-
-    /// Tells the server that its questions are not answered.
-    fn decline(&self) {
-        for (id, question) in self.agent.questions() {
-            self.agent.is_answered(id);
-            let reply = if question.method == question::ELICIT {
-                Reply::Result(question::CLOSED.into())
-            } else {
-                Reply::Error(error::object(error::INTERNAL, "the client gave no answer"))
-            };
-            self.connection.answer(id, &reply);
-        }
-    }
 }
 
-impl Drop for Held {
-    fn drop(&mut self) {
-        self.decline();
-        self.call.abort();
+/// Tells the server that its questions are not answered.
+fn decline(connection: &Connection, agent: &Alone) {
+    for (id, question) in agent.questions() {
+        agent.is_answered(id);
+        let reply = if question.method == question::ELICIT {
+            Reply::Result(question::CLOSED.into())
+        } else {
+            Reply::Error(error::object(error::INTERNAL, "the client gave no answer"))
+        };
+        connection.answer(id, &reply);
     }
 }
 
@@ -187,7 +192,7 @@ impl HeldCalls {
                     Ok(result) => return Ok(Reply::Result(result)),
                     // Nobody could bring the answers: the server may do without them.
                     Err(refused) => {
-                        refused.decline();
+                        decline(&refused.connection, &refused.agent);
                         held = *refused;
                     }
                 },
