@@ -2,13 +2,18 @@
 
 use std::sync::Arc;
 
+use super::breaker::Admitted;
 use super::error::HttpError;
 use super::remote::Remote;
 use crate::upstream::core::Core;
 use crate::upstream::error::UpstreamError;
 
-/// A request was let through. Dropped without news, it lets the next one through.
-pub(in crate::upstream) struct Admission(Option<Arc<Core>>);
+/// A request was let through. If it went to look and is dropped without news, the next one may look.
+pub(in crate::upstream) struct Admission {
+    core: Option<Arc<Core>>,
+    /// Others wait for what becomes of it.
+    is_looking: bool,
+}
 
 impl Remote {
     /// Whether the server's circuit would let a request out now.
@@ -19,17 +24,15 @@ impl Remote {
     /// Asks the server's circuit.
     pub(in crate::upstream) fn admit(&self) -> Result<Admission, HttpError> {
         let core = self.core.upgrade();
-        if let Some(core) = &core {
-            core.breaker.admit()?;
-        }
-        Ok(Admission(core))
+        let admitted = core.as_ref().map_or(Ok(Admitted::AsUsual), |core| core.breaker.admit())?;
+        Ok(Admission { core, is_looking: admitted == Admitted::ToLook })
     }
 }
 
 impl Admission {
     /// Tells what came of it.
     pub(in crate::upstream) fn observed(&self, outcome: &Result<(), UpstreamError>) {
-        let Some(core) = &self.0 else { return };
+        let Some(core) = &self.core else { return };
         match outcome {
             Err(UpstreamError::Http(error)) => core.exchange_failed(error),
             // Whatever was wrong with the request, the server is there.
@@ -40,7 +43,7 @@ impl Admission {
 
 impl Drop for Admission {
     fn drop(&mut self) {
-        if let Some(core) = &self.0 {
+        if let (Some(core), true) = (&self.core, self.is_looking) {
             core.breaker.learnt_nothing();
         }
     }

@@ -69,17 +69,26 @@ impl Default for Breaker {
     }
 }
 
+/// How a request was let out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::upstream) enum Admitted {
+    /// As every other one.
+    AsUsual,
+    /// Alone: what becomes of it decides for the others.
+    ToLook,
+}
+
 impl Breaker {
     /// Lets a request out, or says why not.
-    pub(in crate::upstream) fn admit(&self) -> Result<(), HttpError> {
+    pub(in crate::upstream) fn admit(&self) -> Result<Admitted, HttpError> {
         if self.is_closed.load(Ordering::Acquire) {
-            return Ok(());
+            return Ok(Admitted::AsUsual);
         }
         let mut state = self.state();
         state.look()?;
         // Whoever goes out while the circuit is open is the one who looks.
         state.is_probed = state.open_until.is_some();
-        Ok(())
+        Ok(if state.is_probed { Admitted::ToLook } else { Admitted::AsUsual })
     }
 
     /// Whether a request would be let out now.
@@ -167,7 +176,7 @@ mod tests {
         breaker.failed("down");
         assert!(matches!(breaker.admit(), Err(HttpError::CircuitOpen { failures: 5, wait_seconds: 1, .. })));
         tokio::time::advance(Duration::from_secs(2)).await;
-        assert!(breaker.admit().is_ok(), "one may look");
+        assert_eq!(breaker.admit().ok(), Some(Admitted::ToLook), "one may look");
         assert!(breaker.admit().is_err(), "the others wait for it");
         breaker.failed("still down");
         assert!(breaker.admit().is_err());

@@ -38,6 +38,8 @@ impl Remote {
                                 tracing::debug!("a server sent an event that is no message");
                             }
                         }
+                        // One that never stops talking shares this thread with all others.
+                        tokio::task::yield_now().await;
                     }
                 }
                 Err(HttpError::NotThere { .. }) if last_id.is_some() && self.is_known() => {

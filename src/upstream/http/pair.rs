@@ -82,6 +82,8 @@ impl Remote {
                 Ok(Some(chunk)) if events.push(&chunk).is_ok() => {}
                 Ok(_) | Err(_) => break,
             }
+            // One that never stops talking shares this thread with all others.
+            tokio::task::yield_now().await;
         }
         writer.abort();
         wire.end(Ended::Hung);
