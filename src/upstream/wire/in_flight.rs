@@ -49,7 +49,7 @@ impl InFlight {
                         *heard = Instant::now();
                     }
                     if *heard <= last_heard || deadline >= started + longest {
-                        return Err(UpstreamError::TimedOut { seconds: started.elapsed().as_secs() });
+                        return Err(UpstreamError::TimedOut { seconds: whole_seconds(started.elapsed()) });
                     }
                 }
             }
@@ -61,6 +61,11 @@ impl InFlight {
         self.wire.state().pending.remove(&self.id);
         self.is_done = true;
     }
+}
+
+/// To the nearest: a clock that was read a moment too late makes no second less.
+fn whole_seconds(waited: Duration) -> u64 {
+    waited.saturating_add(Duration::from_millis(500)).as_secs()
 }
 
 /// Whoever stops waiting cancels: the server is told, and a late answer is dropped.
