@@ -43,12 +43,6 @@ pub async fn list(store: &Store, status: Option<&str>, page: &Page) -> Result<Li
     Ok(Listed::cut(rows.all(store.reads()).await?, page, |row| row.id.clone()))
 }
 
-/// Returns every approval that is pending, oldest first.
-pub async fn load_pending(store: &Store) -> Result<Vec<Row>, StoreError> {
-    let pending = Entity::find().filter(Column::Status.eq(PENDING));
-    Ok(pending.order_by_asc(Column::Id).all(store.reads()).await?)
-}
-
 /// Returns the approval with that id.
 pub async fn find(store: &Store, id: &str) -> Result<Option<Row>, StoreError> {
     Ok(Entity::find_by_id(id).one(store.reads()).await?)

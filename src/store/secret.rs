@@ -44,13 +44,6 @@ pub(super) async fn list_fields_of(
     Ok(fields.order_by_asc(Column::Field).into_tuple().all(connection).await?)
 }
 
-/// Applies changes to the secrets of a server that is otherwise left alone, such as a refreshed token.
-pub async fn put_all(store: &Store, server_id: &str, changes: Vec<Change>) -> Result<(), StoreError> {
-    let edit = store.begin_edit().await?;
-    apply(edit.connection(), server_id, changes, crate::clock::now_ms()).await?;
-    edit.commit().await
-}
-
 pub(super) async fn apply(
     connection: &impl ConnectionTrait,
     server_id: &str,
