@@ -196,18 +196,21 @@ impl Downstream {
             let dispatch = async move |permit, ticket| self.dispatch(means, way, permit, ticket, reopen).await;
             Ok(Ready { revision, dispatch })
         };
-        let cancelled = async {
-            tokio::select! {
-                () = cancelled => {}
-                () = task.caller.over() => {}
-                () = self.phase_is(Phase::Closed) => {}
-            }
-        };
+        let cancelled = self.given_up(task, cancelled);
         let answer = match self.invocations.run(&task.request(), ticket, open, &watch, cancelled).await {
             Answer::Reply(reply) => Answer::Reply(crossing.get().visit(&task.method, reply, &client)),
             other => other,
         };
         say(self.invocations.gate().rule_set().as_deref(), task, answer, crossing.get())
+    }
+
+    /// Resolves when nobody wants the call any more: its agent, the key that it was made with, or the gateway.
+    pub(super) async fn given_up(&self, task: &Task, cancelled: impl Future<Output = ()>) {
+        tokio::select! {
+            () = cancelled => {}
+            () = task.caller.over() => {}
+            () = self.phase_is(Phase::Closed) => {}
+        }
     }
 
     /// Runs a task beside the answer to its POST: the agent may go away while the call runs on.

@@ -3,12 +3,12 @@
 use std::cell::Cell;
 use std::sync::Arc;
 
+use crate::downstream::Downstream;
 use crate::downstream::asking::Asking;
 use crate::downstream::bridge::Crossing;
 use crate::downstream::call::{Said, Task, claimed, say};
 use crate::downstream::listen::RESOURCES_MAX;
 use crate::downstream::session::Session;
-use crate::downstream::{Downstream, Phase};
 use crate::invocation::Ready;
 use crate::mcp::version::Era;
 use crate::mcp::{error, meta, splice};
@@ -61,13 +61,7 @@ impl Downstream {
             };
             Ok(Ready { revision, dispatch })
         };
-        let cancelled = async {
-            tokio::select! {
-                () = cancelled => {}
-                () = task.caller.over() => {}
-                () = self.phase_is(Phase::Closed) => {}
-            }
-        };
+        let cancelled = self.given_up(task, cancelled);
         let progress_token = meta::progress_token(task.params.as_deref()).map(Into::into);
         let watch = Asking::new(task.stream.clone(), progress_token.clone(), self.public_url.clone());
         let ticket = Ticket { sink, progress_token, id: task.id.clone() };
