@@ -102,6 +102,29 @@ async fn while_calling<T>(calm: &Session, work: impl Future<Output = T>) -> T {
     }
 }
 
+/// What the matrix is played on.
+struct Stage {
+    app: App,
+    agent: Client,
+    /// Where redirects lead.
+    elsewhere: Remote,
+    /// With a server that has no part in the play.
+    calm: Session,
+    _calm_server: Remote,
+}
+
+impl Stage {
+    async fn set() -> Self {
+        let app = App::start().await;
+        app.allow_all().await;
+        let calm_server = Remote::start();
+        app.remote("calm", &calm_server.url).await;
+        let agent = app.agent("ann").await;
+        let calm = Session::open(&agent, "calm", "2025-11-25", json!({})).await;
+        Self { app, agent, elsewhere: Remote::start(), calm, _calm_server: calm_server }
+    }
+}
+
 /// In a session that is open: the fault is in the answer to the call itself.
 async fn in_a_session(app: &App, agent: &Client, row: &Row) -> Vec<String> {
     let remote = Remote::start();
@@ -130,12 +153,7 @@ async fn in_a_session(app: &App, agent: &Client, row: &Row) -> Vec<String> {
 
 #[actix_rt::test]
 async fn each_fault_of_an_answer_is_told_apart_and_no_call_is_made_twice() {
-    let app = App::start().await;
-    app.allow_all().await;
-    let (elsewhere, calm) = (Remote::start(), Remote::start());
-    app.remote("calm", &calm.url).await;
-    let agent = app.agent("ann").await;
-    let calm = Session::open(&agent, "calm", "2025-11-25", json!({})).await;
+    let Stage { app, agent, elsewhere, calm, _calm_server } = Stage::set().await;
     let rows = rows(&elsewhere.url);
     let played = futures_util::future::join_all(rows.iter().map(|row| in_a_session(&app, &agent, row)));
     let mut wrong = while_calling(&calm, played).await.concat();
@@ -177,12 +195,7 @@ async fn unopened(app: &App, agent: &Client, row: &Row) -> Vec<String> {
 
 #[actix_rt::test]
 async fn each_fault_of_a_handshake_is_told_apart_and_the_call_is_never_sent() {
-    let app = App::start().await;
-    app.allow_all().await;
-    let (elsewhere, calm) = (Remote::start(), Remote::start());
-    app.remote("calm", &calm.url).await;
-    let agent = app.agent("ann").await;
-    let calm = Session::open(&agent, "calm", "2025-11-25", json!({})).await;
+    let Stage { app, agent, elsewhere, calm, _calm_server } = Stage::set().await;
     let mut rows = rows(&elsewhere.url);
     rows.push(row("not-found", Fault::status(404), "endpoint_not_found", "safe", "404"));
     for row in &mut rows {
