@@ -35,7 +35,7 @@
 //!
 //! ```text
 //! clock backoff mcp guard demo child metrics supervision < store < journal · vault < config < identity < gate
-//!     < upstream < invocation < downstream < http < app < telemetry cli < main
+//!     < egress < oauth < upstream < invocation < downstream < http < app < telemetry cli < main
 //! ```
 //!
 //! [`guard`] and [`demo`] are other processes of the same binary; the command line ([`cli`]) knows a running gateway only
@@ -49,6 +49,7 @@ pub mod clock;
 pub mod config;
 pub mod demo;
 pub mod downstream;
+pub mod egress;
 pub mod gate;
 pub mod guard;
 pub mod http;
@@ -57,6 +58,7 @@ pub mod invocation;
 pub mod journal;
 pub mod mcp;
 pub mod metrics;
+pub mod oauth;
 pub mod store;
 pub mod supervision;
 pub mod telemetry;

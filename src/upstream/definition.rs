@@ -7,11 +7,12 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::http::{Endpoint, address};
+use super::http::Endpoint;
 use super::sealed::{BEARER_TOKEN_FIELD, ENV_FIELD, HEADER_FIELD};
 use super::spec::{ServerSpec, Transport};
 use super::status::Credentials;
 use crate::child::Launch;
+use crate::egress;
 use crate::vault::SecretText;
 
 pub use http::{AuthType, HttpDefinition, TIMEOUT_SECONDS_DEFAULT};
@@ -99,7 +100,7 @@ impl Definition {
     /// gateway itself would answer by asking itself.
     #[must_use]
     pub fn fault_at(&self, own: SocketAddr, public_url: &str) -> Option<Fault> {
-        let is_own = self.base_url().is_some_and(|base_url| address::is_own(base_url, own, public_url));
+        let is_own = self.base_url().is_some_and(|base_url| egress::is_own(base_url, own, public_url));
         is_own.then(|| Fault::new("/base_url", "this is the gateway's own address; give that of the server behind it"))
     }
 

@@ -3,6 +3,7 @@
 use super::http::HttpError;
 use super::wire::Ticket;
 use crate::child::LaunchError;
+use crate::egress::EgressError;
 use crate::gate::Permit;
 
 /// Each says what happened, to which server's process, and whether the request may have reached it.
@@ -219,6 +220,12 @@ pub struct Unspent {
 impl std::fmt::Debug for Unspent {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.write_str("Unspent")
+    }
+}
+
+impl From<EgressError> for UpstreamError {
+    fn from(error: EgressError) -> Self {
+        Self::Http(error.into())
     }
 }
 

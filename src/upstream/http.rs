@@ -9,10 +9,8 @@
 //! What a server may not do here: redirect anybody, pack its answers, answer without an end mark, or name another
 //! server's address. Its credential goes to the base URL's origin alone.
 
-pub(in crate::upstream) mod address;
 mod admission;
 mod breaker;
-mod client;
 mod endpoint;
 mod error;
 mod events;
@@ -24,7 +22,6 @@ mod remote;
 mod start;
 
 pub(super) use breaker::Breaker;
-pub(super) use client::connect;
 pub use endpoint::{Credential, Endpoint};
 pub use error::HttpError;
 pub(super) use mirror::headers as mirror;

@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 
 use super::definition::AuthType;
-use super::http::address;
 use super::status::Credentials;
+use crate::egress;
 use crate::store::server::Row;
 
 /// The field of a variable, before its name.
@@ -18,7 +18,7 @@ pub const BEARER_TOKEN_FIELD: &str = "bearer_token";
 /// URL, however that came about, it does not open.
 #[must_use]
 pub fn slot_name<'a>(field: &'a str, base_url: Option<&str>) -> Cow<'a, str> {
-    match base_url.and_then(address::origin) {
+    match base_url.and_then(egress::origin) {
         Some(origin) => Cow::Owned(format!("{field} {origin}")),
         None => Cow::Borrowed(field),
     }
@@ -27,7 +27,7 @@ pub fn slot_name<'a>(field: &'a str, base_url: Option<&str>) -> Cow<'a, str> {
 /// Whether two base URLs have scheme, host and port in common, so that what is a login for one may be sent to the other.
 #[must_use]
 pub fn is_same_origin(one: &str, other: &str) -> bool {
-    address::origin(one).is_some_and(|origin| address::origin(other) == Some(origin))
+    egress::origin(one).is_some_and(|origin| egress::origin(other) == Some(origin))
 }
 
 /// Whether the gateway has what it needs to log in, as far as that can be said without trying.
@@ -38,7 +38,7 @@ pub fn stored_credentials<'a>(row: &Row, mut fields: impl Iterator<Item = &'a st
     let Some(auth_type) = row.auth_type.as_deref().and_then(AuthType::parse) else { return Credentials::ready() };
     let has_any = fields.any(|field| field == BEARER_TOKEN_FIELD || field.starts_with(HEADER_FIELD));
     let moved = row.credential_origin.as_deref().and_then(|given_for| {
-        let origin = address::origin(row.base_url.as_deref()?)?;
+        let origin = egress::origin(row.base_url.as_deref()?)?;
         (origin != given_for).then(|| (given_for.to_owned(), origin))
     });
     credentials(auth_type, has_any, moved)

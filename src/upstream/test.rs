@@ -9,9 +9,10 @@ use super::catalog;
 use super::connection::Connection;
 use super::core::Core;
 use super::error::UpstreamError;
-use super::http;
+use super::http::HttpError;
 use super::spec::Transport;
 use super::status::Status;
+use crate::egress;
 use crate::mcp::splice;
 
 /// What a test saw.
@@ -99,7 +100,7 @@ async fn connect(core: &Core) -> Option<TestStep> {
         return None;
     }
     let started = Instant::now();
-    let connected = http::connect(endpoint).await;
+    let connected = egress::connect(&endpoint.url).await.map_err(HttpError::from);
     if let Err(error) = &connected {
         core.exchange_failed(error);
     }

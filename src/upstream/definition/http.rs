@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use awc::http::header::{HeaderName, HeaderValue};
+use crate::egress::http::header::{HeaderName, HeaderValue};
 
 use super::{BEARER_TOKEN_FIELD, Endpoint, Fault, HEADER_FIELD};
-use crate::upstream::http::{Credential, address};
+use crate::egress;
+use crate::upstream::http::Credential;
 use crate::vault::SecretText;
 
 /// How long an answer is waited for when nobody says.
@@ -89,7 +90,7 @@ impl HttpDefinition {
     /// What is kept beside the credential: the origin that it is for; none when there is no credential.
     #[must_use]
     pub fn credential_origin(&self) -> Option<String> {
-        if self.secrets().is_empty() { None } else { address::origin(&self.base_url) }
+        if self.secrets().is_empty() { None } else { egress::origin(&self.base_url) }
     }
 
     pub(super) fn secrets(&self) -> Vec<(String, &SecretText)> {
@@ -104,7 +105,7 @@ impl HttpDefinition {
 
     pub(super) fn faults(&self) -> Vec<Fault> {
         let mut faults = Vec::new();
-        if let Err(reason) = address::parse(&self.base_url) {
+        if let Err(reason) = egress::parse(&self.base_url) {
             faults.push(Fault::new("/base_url", reason));
         }
         if !(1..=TIMEOUT_SECONDS_MAX).contains(&self.timeout_seconds) {

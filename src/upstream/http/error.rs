@@ -1,6 +1,8 @@
 //! Why a remote server gave no answer over HTTP. Each way to fail has a word of its own, so that an operator can tell a
 //! wrong address from a wrong token from a server that is down.
 
+use crate::egress::EgressError;
+
 /// See there. What the server itself said is quoted only where it can't hold a page of HTML.
 #[derive(Debug, thiserror::Error)]
 pub enum HttpError {
@@ -211,6 +213,28 @@ impl HttpError {
             Self::Status { status, .. } => *status >= 500,
             Self::Unauthorized | Self::Forbidden | Self::RateLimited { .. } | Self::CircuitOpen { .. } => false,
             _ => true,
+        }
+    }
+}
+
+impl From<EgressError> for HttpError {
+    fn from(error: EgressError) -> Self {
+        match error {
+            EgressError::Url { reason } => Self::Url { reason },
+            EgressError::Resolve { host, reason } => Self::Resolve { host, reason },
+            EgressError::ForbiddenAddress { host, address } => Self::ForbiddenAddress { host, address },
+            EgressError::Connect { origin, reason } => Self::Connect { origin, reason },
+            EgressError::Tls { origin, reason } => Self::Tls { origin, reason },
+            EgressError::Reset { reason } => Self::Reset { reason },
+            EgressError::Truncated { bytes } => Self::Truncated { bytes },
+            EgressError::CloseDelimited => Self::CloseDelimited,
+            EgressError::Encoded { encoding } => Self::Encoded { encoding },
+            EgressError::NotText => Self::NotJsonRpc { reason: "it is not UTF-8".into(), is_cut: false },
+            EgressError::Redirected { status, to, .. } => Self::Redirected { status, to },
+            EgressError::TimedOut { seconds, .. } => Self::TimedOut { seconds },
+            EgressError::TooLong { .. } => Self::NoAnswer,
+            // Of what a server supplied; a base URL is typed.
+            EgressError::Insecure { .. } | EgressError::NotPublic { .. } => Self::Url { reason: error.to_string() },
         }
     }
 }

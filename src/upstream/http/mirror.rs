@@ -1,7 +1,7 @@
 //! The headers that repeat parts of a modern request, so that what stands between can route by them (2026-07-28,
 //! SEP-2243). They are made from the body that goes out, never taken from the agent.
 
-use awc::http::header::{HeaderName, HeaderValue};
+use crate::egress::http::header::{HeaderName, HeaderValue};
 use base64::Engine as _;
 use serde_json::Value;
 

@@ -4,13 +4,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use awc::http::{Method, Uri};
 use tokio::sync::{Semaphore, mpsc};
 
-use super::client::{self, Answer};
 use super::error::HttpError;
 use super::events::Events;
 use super::remote::Remote;
+use crate::egress::Answer;
+use crate::egress::http::{Method, Uri};
 use crate::mcp::envelope::{self, Message};
 use crate::upstream::error::UpstreamError;
 use crate::upstream::wire::{Ended, Origin, Wire};
@@ -122,7 +122,7 @@ fn request_id(message: &str) -> Option<u64> {
 
 impl Remote {
     async fn post_to(&self, address: &Uri, message: String) -> Result<(), HttpError> {
-        let answer: client::Answer = self.send_to(address, Method::POST, Vec::new(), Some(message)).await?;
+        let answer: Answer = self.send_to(address, Method::POST, Vec::new(), Some(message)).await?;
         match answer.status() {
             200..=299 => {
                 answer.finish();

@@ -8,15 +8,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
-use awc::http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use awc::http::{Method, Uri};
 use tokio::sync::{Semaphore, watch};
 
-use super::client::{self, Answer, Outbound};
 use super::endpoint::{Credential, Endpoint};
 use super::error::HttpError;
 use super::events::{Events, TooLong};
 use super::masks::Masks;
+use crate::egress::http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use crate::egress::http::{Method, Uri};
+use crate::egress::{self, Answer, Outbound, Reach};
 use crate::mcp::envelope::{self, Message};
 use crate::mcp::version::Era;
 use crate::upstream::core::Core;
@@ -73,7 +73,7 @@ pub(in crate::upstream) struct Remote {
 impl Remote {
     /// A connection that is yet to be opened.
     pub(in crate::upstream) fn new(endpoint: &Endpoint, era: Era, core: &Arc<Core>) -> Result<Arc<Self>, HttpError> {
-        let url = super::address::parse(&endpoint.url).map_err(|reason| HttpError::Url { reason })?;
+        let url = egress::parse(&endpoint.url).map_err(|reason| HttpError::Url { reason })?;
         let url = url.as_str().parse().map_err(|_| HttpError::Url { reason: "it can't be sent".into() })?;
         Ok(Arc::new(Self {
             url,
@@ -174,7 +174,7 @@ impl Remote {
                 };
                 self.take(wire, Origin::Request(id), body).map_err(|error| match error {
                     // The client takes chunks that were cut off for a whole body.
-                    HttpError::NotJsonRpc { is_cut: true, .. } if !answer.is_measured() => answer.truncated(),
+                    HttpError::NotJsonRpc { is_cut: true, .. } if !answer.is_measured() => answer.truncated().into(),
                     error => error,
                 })?;
                 if wire.is_waited_for(id) { Err(HttpError::NoAnswer.into()) } else { Ok(()) }
@@ -198,7 +198,7 @@ impl Remote {
                 match answer.chunk().await {
                     Ok(Some(chunk)) => events.push(&chunk).map_err(|TooLong| self.too_large())?,
                     Ok(None) => break HttpError::NoAnswer,
-                    Err(error) => break error,
+                    Err(error) => break error.into(),
                 }
                 while let Some(event) = events.next() {
                     attempts = 0;
@@ -358,7 +358,7 @@ impl Remote {
     }
 
     fn check_body(&self, answer: &Answer) -> Result<(), HttpError> {
-        answer.check_body().map_err(|error| match error {
+        answer.check_body().map_err(|error| match error.into() {
             HttpError::Encoded { encoding } => HttpError::Encoded { encoding: self.quoted(&encoding) },
             other => other,
         })
@@ -409,7 +409,9 @@ impl Remote {
         }
         let started = Instant::now();
         let what = method.clone();
-        let sent = client::send(Outbound { method, url, headers: &self.headers, more, body }).await;
+        let sent = egress::send(Outbound { reach: Reach::Typed, method, url, headers: &self.headers, more, body })
+            .await
+            .map_err(HttpError::from);
         if let Some(core) = self.core.upgrade() {
             let outcome = match &sent {
                 Ok(answer) => format!("{} {}", answer.status(), self.quoted_type(answer)),

@@ -1,5 +1,5 @@
-//! One request to a remote server, and its answer's head and body. The only place in the gateway's service that names
-//! the HTTP client, so that another could take its place.
+//! One request, and its answer's head and body. The only place in the gateway's service that names the HTTP client, so
+//! that another could take its place.
 //!
 //! `awc` has one client a thread. It is not trusted with four things, which are done here: it takes a body that was cut
 //! for a whole one, reads an answer without length or chunks as empty, bounds connections of all servers together, and
@@ -7,22 +7,22 @@
 
 use std::cell::RefCell;
 use std::error::Error as StdError;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use actix_tls::connect::{Connector as TcpConnector, Resolve, Resolver};
+use actix_tls::connect::{Connector as TcpConnector, Resolve as _, Resolver};
 use awc::error::{ConnectError, SendRequestError};
 use awc::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use awc::http::{Method, Uri, Version};
 use awc::{Client, ClientResponse, Connector};
 use bytes::Bytes;
 use futures_util::StreamExt as _;
-use futures_util::future::{FutureExt as _, LocalBoxFuture};
+use futures_util::future::FutureExt as _;
 
-use super::address;
-use super::endpoint::Endpoint;
-use super::error::HttpError;
+use super::error::EgressError;
+use super::reach::Reach;
+use super::resolve::Checked;
 
 /// A connection, or its TLS handshake, is given up after this.
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
@@ -32,12 +32,17 @@ const KEEP_ALIVE: Duration = Duration::from_secs(4);
 /// What is left of an answer after the part that was wanted is read for at most this long.
 const REST_WITHIN: Duration = Duration::from_secs(2);
 
+/// How the gateway names itself.
+pub(super) const USER_AGENT: &str = concat!("atryum/", env!("CARGO_PKG_VERSION"));
+
 thread_local! {
-    static CLIENT: RefCell<Client> = RefCell::new(client());
+    /// Two, as a connection that was made for one reach is kept for the next request to that host.
+    static ANYWHERE: RefCell<Client> = RefCell::new(client(Reach::Typed));
+    static PUBLIC: RefCell<Client> = RefCell::new(client(Reach::Public));
 }
 
-fn client() -> Client {
-    let tcp = TcpConnector::new(Resolver::custom(Checked)).service();
+fn client(reach: Reach) -> Client {
+    let tcp = TcpConnector::new(Resolver::custom(Checked(reach))).service();
     let connector = Connector::new()
         .connector(tcp)
         .rustls_0_23(tls())
@@ -60,7 +65,7 @@ fn tls() -> Arc<rustls::ClientConfig> {
         let mut roots = rustls::RootCertStore::empty();
         roots.add_parsable_certificates(found.certs);
         if roots.is_empty() {
-            tracing::warn!("this machine trusts no certificate at all: https servers can't be reached");
+            tracing::warn!("this machine trusts no certificate at all: https addresses can't be reached");
         }
         let mut config = rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
@@ -69,63 +74,54 @@ fn tls() -> Arc<rustls::ClientConfig> {
     made.clone()
 }
 
-/// Looks a host up and drops what must never be asked. The connection goes to the very address that was looked at.
-struct Checked;
-
-/// The address that a lookup was refused for.
-#[derive(Debug, thiserror::Error)]
-#[error("{0} is never asked")]
-struct Refused(IpAddr);
-
-impl Resolve for Checked {
-    fn lookup<'a>(
-        &'a self,
-        host: &'a str,
-        port: u16,
-    ) -> LocalBoxFuture<'a, Result<Vec<SocketAddr>, Box<dyn StdError>>> {
-        Box::pin(async move {
-            // An IPv6 address stands in brackets in a URL.
-            let host = host.trim_start_matches('[').trim_end_matches(']');
-            let found: Vec<SocketAddr> = tokio::net::lookup_host((host, port)).await?.collect();
-            match found.iter().find(|address| address::is_forbidden(address.ip())) {
-                Some(forbidden) => Err(Refused(forbidden.ip()).into()),
-                None => Ok(found),
-            }
-        })
-    }
-}
-
 /// Connects and says where to; nothing is sent. For a test that tells how far it came.
-pub(in crate::upstream) async fn connect(endpoint: &Endpoint) -> Result<String, HttpError> {
-    let url = address::parse(&endpoint.url).map_err(|reason| HttpError::Url { reason })?;
-    let uri: Uri = url.as_str().parse().map_err(|_| HttpError::Url { reason: "it can't be sent".into() })?;
+///
+/// # Errors
+/// Why there is no connection.
+pub async fn connect(url: &str) -> Result<String, EgressError> {
+    let url = Reach::Typed.parse(url)?;
+    let uri: Uri = url.as_str().parse().map_err(|_| EgressError::Url { reason: "it can't be sent".into() })?;
     let port = url.port_or_known_default().unwrap_or_default();
-    let found = Checked.lookup(uri.host().unwrap_or_default(), port).await;
+    let found = Checked(Reach::Typed).lookup(uri.host().unwrap_or_default(), port).await;
     let found = found.map_err(|error| connect_failed(&uri, ConnectError::Resolver(error)))?;
     let connected = tokio::time::timeout(CONNECT_WITHIN, tokio::net::TcpStream::connect(&*found)).await;
     match connected.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into())) {
-        Ok(stream) => Ok(stream.peer_addr().map_or_else(|_| origin(&uri), |address| address.to_string())),
-        Err(error) => Err(HttpError::Connect { origin: origin(&uri), reason: error.to_string() }),
+        Ok(stream) => Ok(stream.peer_addr().map_or_else(|_| origin_of(&uri), |address| address.to_string())),
+        Err(error) => Err(EgressError::Connect { origin: origin_of(&uri), reason: error.to_string() }),
     }
 }
 
-/// What goes out.
-pub(super) struct Outbound<'a> {
-    pub(super) method: Method,
-    pub(super) url: &'a Uri,
-    pub(super) headers: &'a HeaderMap,
+/// What goes out. It may hold secrets, and can't be printed.
+pub struct Outbound<'a> {
+    /// How far it may lead.
+    pub reach: Reach,
+    /// GET, POST or DELETE.
+    pub method: Method,
+    /// Where to.
+    pub url: &'a Uri,
+    /// What goes with each request of the sender.
+    pub headers: &'a HeaderMap,
     /// Headers of this one request.
-    pub(super) more: Vec<(HeaderName, HeaderValue)>,
-    pub(super) body: Option<String>,
+    pub more: Vec<(HeaderName, HeaderValue)>,
+    /// A POST's body.
+    pub body: Option<String>,
 }
 
 /// Sends it and waits for the answer's head. There is no bound of time here but that of connecting.
-pub(super) async fn send(outbound: Outbound<'_>) -> Result<Answer, HttpError> {
+///
+/// # Errors
+/// Why there is no answer.
+pub async fn send(outbound: Outbound<'_>) -> Result<Answer, EgressError> {
     let url = outbound.url;
-    if let Some(address) = literal(url).filter(|address| address::is_forbidden(*address)) {
-        return Err(HttpError::ForbiddenAddress { host: host(url), address });
+    if let Some(address) = literal(url) {
+        outbound.reach.check_address(&host(url), address)?;
     }
-    let mut request = CLIENT.with_borrow(|client| client.request(outbound.method, url.clone())).no_decompress();
+    let reach = outbound.reach;
+    let kept = match reach {
+        Reach::Typed | Reach::Nearby => &ANYWHERE,
+        Reach::Public => &PUBLIC,
+    };
+    let mut request = kept.with_borrow(|client| client.request(outbound.method, url.clone())).no_decompress();
     let headers = request.headers_mut();
     for (name, value) in outbound.headers {
         headers.append(name.clone(), value.clone());
@@ -139,12 +135,12 @@ pub(super) async fn send(outbound: Outbound<'_>) -> Result<Answer, HttpError> {
     };
     let response = sent.map_err(|error| named(url, error))?;
     if is_kept_too_early(&response) {
-        CLIENT.replace(client());
+        kept.replace(client(reach));
     }
     let status = response.status();
     if status.is_informational() {
         let reason = format!("it began with the interim status {}, which is not understood here", status.as_u16());
-        return Err(HttpError::Reset { reason });
+        return Err(EgressError::Reset { reason });
     }
     Ok(Answer::new(response))
 }
@@ -171,42 +167,43 @@ fn host(url: &Uri) -> String {
 }
 
 /// Scheme, host and port.
-pub(super) fn origin(url: &Uri) -> String {
+#[must_use]
+pub fn origin_of(url: &Uri) -> String {
     let authority = url.authority().map(ToString::to_string).unwrap_or_default();
     format!("{}://{authority}", url.scheme_str().unwrap_or_default())
 }
 
-fn named(url: &Uri, error: SendRequestError) -> HttpError {
+fn named(url: &Uri, error: SendRequestError) -> EgressError {
     match error {
-        SendRequestError::Url(error) => HttpError::Url { reason: error.to_string() },
+        SendRequestError::Url(error) => EgressError::Url { reason: error.to_string() },
         // It was connected, and the request may have been read.
-        SendRequestError::Connect(ConnectError::Disconnected) => {
-            HttpError::Reset { reason: "the server closed it".into() }
-        }
+        SendRequestError::Connect(ConnectError::Disconnected) => EgressError::Reset { reason: "it was closed".into() },
         SendRequestError::Connect(error) => connect_failed(url, error),
-        SendRequestError::Timeout => HttpError::Connect { origin: origin(url), reason: "it takes too long".into() },
-        error => HttpError::Reset { reason: error.to_string() },
+        SendRequestError::Timeout => {
+            EgressError::Connect { origin: origin_of(url), reason: "it takes too long".into() }
+        }
+        error => EgressError::Reset { reason: error.to_string() },
     }
 }
 
-fn connect_failed(url: &Uri, error: ConnectError) -> HttpError {
-    let connect = |reason: String| HttpError::Connect { origin: origin(url), reason };
+fn connect_failed(url: &Uri, error: ConnectError) -> EgressError {
+    let connect = |reason: String| EgressError::Connect { origin: origin_of(url), reason };
     match error {
-        ConnectError::Resolver(error) => match error.downcast_ref::<Refused>() {
-            Some(Refused(address)) => HttpError::ForbiddenAddress { host: host(url), address: *address },
-            None => HttpError::Resolve { host: host(url), reason: error.to_string() },
+        ConnectError::Resolver(error) => match error.downcast::<EgressError>() {
+            Ok(refused) => *refused,
+            Err(error) => EgressError::Resolve { host: host(url), reason: error.to_string() },
         },
         ConnectError::NoRecords | ConnectError::Unresolved => {
-            HttpError::Resolve { host: host(url), reason: "it has no address".into() }
+            EgressError::Resolve { host: host(url), reason: "it has no address".into() }
         }
         ConnectError::Timeout => connect(format!("no answer within {} s", CONNECT_WITHIN.as_secs())),
-        ConnectError::SslIsNotSupported => HttpError::Tls { origin: origin(url), reason: error.to_string() },
+        ConnectError::SslIsNotSupported => EgressError::Tls { origin: origin_of(url), reason: error.to_string() },
         ConnectError::Io(error) if error.get_ref().is_some_and(<dyn StdError + Send + Sync>::is::<rustls::Error>) => {
-            HttpError::Tls { origin: origin(url), reason: error.to_string() }
+            EgressError::Tls { origin: origin_of(url), reason: error.to_string() }
         }
         // A TLS handshake that the other side broke off.
         ConnectError::Io(error) if url.scheme_str() == Some("https") && is_cut(&error) => {
-            HttpError::Tls { origin: origin(url), reason: error.to_string() }
+            EgressError::Tls { origin: origin_of(url), reason: error.to_string() }
         }
         error => connect(error.to_string()),
     }
@@ -218,7 +215,8 @@ fn is_cut(error: &std::io::Error) -> bool {
 }
 
 /// An answer whose head is read.
-pub(super) struct Answer {
+#[derive(Debug)]
+pub struct Answer {
     response: ClientResponse,
     /// `Content-Length`
     expected: Option<u64>,
@@ -232,45 +230,60 @@ impl Answer {
         Self { response, expected, bytes: 0 }
     }
 
-    pub(super) fn status(&self) -> u16 {
+    /// The HTTP status.
+    pub fn status(&self) -> u16 {
         self.response.status().as_u16()
     }
 
     /// A header that is readable text.
-    pub(super) fn header(&self, name: &str) -> Option<&str> {
+    pub fn header(&self, name: &str) -> Option<&str> {
         self.response.headers().get(name)?.to_str().ok()
     }
 
+    /// All headers of that name that are readable text, in order.
+    pub fn headers(&self, name: &str) -> Vec<String> {
+        let all = self.response.headers().get_all(name);
+        all.filter_map(|value| value.to_str().ok()).map(str::to_owned).collect()
+    }
+
     /// The media type, in lower case, without parameters.
-    pub(super) fn content_type(&self) -> String {
+    pub fn content_type(&self) -> String {
         let value = self.header("content-type").unwrap_or_default();
         value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
     }
 
     /// Whether the server said how long the body is.
-    pub(super) fn is_measured(&self) -> bool {
+    #[must_use]
+    pub fn is_measured(&self) -> bool {
         self.expected.is_some()
     }
 
     /// What a body is told as that has no end.
-    pub(super) fn truncated(&self) -> HttpError {
-        HttpError::Truncated { bytes: self.bytes }
+    #[must_use]
+    pub fn truncated(&self) -> EgressError {
+        EgressError::Truncated { bytes: self.bytes }
     }
 
     /// Refuses a body that can't be read as it is.
-    pub(super) fn check_body(&self) -> Result<(), HttpError> {
+    ///
+    /// # Errors
+    /// Why it can't be read.
+    pub fn check_body(&self) -> Result<(), EgressError> {
         if let Some(encoding) = self.header("content-encoding").filter(|encoding| *encoding != "identity") {
-            return Err(HttpError::Encoded { encoding: encoding.to_owned() });
+            return Err(EgressError::Encoded { encoding: encoding.to_owned() });
         }
         let has_end = self.expected.is_some() || self.response.headers().contains_key(header::TRANSFER_ENCODING);
         if !has_end && self.response.version() <= Version::HTTP_11 {
-            return Err(HttpError::CloseDelimited);
+            return Err(EgressError::CloseDelimited);
         }
         Ok(())
     }
 
     /// What comes next of the body; `None` at its end.
-    pub(super) async fn chunk(&mut self) -> Result<Option<Bytes>, HttpError> {
+    ///
+    /// # Errors
+    /// Why it can't be read.
+    pub async fn chunk(&mut self) -> Result<Option<Bytes>, EgressError> {
         match self.response.next().await {
             Some(Ok(chunk)) => {
                 self.bytes += chunk.len() as u64;
@@ -278,12 +291,15 @@ impl Answer {
             }
             // The client takes a cut body for a whole one.
             None if self.expected.is_none_or(|expected| expected == self.bytes) => Ok(None),
-            None | Some(Err(_)) => Err(HttpError::Truncated { bytes: self.bytes }),
+            None | Some(Err(_)) => Err(EgressError::Truncated { bytes: self.bytes }),
         }
     }
 
     /// The whole body, or what there is of it up to the bound; `None` when it is longer.
-    pub(super) async fn text(&mut self, bytes_max: usize) -> Result<Option<String>, HttpError> {
+    ///
+    /// # Errors
+    /// Why it can't be read.
+    pub async fn text(&mut self, bytes_max: usize) -> Result<Option<String>, EgressError> {
         let room = self.expected.and_then(|expected| usize::try_from(expected).ok()).unwrap_or(1024);
         if self.expected.is_some_and(|expected| expected > bytes_max as u64) {
             return Ok(None);
@@ -297,12 +313,12 @@ impl Answer {
         }
         match String::from_utf8(body) {
             Ok(text) => Ok(Some(text)),
-            Err(_) => Err(HttpError::NotJsonRpc { reason: "it is not UTF-8".into(), is_cut: false }),
+            Err(_) => Err(EgressError::NotText),
         }
     }
 
     /// Lets go of the rest. It is read to its end if that comes soon: then the connection can be used again.
-    pub(super) fn finish(mut self) {
+    pub fn finish(mut self) {
         loop {
             match self.response.next().now_or_never() {
                 Some(Some(Ok(_))) => {}
@@ -347,7 +363,8 @@ mod tests {
         let ask = async || {
             let headers = HeaderMap::new();
             let body = Some("{}".to_owned());
-            send(Outbound { method: Method::POST, url: &url, headers: &headers, more: Vec::new(), body }).await
+            let reach = Reach::Typed;
+            send(Outbound { reach, method: Method::POST, url: &url, headers: &headers, more: Vec::new(), body }).await
         };
         let _whatever_it_is = ask().await;
         ask().await.unwrap().text(100).await.unwrap()

@@ -1,7 +1,6 @@
-//! Which addresses a remote server may have.
+//! Which addresses may be asked at all, and the one reading of an address.
 //!
-//! The address of a server is typed by an operator, who may mean a machine next door or this one. Never meant are
-//! link-local addresses and those where a cloud answers questions about its machines: what is behind them hands out
+//! An operator who types the address of a server may mean a machine next door or this one. Never meant are link-local addresses and those where a cloud answers questions about its machines: what is behind them hands out
 //! credentials to whoever asks.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -23,7 +22,7 @@ const METADATA_NAMES: [&str; 3] = ["metadata.google.internal", "metadata.goog", 
 ///
 /// # Errors
 /// Why it can't be the address of a server. The reason does not repeat it: it may hold a password.
-pub(in crate::upstream) fn parse(base_url: &str) -> Result<Url, String> {
+pub fn parse(base_url: &str) -> Result<Url, String> {
     if base_url.len() > BYTES_MAX {
         return Err(format!("it is longer than {BYTES_MAX} bytes"));
     }
@@ -67,13 +66,13 @@ fn authority(base_url: &str) -> &str {
 }
 
 /// Scheme, host and port, in one spelling; none for what is not a URL.
-pub(in crate::upstream) fn origin(base_url: &str) -> Option<String> {
+pub fn origin(base_url: &str) -> Option<String> {
     Url::parse(base_url).ok().map(|url| url.origin().ascii_serialization())
 }
 
 /// Whether a base URL leads to a gateway that listens on `own` and is known as `public_url`. Names other than `localhost`
 /// are not looked up.
-pub(in crate::upstream) fn is_own(base_url: &str, own: SocketAddr, public_url: &str) -> bool {
+pub fn is_own(base_url: &str, own: SocketAddr, public_url: &str) -> bool {
     let Ok(url) = Url::parse(base_url) else { return false };
     let place =
         |url: &Url| url.host_str().map(|host| (host.trim_end_matches('.').to_owned(), url.port_or_known_default()));
@@ -102,7 +101,7 @@ fn is_of_this_machine(ip: IpAddr) -> bool {
 
 /// Whether an address is never reached, whoever typed it or a name that leads to it. Addresses that are wrapped in others
 /// are unwrapped.
-pub(in crate::upstream) fn is_forbidden(ip: IpAddr) -> bool {
+pub(super) fn is_forbidden(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(ip) => is_forbidden_v4(ip),
         IpAddr::V6(ip) => {
@@ -116,7 +115,7 @@ fn is_forbidden_v4(ip: Ipv4Addr) -> bool {
 }
 
 /// The IPv4 addresses that an IPv6 address may lead to.
-fn embedded(ip: Ipv6Addr) -> Vec<Ipv4Addr> {
+pub(super) fn embedded(ip: Ipv6Addr) -> Vec<Ipv4Addr> {
     let [_, _, o2, o3, o4, o5, o6, o7, _, o9, o10, _, o12, o13, o14, o15] = ip.octets();
     let last = Ipv4Addr::new(o12, o13, o14, o15);
     match ip.segments() {
