@@ -192,12 +192,12 @@ mod tests {
                 code: code.map(SecretText::new),
                 iss: iss.map(str::to_owned),
                 error: error.map(str::to_owned),
-                error_description: Some("evil words".into()),
+                error_description: Some("sly words".into()),
             };
             match accept(server, callback) {
                 Ok(code) => code.expose().to_owned(),
                 Err(error) => {
-                    assert!(error.kind() != "wrong_issuer" || !error.to_string().contains("evil"), "{error}");
+                    assert!(error.kind() != "wrong_issuer" || !error.to_string().contains("sly"), "{error}");
                     error.kind().to_owned()
                 }
             }

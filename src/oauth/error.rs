@@ -280,7 +280,7 @@ impl OAuthError {
     #[must_use]
     pub fn may_pass(&self) -> bool {
         match self {
-            Self::Egress { cause, .. } => !cause.is_refusal(),
+            Self::Egress { cause, .. } => !cause.is_refusal() && !matches!(cause, EgressError::Redirected { .. }),
             Self::Answer { status, .. } => *status == 429 || *status >= 500,
             Self::Refused(refusal) | Self::Denied(refusal) => {
                 matches!(refusal.error.as_str(), "slow_down" | "temporarily_unavailable" | "server_error")

@@ -6,6 +6,7 @@ pub mod http;
 pub mod login;
 pub mod postgres;
 pub mod program;
+pub mod provider;
 pub mod raw;
 pub mod remote;
 

@@ -9,7 +9,7 @@
 mod fault;
 mod serve;
 mod tls;
-mod wire;
+pub mod wire;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicUsize, Ordering};
