@@ -1,6 +1,7 @@
 //! The gateway as an OAuth client: what it finds out, whom it believes, and what it sends to whom.
 
 mod discovery;
+mod provider;
 mod registration;
 mod token;
 

@@ -1,4 +1,4 @@
-//! Real MCP servers that listen on a port of this machine.
+//! Real MCP servers, and one real authorization server, that listen on a port of this machine.
 
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -40,6 +40,15 @@ impl Program {
         assert!(program.exists(), "run tests/setup.sh");
         let mut command = Command::new(program);
         command.args(["--era", era, "http", "--addr", "127.0.0.1:0"]);
+        Self::started(command).await
+    }
+
+    /// A certified OpenID provider, and the metadata of an MCP server at `/mcp` that it gives out tokens for.
+    pub async fn provider() -> Self {
+        let script = repo("tests/clients/provider.mjs");
+        assert!(repo("tests/clients/node_modules/oidc-provider").exists(), "run tests/setup.sh");
+        let mut command = Command::new(node());
+        command.arg(script);
         Self::started(command).await
     }
 
