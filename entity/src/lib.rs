@@ -6,9 +6,11 @@
 pub mod agent;
 pub mod agent_key;
 pub mod approval;
+pub mod credential;
 pub mod invocation;
 pub mod login;
 pub mod login_link;
+pub mod oauth_flow;
 pub mod rule;
 pub mod secret;
 pub mod server;

@@ -3,7 +3,9 @@
 mod agent;
 mod approval;
 mod crash;
+mod credential;
 mod journal;
+mod oauth_flow;
 mod opening;
 mod operator;
 mod rule;

@@ -1,0 +1,129 @@
+//! What the gateway holds for servers that want OAuth.
+//!
+//! Envelopes come in and go out as bytes; they are never opened here. A refresh token is good for one use, so it is
+//! leased before it is used and what came of it is written by whoever holds the lease: by the revision that the lease
+//! gave. All of it is committed like a person's edit, synced to disk.
+
+use entity::credential::{Column, Entity};
+use sea_orm::sea_query::{Expr, ExprTrait as _, OnConflict};
+use sea_orm::{ColumnTrait, Condition, EntityTrait, IntoActiveModel, Iterable as _, QueryFilter};
+
+use super::{Store, StoreError};
+
+/// A row of the table.
+pub type Row = entity::credential::Model;
+
+/// What a refresh brought.
+#[derive(Clone, Debug)]
+pub struct Refreshed {
+    /// The new envelope.
+    pub access: Vec<u8>,
+    /// The envelope of the refresh token from now on: another one, or the old one.
+    pub refresh: Option<Vec<u8>>,
+    /// JSON.
+    pub scopes: Option<String>,
+    /// ms
+    pub expires_at: Option<i64>,
+}
+
+/// Returns what is held for a server.
+pub async fn find(store: &Store, server_id: &str) -> Result<Option<Row>, StoreError> {
+    Ok(Entity::find_by_id(server_id).one(store.reads()).await?)
+}
+
+/// Puts what a login brought in the place of what there was, whose leases and ends are over. The revision goes on from
+/// what there was, so that who still refreshes the old one can't write over the new one.
+pub async fn put(store: &Store, row: Row) -> Result<Row, StoreError> {
+    let edit = store.begin_edit().await?;
+    let before = Entity::find_by_id(row.server_id.as_str()).one(edit.connection()).await?;
+    let revision = before.map_or(0, |before| before.revision) + 1;
+    let row = Row { revision, refreshing_until: None, ended_at: None, problem: None, ..row };
+    let columns = Column::iter().filter(|column| !matches!(column, Column::ServerId));
+    let replace = OnConflict::column(Column::ServerId).update_columns(columns).to_owned();
+    let all = row.clone().into_active_model();
+    Entity::insert(all).on_conflict(replace).exec_without_returning(edit.connection()).await?;
+    edit.commit().await?;
+    Ok(row)
+}
+
+/// Leases the refresh token until then. Of all who try, in this process or another, one is given the row; `None`: it has
+/// changed since that revision, is leased, has none, or a person has to log in anew.
+pub async fn lease(
+    store: &Store,
+    server_id: &str,
+    revision: i64,
+    (now, until): (i64, i64),
+) -> Result<Option<Row>, StoreError> {
+    let edit = store.begin_edit().await?;
+    let is_free = Condition::any().add(Column::RefreshingUntil.is_null()).add(Column::RefreshingUntil.lte(now));
+    let usable = at(server_id, revision).add(is_free).add(Column::Refresh.is_not_null()).add(Column::EndedAt.is_null());
+    let leased = Entity::update_many()
+        .col_expr(Column::RefreshingUntil, until.into())
+        .col_expr(Column::Revision, Expr::col(Column::Revision).add(1))
+        .filter(usable)
+        .exec(edit.connection())
+        .await?;
+    let found = Entity::find_by_id(server_id).one(edit.connection()).await?;
+    edit.commit().await?;
+    Ok(found.filter(|_| leased.rows_affected == 1))
+}
+
+/// Writes what a refresh brought, and ends the lease. `false`: the row is another one by now, and this was not written.
+pub async fn refreshed(
+    store: &Store,
+    server_id: &str,
+    revision: i64,
+    next: Refreshed,
+    now: i64,
+) -> Result<bool, StoreError> {
+    let edit = store.begin_edit().await?;
+    let written = Entity::update_many()
+        .col_expr(Column::Access, next.access.into())
+        .col_expr(Column::Refresh, next.refresh.into())
+        .col_expr(Column::Scopes, next.scopes.into())
+        .col_expr(Column::ExpiresAt, next.expires_at.into())
+        .col_expr(Column::RefreshingUntil, None::<i64>.into())
+        .col_expr(Column::Problem, None::<String>.into())
+        .col_expr(Column::UpdatedAt, now.into())
+        .col_expr(Column::Revision, Expr::col(Column::Revision).add(1))
+        .filter(at(server_id, revision))
+        .exec(edit.connection())
+        .await?;
+    edit.commit().await?;
+    Ok(written.rows_affected == 1)
+}
+
+/// Says why a refresh failed, and ends the lease. `is_over`: a person has to log in anew, and nobody tries again. The
+/// tokens stay, whatever it was.
+pub async fn failed(
+    store: &Store,
+    server_id: &str,
+    revision: i64,
+    (problem, is_over): (&str, bool),
+    now: i64,
+) -> Result<bool, StoreError> {
+    let edit = store.begin_edit().await?;
+    let written = Entity::update_many()
+        .col_expr(Column::RefreshingUntil, None::<i64>.into())
+        .col_expr(Column::EndedAt, is_over.then_some(now).into())
+        .col_expr(Column::Problem, problem.into())
+        .col_expr(Column::UpdatedAt, now.into())
+        .col_expr(Column::Revision, Expr::col(Column::Revision).add(1))
+        .filter(at(server_id, revision))
+        .exec(edit.connection())
+        .await?;
+    edit.commit().await?;
+    Ok(written.rows_affected == 1)
+}
+
+/// Forgets what is held for a server; says whether there was something.
+pub async fn delete(store: &Store, server_id: &str) -> Result<bool, StoreError> {
+    let edit = store.begin_edit().await?;
+    let deleted = Entity::delete_by_id(server_id).exec(edit.connection()).await?;
+    edit.commit().await?;
+    Ok(deleted.rows_affected == 1)
+}
+
+fn at(server_id: &str, revision: i64) -> Condition {
+    Condition::all().add(Column::ServerId.eq(server_id)).add(Column::Revision.eq(revision))
+}

@@ -1,0 +1,108 @@
+//! What is held for servers that want OAuth: one use of a refresh token, and never the older over the newer.
+
+use atryum::store::credential::{self, Refreshed, Row};
+use atryum::store::{Store, server};
+use futures_util::future::join_all;
+
+use super::sample;
+use crate::support::database::{Database, on_both_databases};
+
+on_both_databases!(
+    of_all_who_would_refresh_one_may,
+    a_lease_that_nobody_ends_is_over_by_itself,
+    a_new_login_is_not_written_over_by_a_refresh_of_the_old_one,
+    a_grant_that_is_over_is_not_leased_and_nothing_of_it_is_lost,
+    a_credential_goes_with_its_server,
+);
+
+const NOW: i64 = 1_000_000;
+
+fn row(server_id: &str) -> Row {
+    Row {
+        server_id: server_id.to_owned(),
+        revision: 0,
+        base_origin: "https://mcp.example".to_owned(),
+        issuer: "https://as.example".to_owned(),
+        resource: Some("https://mcp.example/mcp".to_owned()),
+        provider: "{}".to_owned(),
+        client_id: "me".to_owned(),
+        client_origin: "dynamic".to_owned(),
+        auth_method: "none".to_owned(),
+        client_secret: None,
+        client_secret_expires_at: None,
+        access: b"access-1".to_vec(),
+        refresh: Some(b"refresh-1".to_vec()),
+        scopes: None,
+        expires_at: Some(NOW + 60),
+        refreshing_until: Some(1),
+        ended_at: Some(1),
+        problem: Some("old".to_owned()),
+        updated_at: NOW,
+    }
+}
+
+fn next() -> Refreshed {
+    Refreshed { access: b"access-2".to_vec(), refresh: Some(b"refresh-2".to_vec()), scopes: None, expires_at: None }
+}
+
+async fn stored(store: &Store) -> Row {
+    let server = server::insert(store, sample::server("s"), Vec::new()).await.unwrap();
+    credential::put(store, row(&server.id)).await.unwrap()
+}
+
+async fn of_all_who_would_refresh_one_may(database: Database) {
+    let store = database.open().await;
+    let row = stored(&store).await;
+    assert_eq!((row.revision, row.refreshing_until, row.ended_at), (1, None, None));
+    let tries = (0..20).map(|_| credential::lease(&store, &row.server_id, 1, (NOW, NOW + 30)));
+    let won: Vec<_> = join_all(tries).await.into_iter().filter_map(Result::unwrap).collect();
+    assert_eq!(won.len(), 1);
+    assert_eq!((won[0].revision, won[0].refreshing_until), (2, Some(NOW + 30)));
+    assert!(credential::lease(&store, &row.server_id, 2, (NOW + 29, NOW + 60)).await.unwrap().is_none());
+    assert!(credential::refreshed(&store, &row.server_id, 2, next(), NOW + 1).await.unwrap());
+    let found = credential::find(&store, &row.server_id).await.unwrap().unwrap();
+    assert_eq!((&found.access[..], found.refresh.as_deref()), (&b"access-2"[..], Some(&b"refresh-2"[..])));
+    assert_eq!((found.revision, found.refreshing_until, found.expires_at), (3, None, None));
+}
+
+async fn a_lease_that_nobody_ends_is_over_by_itself(database: Database) {
+    let store = database.open().await;
+    let row = stored(&store).await;
+    credential::lease(&store, &row.server_id, 1, (NOW, NOW + 30)).await.unwrap().unwrap();
+    let later = credential::lease(&store, &row.server_id, 2, (NOW + 30, NOW + 60)).await.unwrap().unwrap();
+    // Whoever was slow comes too late.
+    assert!(!credential::refreshed(&store, &row.server_id, 2, next(), NOW + 31).await.unwrap());
+    assert!(credential::refreshed(&store, &row.server_id, later.revision, next(), NOW + 31).await.unwrap());
+}
+
+async fn a_new_login_is_not_written_over_by_a_refresh_of_the_old_one(database: Database) {
+    let store = database.open().await;
+    let old = stored(&store).await;
+    let leased = credential::lease(&store, &old.server_id, 1, (NOW, NOW + 30)).await.unwrap().unwrap();
+    let new = credential::put(&store, Row { access: b"new".to_vec(), ..row(&old.server_id) }).await.unwrap();
+    assert_eq!(new.revision, 3);
+    assert!(!credential::refreshed(&store, &old.server_id, leased.revision, next(), NOW).await.unwrap());
+    assert!(!credential::failed(&store, &old.server_id, leased.revision, ("gone", true), NOW).await.unwrap());
+    assert_eq!(credential::find(&store, &old.server_id).await.unwrap(), Some(new));
+}
+
+async fn a_grant_that_is_over_is_not_leased_and_nothing_of_it_is_lost(database: Database) {
+    let store = database.open().await;
+    let row = stored(&store).await;
+    credential::lease(&store, &row.server_id, 1, (NOW, NOW + 30)).await.unwrap().unwrap();
+    assert!(credential::failed(&store, &row.server_id, 2, ("not now", false), NOW).await.unwrap());
+    credential::lease(&store, &row.server_id, 3, (NOW, NOW + 30)).await.unwrap().expect("it may be tried again");
+    assert!(credential::failed(&store, &row.server_id, 4, ("it is over", true), NOW).await.unwrap());
+    assert!(credential::lease(&store, &row.server_id, 5, (NOW, NOW + 30)).await.unwrap().is_none());
+    let found = credential::find(&store, &row.server_id).await.unwrap().unwrap();
+    assert_eq!((found.ended_at, found.problem.as_deref()), (Some(NOW), Some("it is over")));
+    assert_eq!((&found.access[..], found.refresh.as_deref()), (&b"access-1"[..], Some(&b"refresh-1"[..])));
+}
+
+async fn a_credential_goes_with_its_server(database: Database) {
+    let store = database.open().await;
+    let row = stored(&store).await;
+    server::delete(&store, "s").await.unwrap();
+    assert_eq!(credential::find(&store, &row.server_id).await.unwrap(), None);
+    assert!(!credential::delete(&store, &row.server_id).await.unwrap());
+}

@@ -1,0 +1,81 @@
+//! Logins that were begun: used once, by whoever began them, in time.
+
+use atryum::store::oauth_flow::{self, Row};
+use atryum::store::{Store, server};
+use futures_util::future::join_all;
+
+use super::sample;
+use crate::support::database::{Database, on_both_databases};
+
+on_both_databases!(
+    of_many_callbacks_one_is_taken,
+    a_stranger_and_a_latecomer_are_refused_and_use_nothing_up,
+    what_became_of_a_login_is_said_once,
+    what_has_expired_is_forgotten,
+);
+
+const NOW: i64 = 1_000_000;
+
+async fn begun(store: &Store) -> Row {
+    let server = server::insert(store, sample::server("s"), Vec::new()).await.unwrap();
+    let row = Row {
+        id: atryum::store::new_id(),
+        state_digest: "digest".to_owned(),
+        server_id: server.id,
+        server_revision: 1,
+        login: "ann".to_owned(),
+        issuer: "https://as.example".to_owned(),
+        resource: None,
+        redirect_uri: "http://127.0.0.1:8080/oauth/callback".to_owned(),
+        provider: "{}".to_owned(),
+        client_id: "me".to_owned(),
+        client_origin: "dynamic".to_owned(),
+        auth_method: "none".to_owned(),
+        client_secret: None,
+        client_secret_expires_at: None,
+        verifier: b"sealed".to_vec(),
+        scopes: "[]".to_owned(),
+        created_at: NOW,
+        expires_at: NOW + 600,
+        used_at: None,
+        finished_at: None,
+        problem: None,
+    };
+    oauth_flow::insert(store, row.clone()).await.unwrap();
+    row
+}
+
+async fn of_many_callbacks_one_is_taken(database: Database) {
+    let store = database.open().await;
+    let row = begun(&store).await;
+    let tries = join_all((0..20).map(|_| oauth_flow::consume(&store, "digest", "ann", NOW + 1))).await;
+    let won: Vec<_> = tries.into_iter().filter_map(Result::unwrap).collect();
+    assert_eq!(won, [Row { used_at: Some(NOW + 1), ..row }]);
+}
+
+async fn a_stranger_and_a_latecomer_are_refused_and_use_nothing_up(database: Database) {
+    let store = database.open().await;
+    let row = begun(&store).await;
+    for (digest, login, now) in [("other", "ann", NOW), ("digest", "bob", NOW), ("digest", "ann", NOW + 600)] {
+        assert_eq!(oauth_flow::consume(&store, digest, login, now).await.unwrap(), None, "{digest} {login} {now}");
+    }
+    assert_eq!(oauth_flow::find_by_state(&store, "digest").await.unwrap(), Some(row));
+    assert!(oauth_flow::consume(&store, "digest", "ann", NOW + 599).await.unwrap().is_some());
+}
+
+async fn what_became_of_a_login_is_said_once(database: Database) {
+    let store = database.open().await;
+    let row = begun(&store).await;
+    assert!(oauth_flow::finish(&store, &row.id, Some("declined".to_owned()), NOW + 2).await.unwrap());
+    assert!(!oauth_flow::finish(&store, &row.id, None, NOW + 3).await.unwrap());
+    let found = oauth_flow::find(&store, &row.id).await.unwrap().unwrap();
+    assert_eq!((found.finished_at, found.problem.as_deref()), (Some(NOW + 2), Some("declined")));
+}
+
+async fn what_has_expired_is_forgotten(database: Database) {
+    let store = database.open().await;
+    let row = begun(&store).await;
+    assert_eq!(oauth_flow::delete_expired(&store, NOW + 600).await.unwrap(), 0);
+    assert_eq!(oauth_flow::delete_expired(&store, NOW + 601).await.unwrap(), 1);
+    assert_eq!(oauth_flow::find(&store, &row.id).await.unwrap(), None);
+}
