@@ -16,7 +16,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::store::{Store, StoreError, secret, setting};
+use crate::store::{Store, StoreError, credential, secret, setting};
 use envelope::Sealer;
 use master_key::MasterKey;
 
@@ -61,6 +61,19 @@ impl<'a> Slot<'a> {
     #[must_use]
     pub fn of_server(server_id: &'a str, field: &'a str) -> Self {
         Self { table: "secret", row: server_id, field }
+    }
+
+    /// Names a secret of what an OAuth login brought, such as the refresh token; the field names the origin that it may be
+    /// sent to, too.
+    #[must_use]
+    pub fn of_credential(server_id: &'a str, field: &'a str) -> Self {
+        Self { table: "credential", row: server_id, field }
+    }
+
+    /// Names a secret of a login that was begun.
+    #[must_use]
+    pub fn of_flow(flow_id: &'a str, field: &'a str) -> Self {
+        Self { table: "oauth_flow", row: flow_id, field }
     }
 }
 
@@ -118,5 +131,5 @@ impl fmt::Debug for Vault {
 
 /// A database that holds secrets but no check of their key must not be given a new key either.
 async fn is_unsealed(store: &Store) -> Result<bool, StoreError> {
-    Ok(secret::list_fields(store).await?.is_empty())
+    Ok(secret::list_fields(store).await?.is_empty() && !credential::has_any(store).await?)
 }

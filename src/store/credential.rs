@@ -31,6 +31,11 @@ pub async fn find(store: &Store, server_id: &str) -> Result<Option<Row>, StoreEr
     Ok(Entity::find_by_id(server_id).one(store.reads()).await?)
 }
 
+/// Whether anything is held for any server.
+pub async fn has_any(store: &Store) -> Result<bool, StoreError> {
+    Ok(Entity::find().one(store.reads()).await?.is_some())
+}
+
 /// Puts what a login brought in the place of what there was, whose leases and ends are over. The revision goes on from
 /// what there was, so that who still refreshes the old one can't write over the new one.
 pub async fn put(store: &Store, row: Row) -> Result<Row, StoreError> {

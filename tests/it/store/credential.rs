@@ -15,31 +15,7 @@ on_both_databases!(
     a_credential_goes_with_its_server,
 );
 
-const NOW: i64 = 1_000_000;
-
-fn row(server_id: &str) -> Row {
-    Row {
-        server_id: server_id.to_owned(),
-        revision: 0,
-        base_origin: "https://mcp.example".to_owned(),
-        issuer: "https://as.example".to_owned(),
-        resource: Some("https://mcp.example/mcp".to_owned()),
-        provider: "{}".to_owned(),
-        client_id: "me".to_owned(),
-        client_origin: "dynamic".to_owned(),
-        auth_method: "none".to_owned(),
-        client_secret: None,
-        client_secret_expires_at: None,
-        access: b"access-1".to_vec(),
-        refresh: Some(b"refresh-1".to_vec()),
-        scopes: None,
-        expires_at: Some(NOW + 60),
-        refreshing_until: Some(1),
-        ended_at: Some(1),
-        problem: Some("old".to_owned()),
-        updated_at: NOW,
-    }
-}
+const NOW: i64 = sample::NOW;
 
 fn next() -> Refreshed {
     Refreshed { access: b"access-2".to_vec(), refresh: Some(b"refresh-2".to_vec()), scopes: None, expires_at: None }
@@ -47,7 +23,7 @@ fn next() -> Refreshed {
 
 async fn stored(store: &Store) -> Row {
     let server = server::insert(store, sample::server("s"), Vec::new()).await.unwrap();
-    credential::put(store, row(&server.id)).await.unwrap()
+    credential::put(store, sample::credential(&server.id)).await.unwrap()
 }
 
 async fn of_all_who_would_refresh_one_may(database: Database) {
@@ -79,7 +55,8 @@ async fn a_new_login_is_not_written_over_by_a_refresh_of_the_old_one(database: D
     let store = database.open().await;
     let old = stored(&store).await;
     let leased = credential::lease(&store, &old.server_id, 1, (NOW, NOW + 30)).await.unwrap().unwrap();
-    let new = credential::put(&store, Row { access: b"new".to_vec(), ..row(&old.server_id) }).await.unwrap();
+    let new =
+        credential::put(&store, Row { access: b"new".to_vec(), ..sample::credential(&old.server_id) }).await.unwrap();
     assert_eq!(new.revision, 3);
     assert!(!credential::refreshed(&store, &old.server_id, leased.revision, next(), NOW).await.unwrap());
     assert!(!credential::failed(&store, &old.server_id, leased.revision, ("gone", true), NOW).await.unwrap());

@@ -1,6 +1,9 @@
 //! Rows to try things with.
 
-use atryum::store::{approval, invocation, rule, server};
+use atryum::store::{approval, credential, invocation, rule, server};
+
+/// When a sample was made, where that matters.
+pub const NOW: i64 = 1_000_000;
 
 pub fn server(name: &str) -> server::NewServer {
     server::NewServer {
@@ -81,4 +84,28 @@ pub fn question(expires_at: i64) -> (invocation::Row, approval::Row) {
     };
     invocation.approval_id = Some(approval.id.clone());
     (invocation, approval)
+}
+
+pub fn credential(server_id: &str) -> credential::Row {
+    credential::Row {
+        server_id: server_id.to_owned(),
+        revision: 0,
+        base_origin: "https://mcp.example".to_owned(),
+        issuer: "https://as.example".to_owned(),
+        resource: Some("https://mcp.example/mcp".to_owned()),
+        provider: "{}".to_owned(),
+        client_id: "me".to_owned(),
+        client_origin: "dynamic".to_owned(),
+        auth_method: "none".to_owned(),
+        client_secret: None,
+        client_secret_expires_at: None,
+        access: b"access-1".to_vec(),
+        refresh: Some(b"refresh-1".to_vec()),
+        scopes: None,
+        expires_at: Some(NOW + 60),
+        refreshing_until: Some(1),
+        ended_at: Some(1),
+        problem: Some("old".to_owned()),
+        updated_at: NOW,
+    }
 }

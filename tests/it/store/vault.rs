@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 
-use atryum::store::{Store, secret, server, setting};
+use atryum::store::{Store, credential, secret, server, setting};
 use atryum::vault::{KeySource, SecretText, Slot, Vault, VaultError};
 
 use super::sample;
@@ -17,6 +17,7 @@ const OTHER_KEY: &str = "Hx4dHBsaGRgXFhUUExIREA8ODQwLCgkIBwYFBAMCAQA=";
 on_both_databases!(
     a_new_database_gets_a_key_file_and_opens_with_it_again,
     a_database_that_was_sealed_gets_no_new_key,
+    a_database_that_holds_a_login_gets_no_new_key,
     a_wrong_key_is_refused_and_what_was_looked_at_is_named,
     a_secret_opens_with_the_key_it_was_sealed_with_and_in_its_slot_only,
 );
@@ -75,6 +76,16 @@ async fn a_database_that_was_sealed_gets_no_new_key(database: Database) {
     assert!(!path.exists());
 }
 
+async fn a_database_that_holds_a_login_gets_no_new_key(database: Database) {
+    let store = database.open().await;
+    let path = database.path("master.key");
+    let server = server::insert(&store, sample::server("calc"), Vec::new()).await.unwrap();
+    credential::put(&store, sample::credential(&server.id)).await.unwrap();
+    assert!(matches!(refused(file(&path), &store).await, VaultError::Missing { .. }));
+    credential::delete(&store, &server.id).await.unwrap();
+    Vault::unlock(file(&path), &store).await.unwrap();
+}
+
 async fn a_wrong_key_is_refused_and_what_was_looked_at_is_named(database: Database) {
     let store = database.open().await;
     Vault::unlock(value(KEY), &store).await.unwrap();
@@ -100,6 +111,8 @@ async fn a_secret_opens_with_the_key_it_was_sealed_with_and_in_its_slot_only(dat
     assert_eq!(vault.open(Slot::of_server(&row.id, "env:A"), &stored.sealed).unwrap().expose(), "hunter2");
     assert!(vault.open(Slot::of_server(&row.id, "env:B"), &stored.sealed).is_err());
     assert!(vault.open(Slot::of_server("another server", "env:A"), &stored.sealed).is_err());
+    assert!(vault.open(Slot::of_credential(&row.id, "env:A"), &stored.sealed).is_err());
+    assert!(vault.open(Slot::of_flow(&row.id, "env:A"), &stored.sealed).is_err());
     assert_eq!(format!("{vault:?}"), "Vault");
 }
 
