@@ -35,7 +35,8 @@
 //!
 //! ```text
 //! clock backoff mcp guard demo child metrics supervision < store < journal · vault < config < identity < gate
-//!     < egress < oauth < upstream < invocation < downstream < http < app < telemetry cli < main
+//!     < egress < oauth < credential < upstream < connect < invocation < downstream < http < app < telemetry cli
+//!     < main
 //! ```
 //!
 //! [`guard`] and [`demo`] are other processes of the same binary; the command line ([`cli`]) knows a running gateway only
@@ -47,6 +48,8 @@ pub mod child;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod connect;
+pub mod credential;
 pub mod demo;
 pub mod downstream;
 pub mod egress;

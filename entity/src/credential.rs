@@ -21,11 +21,11 @@ pub struct Model {
     pub provider: String,
     /// who the gateway is there
     pub client_id: String,
-    /// `operator`, `document`, `dynamic`
-    pub client_origin: String,
+    /// `manual`, `metadata_document`, `dynamic`
+    pub registration: String,
     /// `client_secret_basic`, `client_secret_post`, `none`
     pub auth_method: String,
-    /// the vault's envelope
+    /// the vault's envelope; of a client that was registered manually, the secret is kept with the server
     pub client_secret: Option<Vec<u8>>,
     /// ms
     pub client_secret_expires_at: Option<i64>,
@@ -41,8 +41,16 @@ pub struct Model {
     pub refreshing_until: Option<i64>,
     /// ms; since then a person has to log in anew
     pub ended_at: Option<i64>,
+    /// the authorization server knows the client no more: a login registers anew
+    pub is_client_unknown: bool,
     /// why the last refresh failed
     pub problem: Option<String>,
+    /// JSON: the scopes that were asked for
+    pub asked_scopes: String,
+    /// the operator who logged in
+    pub connected_by: String,
+    /// ms
+    pub connected_at: i64,
     /// ms
     pub updated_at: i64,
 }

@@ -17,6 +17,8 @@ pub struct Model {
     pub server_revision: i64,
     /// the operator's login that began it
     pub login: String,
+    /// the operator's name
+    pub operator: String,
     /// where it was begun, byte for byte
     pub issuer: String,
     /// the server's name there, byte for byte
@@ -27,8 +29,8 @@ pub struct Model {
     pub provider: String,
     /// who the gateway is there
     pub client_id: String,
-    /// `operator`, `document`, `dynamic`
-    pub client_origin: String,
+    /// `manual`, `metadata_document`, `dynamic`
+    pub registration: String,
     /// `client_secret_basic`, `client_secret_post`, `none`
     pub auth_method: String,
     /// the vault's envelope

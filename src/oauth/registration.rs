@@ -64,13 +64,31 @@ impl AuthMethod {
 
 /// How a client came to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Origin {
+pub enum Registration {
     /// An operator typed its id.
-    Operator,
-    /// Its id is the address of the metadata document.
-    Document,
-    /// It registered itself.
+    Manual,
+    /// Its id is the address of the gateway's metadata document.
+    MetadataDocument,
+    /// It registered itself (RFC 7591).
     Dynamic,
+}
+
+impl Registration {
+    /// The contract's word.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Manual => "manual",
+            Self::MetadataDocument => "metadata_document",
+            Self::Dynamic => "dynamic",
+        }
+    }
+
+    /// Parses the contract's word.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        [Self::Manual, Self::MetadataDocument, Self::Dynamic].into_iter().find(|known| known.word() == word)
+    }
 }
 
 /// What the gateway is to one authorization server.
@@ -85,7 +103,7 @@ pub struct Client {
     /// How it is shown.
     pub auth_method: AuthMethod,
     /// How it came to be.
-    pub origin: Origin,
+    pub registration: Registration,
     /// When the secret ends, in milliseconds; `None`: never.
     pub secret_expires_at_ms: Option<i64>,
 }
@@ -114,7 +132,7 @@ pub fn typed(server: &AuthorizationServer, id: &str, secret: Option<SecretText>)
     let secret = secret.filter(|secret| !secret.is_empty());
     let auth_method = AuthMethod::choose(server, secret.is_some())?;
     let (issuer, id) = (server.issuer.clone(), id.to_owned());
-    Ok(Client { issuer, id, secret, auth_method, origin: Origin::Operator, secret_expires_at_ms: None })
+    Ok(Client { issuer, id, secret, auth_method, registration: Registration::Manual, secret_expires_at_ms: None })
 }
 
 /// The client for that server: the one of before, the document, or a new registration, in this order.
@@ -122,11 +140,11 @@ pub fn typed(server: &AuthorizationServer, id: &str, secret: Option<SecretText>)
 /// # Errors
 /// An operator has to register the gateway, or the server refuses it.
 pub async fn client(server: &AuthorizationServer, means: Means<'_>) -> Result<Client, OAuthError> {
-    if let Some(held) = means.held.as_ref().filter(|held| held.origin != Origin::Document) {
+    if let Some(held) = means.held.as_ref().filter(|held| held.registration != Registration::MetadataDocument) {
         let is_over = held.secret_expires_at_ms.is_some_and(|at| at <= means.now_ms);
-        match held.origin {
-            Origin::Operator if held.issuer == server.issuer => return Ok(held.clone()),
-            Origin::Operator => {
+        match held.registration {
+            Registration::Manual if held.issuer == server.issuer => return Ok(held.clone()),
+            Registration::Manual => {
                 let (held, issuer) = (held.issuer.clone(), server.issuer.clone());
                 return Err(OAuthError::ClientOfAnother { held, issuer });
             }
@@ -141,7 +159,7 @@ pub async fn client(server: &AuthorizationServer, means: Means<'_>) -> Result<Cl
             id: id.to_owned(),
             secret: None,
             auth_method: AuthMethod::None,
-            origin: Origin::Document,
+            registration: Registration::MetadataDocument,
             secret_expires_at_ms: None,
         });
     }
@@ -232,7 +250,7 @@ fn read(document: &Map<String, Value>, server: &AuthorizationServer, wanted: Aut
     let expires = document.get("client_secret_expires_at").and_then(Value::as_i64).filter(|at| *at > 0);
     let secret_expires_at_ms = expires.filter(|_| secret.is_some()).map(|at| at.saturating_mul(1000));
     let issuer = server.issuer.clone();
-    Ok(Client { issuer, id, secret, auth_method, origin: Origin::Dynamic, secret_expires_at_ms })
+    Ok(Client { issuer, id, secret, auth_method, registration: Registration::Dynamic, secret_expires_at_ms })
 }
 
 #[cfg(test)]

@@ -26,6 +26,17 @@ pub struct Refreshed {
     pub expires_at: Option<i64>,
 }
 
+/// Why a refresh brought nothing.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    /// One sentence.
+    pub problem: String,
+    /// A person has to log in anew, and nobody tries again.
+    pub is_over: bool,
+    /// The authorization server knows the client no more.
+    pub is_client_unknown: bool,
+}
+
 /// Returns what is held for a server.
 pub async fn find(store: &Store, server_id: &str) -> Result<Option<Row>, StoreError> {
     Ok(Entity::find_by_id(server_id).one(store.reads()).await?)
@@ -38,17 +49,24 @@ pub async fn has_any(store: &Store) -> Result<bool, StoreError> {
 
 /// Puts what a login brought in the place of what there was, whose leases and ends are over. The revision goes on from
 /// what there was, so that who still refreshes the old one can't write over the new one.
-pub async fn put(store: &Store, row: Row) -> Result<Row, StoreError> {
+///
+/// `server_revision` is that of the server when the login began; `None`: it was edited since, and nothing is written. A
+/// server that was not known to want OAuth is one that does from now on, which is an edit of it.
+pub async fn put(store: &Store, row: Row, server_revision: i64) -> Result<Option<Row>, StoreError> {
     let edit = store.begin_edit().await?;
+    if !super::server::note_login(edit.connection(), &row, server_revision).await? {
+        return Ok(None);
+    }
     let before = Entity::find_by_id(row.server_id.as_str()).one(edit.connection()).await?;
     let revision = before.map_or(0, |before| before.revision) + 1;
-    let row = Row { revision, refreshing_until: None, ended_at: None, problem: None, ..row };
+    let fresh = Row { refreshing_until: None, ended_at: None, is_client_unknown: false, problem: None, ..row };
+    let row = Row { revision, ..fresh };
     let columns = Column::iter().filter(|column| !matches!(column, Column::ServerId));
     let replace = OnConflict::column(Column::ServerId).update_columns(columns).to_owned();
     let all = row.clone().into_active_model();
     Entity::insert(all).on_conflict(replace).exec_without_returning(edit.connection()).await?;
     edit.commit().await?;
-    Ok(row)
+    Ok(Some(row))
 }
 
 /// Leases the refresh token until then. Of all who try, in this process or another, one is given the row; `None`: it has
@@ -98,20 +116,20 @@ pub async fn refreshed(
     Ok(written.rows_affected == 1)
 }
 
-/// Says why a refresh failed, and ends the lease. `is_over`: a person has to log in anew, and nobody tries again. The
-/// tokens stay, whatever it was.
+/// Says why a refresh failed, and ends the lease. The tokens stay, whatever it was.
 pub async fn failed(
     store: &Store,
     server_id: &str,
     revision: i64,
-    (problem, is_over): (&str, bool),
+    failure: Failure,
     now: i64,
 ) -> Result<bool, StoreError> {
     let edit = store.begin_edit().await?;
     let written = Entity::update_many()
         .col_expr(Column::RefreshingUntil, None::<i64>.into())
-        .col_expr(Column::EndedAt, is_over.then_some(now).into())
-        .col_expr(Column::Problem, problem.into())
+        .col_expr(Column::EndedAt, failure.is_over.then_some(now).into())
+        .col_expr(Column::IsClientUnknown, failure.is_client_unknown.into())
+        .col_expr(Column::Problem, failure.problem.into())
         .col_expr(Column::UpdatedAt, now.into())
         .col_expr(Column::Revision, Expr::col(Column::Revision).add(1))
         .filter(at(server_id, revision))

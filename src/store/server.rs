@@ -142,6 +142,25 @@ pub async fn update<E: From<StoreError>>(
     Ok(row)
 }
 
+/// Notes that a login at the server's authorization server was made; `false`: the server is another one by now.
+pub(super) async fn note_login(
+    connection: &impl ConnectionTrait,
+    login: &super::credential::Row,
+    revision: i64,
+) -> Result<bool, StoreError> {
+    let wanted = Condition::all().add(Column::Id.eq(&login.server_id)).add(Column::Revision.eq(revision));
+    let Some(row) = Entity::find().filter(wanted).one(connection).await? else { return Ok(false) };
+    let mut changed = row.clone();
+    changed.auth_type = Some("oauth".to_owned());
+    changed.credential_origin = Some(login.base_origin.clone());
+    if changed != row {
+        changed.revision += 1;
+        changed.updated_at = clock::now_ms();
+        Entity::update(changed.into_active_model().reset_all()).exec(connection).await?;
+    }
+    Ok(true)
+}
+
 /// Removes a server and its secrets, and returns the row that was removed.
 pub async fn delete(store: &Store, name: &str) -> Result<Row, StoreError> {
     let edit = store.begin_edit().await?;

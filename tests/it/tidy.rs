@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::support::app::repo;
 
 /// The rooms in their line: each may know only those before it.
-const LINE: [&str; 24] = [
+const LINE: [&str; 26] = [
     "clock",
     "backoff",
     "mcp",
@@ -23,7 +23,9 @@ const LINE: [&str; 24] = [
     "gate",
     "egress",
     "oauth",
+    "credential",
     "upstream",
+    "connect",
     "invocation",
     "downstream",
     "http",

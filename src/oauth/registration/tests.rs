@@ -62,7 +62,10 @@ async fn the_document_is_used_where_it_is_read_and_else_an_operator_is_asked() {
     assert_eq!(client(&server, means(None)).await.unwrap_err().kind(), "client_needed");
     server.client_id_metadata_document_supported = true;
     let used = client(&server, means(None)).await.unwrap();
-    assert_eq!((used.id.as_str(), used.origin), ("https://gate.example/client.json", Origin::Document));
+    assert_eq!(
+        (used.id.as_str(), used.registration),
+        ("https://gate.example/client.json", Registration::MetadataDocument)
+    );
     let near = Means { metadata_url: Some("http://127.0.0.1/client.json"), ..means(None) };
     assert_eq!(client(&server, near).await.unwrap_err().kind(), "client_needed");
 }

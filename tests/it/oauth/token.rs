@@ -1,7 +1,7 @@
 //! What goes to the token endpoint, and what is taken from it.
 
 use atryum::oauth::AuthorizationServer;
-use atryum::oauth::registration::{AuthMethod, Client, Origin};
+use atryum::oauth::registration::{AuthMethod, Client, Registration};
 use atryum::oauth::token::{Grant, TokenSet};
 use atryum::vault::SecretText;
 use base64::Engine as _;
@@ -20,7 +20,7 @@ fn client(server: &AuthorizationServer, auth_method: AuthMethod) -> Client {
         id: "me:1".into(),
         secret: Some(SecretText::new("p&ss wörd")),
         auth_method,
-        origin: Origin::Operator,
+        registration: Registration::Manual,
         secret_expires_at_ms: None,
     }
 }

@@ -1,6 +1,6 @@
 //! What is held for servers that want OAuth: one use of a refresh token, and never the older over the newer.
 
-use atryum::store::credential::{self, Refreshed, Row};
+use atryum::store::credential::{self, Failure, Refreshed, Row};
 use atryum::store::{Store, server};
 use futures_util::future::join_all;
 
@@ -13,6 +13,7 @@ on_both_databases!(
     a_new_login_is_not_written_over_by_a_refresh_of_the_old_one,
     a_grant_that_is_over_is_not_leased_and_nothing_of_it_is_lost,
     a_credential_goes_with_its_server,
+    a_login_of_before_an_edit_is_not_kept,
 );
 
 const NOW: i64 = sample::NOW;
@@ -21,9 +22,17 @@ fn next() -> Refreshed {
     Refreshed { access: b"access-2".to_vec(), refresh: Some(b"refresh-2".to_vec()), scopes: None, expires_at: None }
 }
 
+fn over(problem: &str) -> Failure {
+    Failure { problem: problem.to_owned(), is_over: true, is_client_unknown: false }
+}
+
+fn passing(problem: &str) -> Failure {
+    Failure { is_over: false, ..over(problem) }
+}
+
 async fn stored(store: &Store) -> Row {
     let server = server::insert(store, sample::server("s"), Vec::new()).await.unwrap();
-    credential::put(store, sample::credential(&server.id)).await.unwrap()
+    credential::put(store, sample::credential(&server.id), server.revision).await.unwrap().expect("nobody edited it")
 }
 
 async fn of_all_who_would_refresh_one_may(database: Database) {
@@ -55,11 +64,11 @@ async fn a_new_login_is_not_written_over_by_a_refresh_of_the_old_one(database: D
     let store = database.open().await;
     let old = stored(&store).await;
     let leased = credential::lease(&store, &old.server_id, 1, (NOW, NOW + 30)).await.unwrap().unwrap();
-    let new =
-        credential::put(&store, Row { access: b"new".to_vec(), ..sample::credential(&old.server_id) }).await.unwrap();
+    let row = Row { access: b"new".to_vec(), ..sample::credential(&old.server_id) };
+    let new = credential::put(&store, row, 2).await.unwrap().expect("nobody edited it");
     assert_eq!(new.revision, 3);
     assert!(!credential::refreshed(&store, &old.server_id, leased.revision, next(), NOW).await.unwrap());
-    assert!(!credential::failed(&store, &old.server_id, leased.revision, ("gone", true), NOW).await.unwrap());
+    assert!(!credential::failed(&store, &old.server_id, leased.revision, over("gone"), NOW).await.unwrap());
     assert_eq!(credential::find(&store, &old.server_id).await.unwrap(), Some(new));
 }
 
@@ -67,9 +76,9 @@ async fn a_grant_that_is_over_is_not_leased_and_nothing_of_it_is_lost(database: 
     let store = database.open().await;
     let row = stored(&store).await;
     credential::lease(&store, &row.server_id, 1, (NOW, NOW + 30)).await.unwrap().unwrap();
-    assert!(credential::failed(&store, &row.server_id, 2, ("not now", false), NOW).await.unwrap());
+    assert!(credential::failed(&store, &row.server_id, 2, passing("not now"), NOW).await.unwrap());
     credential::lease(&store, &row.server_id, 3, (NOW, NOW + 30)).await.unwrap().expect("it may be tried again");
-    assert!(credential::failed(&store, &row.server_id, 4, ("it is over", true), NOW).await.unwrap());
+    assert!(credential::failed(&store, &row.server_id, 4, over("it is over"), NOW).await.unwrap());
     assert!(credential::lease(&store, &row.server_id, 5, (NOW, NOW + 30)).await.unwrap().is_none());
     let found = credential::find(&store, &row.server_id).await.unwrap().unwrap();
     assert_eq!((found.ended_at, found.problem.as_deref()), (Some(NOW), Some("it is over")));
@@ -82,4 +91,18 @@ async fn a_credential_goes_with_its_server(database: Database) {
     server::delete(&store, "s").await.unwrap();
     assert_eq!(credential::find(&store, &row.server_id).await.unwrap(), None);
     assert!(!credential::delete(&store, &row.server_id).await.unwrap());
+}
+
+async fn a_login_of_before_an_edit_is_not_kept(database: Database) {
+    let store = database.open().await;
+    let row = stored(&store).await;
+    let server = server::find(&store, "s").await.unwrap().unwrap();
+    assert_eq!((server.auth_type.as_deref(), server.revision), (Some("oauth"), 2));
+    assert_eq!(server.credential_origin.as_deref(), Some("https://mcp.example"));
+    let other = Row { access: b"new".to_vec(), ..row.clone() };
+    assert_eq!(credential::put(&store, other.clone(), 1).await.unwrap(), None);
+    assert_eq!(credential::find(&store, &row.server_id).await.unwrap(), Some(row));
+    credential::put(&store, other, 2).await.unwrap().expect("nobody edited it");
+    let server = server::find(&store, "s").await.unwrap().unwrap();
+    assert_eq!(server.revision, 2, "a login anew is no edit");
 }

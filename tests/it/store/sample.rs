@@ -95,7 +95,7 @@ pub fn credential(server_id: &str) -> credential::Row {
         resource: Some("https://mcp.example/mcp".to_owned()),
         provider: "{}".to_owned(),
         client_id: "me".to_owned(),
-        client_origin: "dynamic".to_owned(),
+        registration: "dynamic".to_owned(),
         auth_method: "none".to_owned(),
         client_secret: None,
         client_secret_expires_at: None,
@@ -105,7 +105,11 @@ pub fn credential(server_id: &str) -> credential::Row {
         expires_at: Some(NOW + 60),
         refreshing_until: Some(1),
         ended_at: Some(1),
+        is_client_unknown: true,
         problem: Some("old".to_owned()),
+        asked_scopes: "[]".to_owned(),
+        connected_by: "ann".to_owned(),
+        connected_at: NOW,
         updated_at: NOW,
     }
 }

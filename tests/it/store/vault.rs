@@ -80,7 +80,7 @@ async fn a_database_that_holds_a_login_gets_no_new_key(database: Database) {
     let store = database.open().await;
     let path = database.path("master.key");
     let server = server::insert(&store, sample::server("calc"), Vec::new()).await.unwrap();
-    credential::put(&store, sample::credential(&server.id)).await.unwrap();
+    credential::put(&store, sample::credential(&server.id), server.revision).await.unwrap();
     assert!(matches!(refused(file(&path), &store).await, VaultError::Missing { .. }));
     credential::delete(&store, &server.id).await.unwrap();
     Vault::unlock(file(&path), &store).await.unwrap();
