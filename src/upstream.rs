@@ -43,17 +43,21 @@ pub use catalog::Items;
 pub use connection::{Claim, Connection, Mirrored, Setting};
 pub use core::{Opening, Owner};
 pub use definition::{
-    AuthType, Definition, Fault, HttpDefinition, Mode, StdioDefinition, TIMEOUT_SECONDS_DEFAULT, is_name,
+    AuthType, Because, Definition, Fault, HttpDefinition, Mode, OAuthSettings, Removed, StdioDefinition,
+    TIMEOUT_SECONDS_DEFAULT, is_name,
 };
 pub use directory::Directory;
 pub use error::{Unspent, UpstreamError};
 pub use handshake::Handshake;
-pub use http::{Credential, Endpoint, HttpError};
+pub use http::{Credential, Endpoint, HttpError, OAuthLogin};
 pub use log_levels::LogWanted;
 pub use promised::PromisedCall;
 pub use registry::{Arbiters, Registry};
 pub use round::Round;
-pub use sealed::{BEARER_TOKEN_FIELD, ENV_FIELD, HEADER_FIELD, is_same_origin, slot_name, stored_credentials};
+pub use sealed::{
+    BEARER_TOKEN_FIELD, ENV_FIELD, HEADER_FIELD, OAUTH_CLIENT_SECRET_FIELD, is_same_origin, slot_name,
+    stored_credentials,
+};
 pub use sink::{Audience, NoSink, Sink, next_question_id};
 pub use spec::{Limits, ServerSpec, Transport};
 pub use status::{Credentials, CredentialsWord, Status, Word};

@@ -28,11 +28,14 @@ pub struct Model {
     pub base_url: Option<String>,
     /// http: how long an answer, or a sign of progress, is waited for
     pub timeout_seconds: Option<i64>,
-    /// http: `none`, `bearer` or `headers`
+    /// http: `none`, `bearer`, `headers` or `oauth`
     pub auth_type: Option<String>,
     /// http: scheme, host and port that the credential was given for; another one than that of `base_url` when the
     /// credential was removed because the address moved
     pub credential_origin: Option<String>,
+    /// http: JSON, what was typed for a login by OAuth; its secret is in `secret`
+    #[sea_orm(column_type = "Text", nullable)]
+    pub oauth: Option<String>,
     /// counts edits, from 1
     pub revision: i64,
     /// ms

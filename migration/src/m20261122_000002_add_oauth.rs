@@ -9,6 +9,8 @@ pub(crate) struct Migration;
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        let typed = ColumnDef::new("oauth").text().take();
+        manager.alter_table(Table::alter().table("server").add_column(typed).take()).await?;
         manager.create_table(credential()).await?;
         manager.create_table(oauth_flow()).await?;
         manager

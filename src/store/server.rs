@@ -51,10 +51,12 @@ pub struct NewServer {
     pub base_url: Option<String>,
     /// http: how long an answer, or a sign of progress, is waited for
     pub timeout_seconds: Option<i64>,
-    /// http: `none`, `bearer` or `headers`
+    /// http: `none`, `bearer`, `headers` or `oauth`
     pub auth_type: Option<String>,
     /// http: the origin that the credential was given for
     pub credential_origin: Option<String>,
+    /// http: JSON, what was typed for a login by OAuth
+    pub oauth: Option<String>,
 }
 
 /// Returns a page of servers, by name.
@@ -109,6 +111,7 @@ fn first_revision(new: NewServer, now: i64) -> Row {
         timeout_seconds: new.timeout_seconds,
         auth_type: new.auth_type,
         credential_origin: new.credential_origin,
+        oauth: new.oauth,
         revision: 1,
         created_at: now,
         updated_at: now,

@@ -1,6 +1,7 @@
 //! What an operator wants of a server, as it is written, and what is wrong with it.
 
 mod http;
+mod oauth;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -8,7 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::http::Endpoint;
-use super::sealed::{BEARER_TOKEN_FIELD, ENV_FIELD, HEADER_FIELD};
+use super::sealed::{BEARER_TOKEN_FIELD, ENV_FIELD, HEADER_FIELD, OAUTH_CLIENT_SECRET_FIELD};
 use super::spec::{ServerSpec, Transport};
 use super::status::Credentials;
 use crate::child::Launch;
@@ -16,6 +17,7 @@ use crate::egress;
 use crate::vault::SecretText;
 
 pub use http::{AuthType, HttpDefinition, TIMEOUT_SECONDS_DEFAULT};
+pub use oauth::{Because, OAuthSettings, Removed};
 
 /// A server as an operator writes it. Secrets are those that are given now; of an edit, what stays sealed is not here.
 #[derive(Debug)]
@@ -110,6 +112,15 @@ impl Definition {
         match &self.mode {
             Mode::Stdio(_) => None,
             Mode::Http(http) => Some(&http.base_url),
+        }
+    }
+
+    /// The token URL that was typed for a login by OAuth.
+    #[must_use]
+    pub fn token_url(&self) -> Option<&str> {
+        match &self.mode {
+            Mode::Stdio(_) => None,
+            Mode::Http(http) => http.oauth().and_then(|settings| settings.token_url.as_deref()),
         }
     }
 

@@ -22,7 +22,7 @@ mod remote;
 mod start;
 
 pub(super) use breaker::Breaker;
-pub use endpoint::{Credential, Endpoint};
+pub use endpoint::{Credential, Endpoint, OAuthLogin};
 pub use error::HttpError;
 pub(super) use mirror::headers as mirror;
 pub(super) use pair::Pair;

@@ -11,7 +11,7 @@ use tokio::sync::Semaphore;
 
 use super::actor::Upstream;
 use super::core::House;
-use super::definition::Definition;
+use super::definition::{Definition, OAuthSettings};
 use super::directory::{Directory, Upstreams};
 use super::sealed::{ENV_FIELD, slot_name};
 use super::spec::{Limits, ServerSpec};
@@ -119,9 +119,10 @@ async fn start(parts: &Parts, row: &store::server::Row) -> Arc<Upstream> {
 
 async fn load_spec(parts: &Parts, row: &store::server::Row) -> Result<ServerSpec, String> {
     let sealed = store::secret::load_all(&parts.store, &row.id).await.map_err(|error| crate::chain(&error))?;
+    let token_url = OAuthSettings::parse(row.oauth.as_deref())?.token_url;
     let mut secrets = Vec::new();
     for secret in sealed {
-        let slot = slot_name(&secret.field, row.base_url.as_deref());
+        let slot = slot_name(&secret.field, row.base_url.as_deref(), token_url.as_deref());
         let opened = parts.vault.open(Sealed::of_server(&row.id, &slot), &secret.sealed);
         let text = opened.map_err(|error| {
             format!("{} can't be opened: {error}", secret.field.strip_prefix(ENV_FIELD).unwrap_or(&secret.field))

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::definition::AuthType;
+use super::definition::{AuthType, Because, OAuthSettings};
 use super::status::Credentials;
 use crate::egress;
 use crate::store::server::Row;
@@ -13,14 +13,18 @@ pub const ENV_FIELD: &str = "env:";
 pub const HEADER_FIELD: &str = "header:";
 /// The field of a bearer token.
 pub const BEARER_TOKEN_FIELD: &str = "bearer_token";
+/// The field of a client secret that an operator typed.
+pub const OAUTH_CLIENT_SECRET_FIELD: &str = "oauth_client_secret";
 
 /// The name that the vault seals a field under. A credential's names the origin that it is for, too: beside another base
-/// URL, however that came about, it does not open.
+/// URL, however that came about, it does not open. A client secret is for the origin of the token URL as well, when one
+/// was typed.
 #[must_use]
-pub fn slot_name<'a>(field: &'a str, base_url: Option<&str>) -> Cow<'a, str> {
-    match base_url.and_then(egress::origin) {
-        Some(origin) => Cow::Owned(format!("{field} {origin}")),
-        None => Cow::Borrowed(field),
+pub fn slot_name<'a>(field: &'a str, base_url: Option<&str>, token_url: Option<&str>) -> Cow<'a, str> {
+    let Some(origin) = base_url.and_then(egress::origin) else { return Cow::Borrowed(field) };
+    match token_url.filter(|_| field == OAUTH_CLIENT_SECRET_FIELD).and_then(egress::origin) {
+        Some(token_origin) => Cow::Owned(format!("{field} {origin} {token_origin}")),
+        None => Cow::Owned(format!("{field} {origin}")),
     }
 }
 
@@ -36,6 +40,12 @@ pub fn is_same_origin(one: &str, other: &str) -> bool {
 #[must_use]
 pub fn stored_credentials<'a>(row: &Row, mut fields: impl Iterator<Item = &'a str>) -> Credentials {
     let Some(auth_type) = row.auth_type.as_deref().and_then(AuthType::parse) else { return Credentials::ready() };
+    if auth_type == AuthType::OAuth {
+        return match OAuthSettings::parse(row.oauth.as_deref()) {
+            Ok(settings) => unconnected(&settings),
+            Err(fault) => Credentials::not_taken(fault),
+        };
+    }
     let has_any = fields.any(|field| field == BEARER_TOKEN_FIELD || field.starts_with(HEADER_FIELD));
     let moved = row.credential_origin.as_deref().and_then(|given_for| {
         let origin = egress::origin(row.base_url.as_deref()?)?;
@@ -48,6 +58,7 @@ pub fn stored_credentials<'a>(row: &Row, mut fields: impl Iterator<Item = &'a st
 pub(super) fn credentials(auth_type: AuthType, has_any: bool, moved: Option<(String, String)>) -> Credentials {
     let what = match auth_type {
         AuthType::None => return Credentials::ready(),
+        AuthType::OAuth => return unconnected(&OAuthSettings::default()),
         _ if has_any => return Credentials::ready(),
         AuthType::Bearer => "bearer token",
         AuthType::Headers => "header",
@@ -58,5 +69,28 @@ pub(super) fn credentials(auth_type: AuthType, has_any: bool, moved: Option<(Str
              address"
         ),
         None => format!("no {what} is stored; give one, or set the type of auth to none"),
+    })
+}
+
+/// Nobody has logged in for the gateway, or what that brought was removed.
+pub(super) fn unconnected(settings: &OAuthSettings) -> Credentials {
+    let Some(removed) = &settings.removed else {
+        return Credentials::unconnected("nobody has logged in to this server yet; connect, and log in there");
+    };
+    let because = match &removed.because {
+        Because::BaseUrl(from) => format!("the base URL moved away from {from}"),
+        Because::ClientId => "the client id was changed".into(),
+        Because::AuthorizeUrl => "the authorize URL was changed".into(),
+        Because::TokenUrl => "the token URL was changed".into(),
+    };
+    Credentials::unconnected(match (removed.login, removed.client_secret) {
+        (true, true) => format!(
+            "the login and the client secret were removed when {because}; give the secret that belongs to it now, and \
+             connect"
+        ),
+        (false, true) => {
+            format!("the client secret was removed when {because}; give the one that belongs to it now, and connect")
+        }
+        _ => format!("the login was removed when {because}; connect, and log in anew"),
     })
 }

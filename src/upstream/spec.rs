@@ -4,9 +4,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::definition::{AuthType, TIMEOUT_SECONDS_DEFAULT};
-use super::http::{Credential, Endpoint};
-use super::sealed::{BEARER_TOKEN_FIELD, ENV_FIELD, HEADER_FIELD, stored_credentials};
+use super::definition::{AuthType, OAuthSettings, TIMEOUT_SECONDS_DEFAULT};
+use super::http::{Credential, Endpoint, OAuthLogin};
+use super::sealed::{BEARER_TOKEN_FIELD, ENV_FIELD, HEADER_FIELD, OAUTH_CLIENT_SECRET_FIELD, stored_credentials};
 use super::status::Credentials;
 use crate::child::Launch;
 use crate::store;
@@ -131,6 +131,11 @@ fn parse_endpoint(row: &store::server::Row, secrets: Vec<(String, SecretText)>) 
             let named =
                 |(field, value): (String, SecretText)| Some((field.strip_prefix(HEADER_FIELD)?.to_owned(), value));
             Credential::Headers(secrets.into_iter().filter_map(named).collect())
+        }
+        Some(AuthType::OAuth) => {
+            let settings = OAuthSettings::parse(row.oauth.as_deref())?;
+            let secret = secrets.into_iter().find(|(field, _)| field == OAUTH_CLIENT_SECRET_FIELD);
+            Credential::OAuth(OAuthLogin { settings, client_secret: secret.map(|(_, secret)| secret) })
         }
         None => return Err(format!("its type of auth is {auth_type:?}, which this version does not know")),
     };

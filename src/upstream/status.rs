@@ -67,6 +67,12 @@ impl Credentials {
         Self { status: CredentialsWord::Missing, reason: Some(reason.into()), action: Some("set_token") }
     }
 
+    /// A person has to log in first.
+    #[must_use]
+    pub fn unconnected(reason: impl Into<String>) -> Self {
+        Self { status: CredentialsWord::Missing, reason: Some(reason.into()), action: Some("connect") }
+    }
+
     /// What is stored does not do; another token or header has to be given.
     #[must_use]
     pub fn not_taken(reason: impl Into<String>) -> Self {

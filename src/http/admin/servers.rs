@@ -79,7 +79,7 @@ pub async fn delete(gateway: web::Data<Gateway>, name: web::Path<String>) -> Res
 fn seal(gateway: &Gateway, server_id: &str, definition: &Definition) -> Result<Vec<secret::Change>, Problem> {
     let mut changes = Vec::new();
     for (field, text) in definition.secrets() {
-        let slot = slot_name(&field, definition.base_url());
+        let slot = slot_name(&field, definition.base_url(), definition.token_url());
         let sealed = gateway.vault.seal(Slot::of_server(server_id, &slot), text)?;
         changes.push(secret::Change { field, sealed: Some(sealed) });
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::egress::http::header::{HeaderName, HeaderValue};
 
-use super::{BEARER_TOKEN_FIELD, Endpoint, Fault, HEADER_FIELD};
+use super::{BEARER_TOKEN_FIELD, Endpoint, Fault, HEADER_FIELD, OAUTH_CLIENT_SECRET_FIELD, OAuthSettings};
 use crate::egress;
 use crate::upstream::http::Credential;
 use crate::vault::SecretText;
@@ -56,13 +56,15 @@ pub enum AuthType {
     Bearer,
     /// By headers of the operator's choice.
     Headers,
+    /// By a token that an authorization server gives out once a person has logged in there.
+    OAuth,
 }
 
 impl AuthType {
     /// Parses the contract's word.
     #[must_use]
     pub fn parse(word: &str) -> Option<Self> {
-        [Self::None, Self::Bearer, Self::Headers].into_iter().find(|known| known.word() == word)
+        [Self::None, Self::Bearer, Self::Headers, Self::OAuth].into_iter().find(|known| known.word() == word)
     }
 
     /// The contract's word.
@@ -72,6 +74,7 @@ impl AuthType {
             Self::None => "none",
             Self::Bearer => "bearer",
             Self::Headers => "headers",
+            Self::OAuth => "oauth",
         }
     }
 }
@@ -84,6 +87,16 @@ impl HttpDefinition {
             Credential::None => AuthType::None,
             Credential::Bearer(_) => AuthType::Bearer,
             Credential::Headers(_) => AuthType::Headers,
+            Credential::OAuth(_) => AuthType::OAuth,
+        }
+    }
+
+    /// What was typed for a login by OAuth.
+    #[must_use]
+    pub fn oauth(&self) -> Option<&OAuthSettings> {
+        match &self.credential {
+            Credential::OAuth(login) => Some(&login.settings),
+            _ => None,
         }
     }
 
@@ -100,6 +113,9 @@ impl HttpDefinition {
             Credential::Headers(headers) => {
                 headers.iter().map(|(name, value)| (format!("{HEADER_FIELD}{name}"), value)).collect()
             }
+            Credential::OAuth(login) => {
+                login.client_secret.iter().map(|secret| (OAUTH_CLIENT_SECRET_FIELD.to_owned(), secret)).collect()
+            }
         }
     }
 
@@ -112,7 +128,7 @@ impl HttpDefinition {
             faults.push(Fault::new("/timeout_seconds", format!("1 to {TIMEOUT_SECONDS_MAX} is expected")));
         }
         match &self.credential {
-            Credential::None | Credential::Bearer(None) => {}
+            Credential::None | Credential::Bearer(None) | Credential::OAuth(_) => {}
             Credential::Bearer(Some(token)) => {
                 if let Err(reason) = check_token(token.expose()) {
                     faults.push(Fault::new("/auth/bearer_token", reason));

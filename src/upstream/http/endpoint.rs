@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::upstream::definition::OAuthSettings;
 use crate::vault::SecretText;
 
 /// One remote server as an operator wants it reached.
@@ -24,6 +25,16 @@ pub enum Credential {
     Bearer(Option<SecretText>),
     /// Headers by name.
     Headers(Vec<(String, SecretText)>),
+    /// A token that a login brings; nothing until then.
+    OAuth(OAuthLogin),
+}
+
+/// What an operator typed for a login by OAuth.
+pub struct OAuthLogin {
+    /// All but the secret.
+    pub settings: OAuthSettings,
+    /// Of the client that the settings name.
+    pub client_secret: Option<SecretText>,
 }
 
 impl Credential {
@@ -33,6 +44,7 @@ impl Credential {
             Self::None => Vec::new(),
             Self::Bearer(token) => token.iter().map(|token| token.expose().to_owned()).collect(),
             Self::Headers(headers) => headers.iter().map(|(_, value)| value.expose().to_owned()).collect(),
+            Self::OAuth(login) => login.client_secret.iter().map(|secret| secret.expose().to_owned()).collect(),
         }
     }
 }
@@ -44,6 +56,7 @@ impl fmt::Debug for Credential {
             Self::None => formatter.write_str("None"),
             Self::Bearer(token) => formatter.debug_struct("Bearer").field("is_set", &token.is_some()).finish(),
             Self::Headers(headers) => formatter.debug_list().entries(headers.iter().map(|(name, _)| name)).finish(),
+            Self::OAuth(login) => formatter.debug_tuple("OAuth").field(&login.settings).finish(),
         }
     }
 }

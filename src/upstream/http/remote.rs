@@ -430,7 +430,7 @@ fn headers(credential: &Credential) -> Result<HeaderMap, HttpError> {
     headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     headers.insert(header::USER_AGENT, HeaderValue::from_static(concat!("atryum/", env!("CARGO_PKG_VERSION"))));
     match credential {
-        Credential::None | Credential::Bearer(None) => {}
+        Credential::None | Credential::Bearer(None) | Credential::OAuth(_) => {}
         Credential::Bearer(Some(token)) => {
             let value = HeaderValue::from_str(&format!("Bearer {}", token.expose()));
             headers.insert(header::AUTHORIZATION, sensitive(value.map_err(|_| bad("Authorization"))?));

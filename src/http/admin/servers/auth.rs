@@ -114,6 +114,7 @@ pub(super) fn edit(auth: Edit<AuthWrite>, stored: Stored) -> Result<Login, Vec<F
         AuthType::None => Credential::None,
         AuthType::Bearer => Credential::Bearer(members.token.into_value()),
         AuthType::Headers => Credential::Headers(members.headers),
+        AuthType::OAuth => return Err(vec![unknown_type("oauth")]),
     };
     Ok(Login { credential, kept, removed })
 }
@@ -130,7 +131,8 @@ impl Members {
     /// Whether what is stored in `field` stays.
     fn keep(&self, auth_type: AuthType, field: &str) -> bool {
         match auth_type {
-            AuthType::None => false,
+            // Of the last nothing is written yet.
+            AuthType::None | AuthType::OAuth => false,
             AuthType::Bearer => field == BEARER_TOKEN_FIELD && matches!(self.token, Edit::Keep),
             AuthType::Headers => field.strip_prefix(HEADER_FIELD).is_some_and(|name| {
                 let mut touched = self.headers.iter().map(|(given, _)| given).chain(&self.cleared);
