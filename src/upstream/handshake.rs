@@ -94,8 +94,12 @@ pub(super) async fn initialize(link: &Link, params: &str, limit: Duration) -> Re
 /// Asks a server, or a fresh process of it, whether it speaks the modern revision. `None`: it answered, but does not.
 pub(super) async fn discover(link: &Link, limit: Duration) -> Result<Option<Handshake>, UpstreamError> {
     let params = json!({ "_meta": own_meta() }).to_string();
-    let reply = link.ask(Asked::own("server/discover", &params), Patience::of(limit)).await?;
-    let Reply::Result(result) = reply else { return Ok(None) };
+    let ask = || link.ask(Asked::own("server/discover", &params), Patience::of(limit));
+    let mut reply = ask().await;
+    if speaks_ours_nevertheless(&reply) {
+        reply = ask().await;
+    }
+    let Reply::Result(result) = reply? else { return Ok(None) };
     let versions: Vec<String> = splice::find(&result, &["supportedVersions"])
         .and_then(|list| serde_json::from_str(list).ok())
         .unwrap_or_default();
@@ -104,6 +108,17 @@ pub(super) async fn discover(link: &Link, limit: Duration) -> Result<Option<Hand
         version: version::MODERN.into(),
         result,
     }))
+}
+
+/// Whether a server refuses the revision that it was asked in, and names it among those that it speaks. What it meant it can
+/// be asked again.
+fn speaks_ours_nevertheless(reply: &Result<Reply, UpstreamError>) -> bool {
+    let (Ok(Reply::Error(said)) | Err(UpstreamError::Http(HttpError::Status { said: Some(said), .. }))) = reply else {
+        return false;
+    };
+    let supported = splice::find(said, &["data", "supported"]);
+    let supported: Vec<String> = supported.and_then(|list| serde_json::from_str(list).ok()).unwrap_or_default();
+    error::code_of(said) == Some(error::UNSUPPORTED_VERSION) && supported.iter().any(|one| one == version::MODERN)
 }
 
 /// Whether a refused `initialize` may come from a server that knows only the modern revision.

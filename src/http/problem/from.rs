@@ -79,7 +79,6 @@ impl From<VaultError> for Problem {
             | VaultError::Malformed { .. }
             | VaultError::Exposed { .. }
             | VaultError::File { .. }
-            | VaultError::NoSeed { .. }
             | VaultError::DoesNotOpen { .. }
             | VaultError::UnknownFormat { .. }
             | VaultError::TooLong
