@@ -1,5 +1,6 @@
 //! The gateway as an OAuth client: what it finds out, whom it believes, and what it sends to whom.
 
+mod conformance;
 mod discovery;
 mod provider;
 mod registration;

@@ -2,6 +2,8 @@
 
 pub mod app;
 pub mod database;
+#[expect(dead_code, reason = "the rest is for the tests of the whole flow")]
+pub mod guarded;
 pub mod http;
 pub mod login;
 pub mod postgres;

@@ -1,9 +1,5 @@
 //! The whole way against a certified provider: registration, login, tokens, rotation, and the end of a grant.
 
-use std::time::Duration;
-
-use atryum::egress::http::Method;
-use atryum::egress::{Exchange, Reach, exchange};
 use atryum::oauth::authorization::{Begun, Callback, Wanted, accept, begin};
 use atryum::oauth::registration::{Means, client};
 use atryum::oauth::token::Grant;
@@ -11,19 +7,13 @@ use atryum::oauth::{Offered, Subject, choose_scopes, discover};
 use atryum::vault::SecretText;
 use url::Url;
 
-use crate::support::program::Program;
+use crate::support::guarded::Guarded;
 
 const CALLBACK: &str = "http://127.0.0.1:1/oauth/callback";
 
 /// A person opens the address and agrees; what comes back is the callback.
-async fn browse(program: &Program, begun: &Begun) -> Callback {
-    let mut url = Url::parse(&format!("http://127.0.0.1:{}/browser", program.port)).expect("a URL");
-    url.query_pairs_mut().append_pair("url", &begun.url);
-    let (url, headers, within) = (url.as_str(), Vec::new(), Duration::from_secs(30));
-    let asked =
-        Exchange { reach: Reach::Typed, method: Method::GET, url, headers, body: None, bytes_max: 65536, within };
-    let reply = exchange(asked).await.expect("a browser");
-    let back = Url::parse(&reply.text).unwrap_or_else(|_| panic!("{}", reply.text));
+async fn browse(guarded: &Guarded, begun: &Begun) -> Callback {
+    let back = Url::parse(&guarded.agree(&begun.url).await).expect("an address");
     assert!(back.as_str().starts_with(CALLBACK), "{back}");
     let mut callback = Callback::default();
     for (name, value) in back.query_pairs() {
@@ -42,8 +32,8 @@ async fn browse(program: &Program, begun: &Begun) -> Callback {
 #[actix_rt::test]
 async fn from_nothing_to_tokens_to_the_next_ones_to_the_end_of_the_grant() {
     let _installed_before = rustls::crypto::ring::default_provider().install_default();
-    let program = Program::provider().await;
-    let subject = Subject::new(&format!("http://127.0.0.1:{}/mcp", program.port)).expect("a base URL");
+    let guarded = Guarded::start().await;
+    let subject = Subject::new(&guarded.mcp()).expect("a base URL");
     let found = discover(&subject, None, None).await.expect("it publishes all");
     let (resource, server) = (found.resource.expect("metadata"), found.server);
     let offered = Offered {
@@ -58,13 +48,13 @@ async fn from_nothing_to_tokens_to_the_next_ones_to_the_end_of_the_grant() {
     let name = Some(resource.resource.as_str());
     let wanted = Wanted { server: &server, client: &client, redirect_uri: CALLBACK, resource: name, scopes: &scopes };
     let begun = begin(&wanted).expect("an address");
-    let code = accept(&server, browse(&program, &begun).await).expect("a code");
+    let code = accept(&server, browse(&guarded, &begun).await).expect("a code");
     let grant = Grant { server: &server, client: &client, resource: name, now_ms: 1_000 };
 
     let stolen = grant.exchange(&code, &SecretText::new("a".repeat(43)), CALLBACK).await;
     assert!(stolen.is_err(), "without its verifier a code is worth nothing");
     let begun = begin(&wanted).expect("an address");
-    let code = accept(&server, browse(&program, &begun).await).expect("a code");
+    let code = accept(&server, browse(&guarded, &begun).await).expect("a code");
     let first = grant.exchange(&code, &begun.verifier, CALLBACK).await.expect("tokens");
     assert_eq!(first.expires_at_ms, Some(61_000));
 
