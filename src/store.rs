@@ -25,6 +25,7 @@ pub mod agent_key;
 pub mod approval;
 pub mod batch;
 pub mod credential;
+pub mod envelope;
 pub mod invocation;
 pub mod login;
 pub mod login_link;

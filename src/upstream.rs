@@ -55,8 +55,7 @@ pub use promised::PromisedCall;
 pub use registry::{Arbiters, Registry};
 pub use round::Round;
 pub use sealed::{
-    BEARER_TOKEN_FIELD, ENV_FIELD, HEADER_FIELD, OAUTH_CLIENT_SECRET_FIELD, is_same_origin, slot_name,
-    stored_credentials,
+    BEARER_TOKEN_FIELD, ENV_FIELD, HEADER_FIELD, OAUTH_CLIENT_SECRET_FIELD, is_same_origin, slot, stored_credentials,
 };
 pub use sink::{Audience, NoSink, Sink, next_question_id};
 pub use spec::{Limits, ServerSpec, Transport};

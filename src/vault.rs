@@ -3,25 +3,32 @@
 //! Plain texts come in and sealed envelopes go out to the store, and the other way round. The master key stays in here:
 //! it is never written to the database, never logged, and never made anew for a database that already has one.
 //!
-//! An envelope holds a random data key, sealed by the master key, and the text, sealed by the data key. Both are bound to
-//! their slot (table, row, field and format), so that an envelope that was moved, edited or cut does not open.
+//! An envelope holds a random data key, sealed by the master key, and the text, sealed by the data key. They are bound to
+//! their place (table, row, field and format) and the text also to where it may be sent, so that an envelope that was
+//! moved, edited or cut does not open.
+//!
+//! Keys for other purposes are derived from a *seed*, which is itself such an envelope, so that they outlive the master
+//! key.
 
 mod envelope;
 mod error;
 mod master_key;
 mod secret_text;
+mod seed;
+mod slot;
 mod subkey;
 
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::store::{Store, StoreError, credential, secret, setting};
+use crate::store::{Store, StoreError, agent_key, envelope as stored, setting};
 use envelope::Sealer;
-use master_key::MasterKey;
+use seed::{SealedSeed, Seed};
 
 pub use error::VaultError;
 pub use secret_text::SecretText;
+pub use slot::Slot;
 pub use subkey::Subkey;
 pub(crate) use subkey::hex;
 
@@ -48,39 +55,15 @@ impl fmt::Display for KeySource {
     }
 }
 
-/// Where a secret belongs. A secret that is sealed for one slot opens in no other.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Slot<'a> {
-    table: &'static str,
-    row: &'a str,
-    field: &'a str,
-}
-
-impl<'a> Slot<'a> {
-    /// Names a secret of a server, such as `env:API_KEY` of the server with that id.
-    #[must_use]
-    pub fn of_server(server_id: &'a str, field: &'a str) -> Self {
-        Self { table: "secret", row: server_id, field }
-    }
-
-    /// Names a secret of what an OAuth login brought, such as the refresh token; the field names the origin that it may be
-    /// sent to, too.
-    #[must_use]
-    pub fn of_credential(server_id: &'a str, field: &'a str) -> Self {
-        Self { table: "credential", row: server_id, field }
-    }
-
-    /// Names a secret of a login that was begun.
-    #[must_use]
-    pub fn of_flow(flow_id: &'a str, field: &'a str) -> Self {
-        Self { table: "oauth_flow", row: flow_id, field }
-    }
-}
-
 /// An unlocked vault. Cloning gives another handle to the same.
 #[derive(Clone)]
 pub struct Vault {
-    key: Arc<MasterKey>,
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    sealer: Sealer,
+    seed: Seed,
 }
 
 impl Vault {
@@ -89,37 +72,59 @@ impl Vault {
     /// A key file is made when there is none and the database was never sealed with any. A key that is missing, is not
     /// the one, or can be read by others is refused, and the refusal names what was looked at.
     pub async fn unlock(source: KeySource, store: &Store) -> Result<Self, VaultError> {
-        let check = setting::find(store, setting::MASTER_KEY_CHECK).await?;
-        let key = match master_key::read(&source)? {
-            Some(key) => key,
-            None if check.is_none() && is_unsealed(store).await? => master_key::make(&source)?,
-            None => return Err(VaultError::Missing { looked_at: source.to_string() }),
-        };
-        // the key is on the disk before the database says that it needs it
-        let check = match check {
-            Some(check) => check,
-            None => setting::put_if_absent(store, setting::MASTER_KEY_CHECK, &key.check()).await?,
-        };
-        if !key.is_checked_by(&check) {
-            return Err(VaultError::Wrong { looked_at: source.to_string() });
+        let seed = setting::find(store, setting::VAULT_SEED).await?;
+        match seed {
+            Some(seed) => Self::unlock_sealed(&source, &SealedSeed::parse(&seed)?),
+            None => Self::unlock_new(&source, store).await,
         }
-        Ok(Self { key: Arc::new(key) })
+    }
+
+    fn unlock_sealed(source: &KeySource, seed: &SealedSeed) -> Result<Self, VaultError> {
+        let looked_at = || source.to_string();
+        let key = master_key::read(source)?.ok_or_else(|| VaultError::Missing { looked_at: looked_at() })?;
+        let sealer = key.sealer();
+        if !seed.is_sealed_by(&sealer) {
+            return Err(VaultError::Wrong { looked_at: looked_at() });
+        }
+        Ok(Self::new(seed.open(&sealer)?, sealer))
+    }
+
+    /// The first unlocking of a database: what is there before it cannot hang on a key.
+    async fn unlock_new(source: &KeySource, store: &Store) -> Result<Self, VaultError> {
+        let key = master_key::read(source)?;
+        if !is_unsealed(store).await? {
+            return Err(match key {
+                None => VaultError::Missing { looked_at: source.to_string() },
+                Some(_) => VaultError::NoSeed { what: "it is not there" },
+            });
+        }
+        let sealer = key.map_or_else(|| master_key::make(source), Ok)?.sealer();
+        // the key is on the disk before the database says that it needs it
+        let seed = Seed::generate()?.seal(&sealer)?.to_setting();
+        let seed = setting::put_if_absent(store, setting::VAULT_SEED, &seed).await?;
+        Ok(Self::new(SealedSeed::parse(&seed)?.open(&sealer)?, sealer))
+    }
+
+    fn new(seed: Seed, sealer: Sealer) -> Self {
+        Self { inner: Arc::new(Inner { sealer, seed }) }
     }
 
     /// Seals a text for its slot.
-    pub fn seal(&self, slot: Slot<'_>, text: &SecretText) -> Result<Vec<u8>, VaultError> {
-        Sealer::new(&self.key).seal(slot, text)
+    pub fn seal(&self, slot: &Slot<'_>, text: &SecretText) -> Result<Vec<u8>, VaultError> {
+        self.inner.sealer.seal(slot, text.expose().as_bytes())
     }
 
     /// Opens what was sealed for that slot.
-    pub fn open(&self, slot: Slot<'_>, sealed: &[u8]) -> Result<SecretText, VaultError> {
-        Sealer::new(&self.key).open(slot, sealed)
+    pub fn open(&self, slot: &Slot<'_>, sealed: &[u8]) -> Result<SecretText, VaultError> {
+        let text = self.inner.sealer.open(slot, sealed)?;
+        SecretText::from_bytes(text).ok_or_else(|| VaultError::refused(slot.place))
     }
 
-    /// Returns a key for another purpose, from which the master key cannot be found.
+    /// Returns a key for another purpose, from which neither the master key nor that of another purpose can be found. It
+    /// stays the same when the master key is changed.
     #[must_use]
     pub fn subkey(&self, purpose: &str) -> Subkey {
-        self.key.subkey(purpose)
+        self.inner.seed.subkey(purpose)
     }
 }
 
@@ -129,7 +134,7 @@ impl fmt::Debug for Vault {
     }
 }
 
-/// A database that holds secrets but no check of their key must not be given a new key either.
+/// A database that holds secrets or agents' keys but no seed must not be given a new key either.
 async fn is_unsealed(store: &Store) -> Result<bool, StoreError> {
-    Ok(secret::list_fields(store).await?.is_empty() && !credential::has_any(store).await?)
+    Ok(!stored::has_any(store).await? && !agent_key::has_any(store).await?)
 }

@@ -5,7 +5,7 @@ use crate::egress;
 use crate::oauth::AuthorizationServer;
 use crate::oauth::registration::{AuthMethod, Client, Registration};
 use crate::oauth::token::TokenSet;
-use crate::store::credential::Row;
+use crate::store::credential::{Row, Sealed};
 use crate::vault::{SecretText, Slot, Vault};
 
 use super::{CredentialError, has_typed_secret};
@@ -105,17 +105,15 @@ impl Held {
         let scopes = scopes.map_err(|_| malformed("scopes")())?;
         let asked_scopes = serde_json::from_str(&row.asked_scopes).map_err(|_| malformed("asked_scopes")())?;
         let token_origin = token_origin(&provider);
-        let open = |field: &str, origin: &str, sealed: &[u8]| {
-            vault.open(Slot::of_credential(&row.server_id, &slot_name(field, origin)), sealed)
-        };
+        let open = |field, origin: &str, sealed: &[u8]| vault.open(&slot(&row.server_id, field, origin), sealed);
         let client_secret = match &row.client_secret {
-            Some(sealed) => Some(open("client_secret", &token_origin, sealed)?),
+            Some(sealed) => Some(open(Sealed::ClientSecret, &token_origin, sealed)?),
             None if registration == Registration::Manual => typed_secret.cloned(),
             None => None,
         };
-        let refresh = row.refresh.as_ref().map(|sealed| open("refresh", &token_origin, sealed)).transpose()?;
+        let refresh = row.refresh.as_ref().map(|sealed| open(Sealed::Refresh, &token_origin, sealed)).transpose()?;
         let tokens = TokenSet {
-            access: open("access", &row.base_origin, &row.access)?,
+            access: open(Sealed::Access, &row.base_origin, &row.access)?,
             refresh,
             expires_at_ms: row.expires_at,
             scopes,
@@ -132,11 +130,11 @@ impl Held {
     }
 
     pub(super) fn seal_access(&self, vault: &Vault, token: &SecretText) -> Result<Vec<u8>, CredentialError> {
-        seal(vault, self.server_id(), ("access", self.base_origin()), token)
+        Ok(vault.seal(&slot(self.server_id(), Sealed::Access, self.base_origin()), token)?)
     }
 
     pub(super) fn seal_refresh(&self, vault: &Vault, token: &SecretText) -> Result<Vec<u8>, CredentialError> {
-        seal(vault, self.server_id(), ("refresh", &token_origin(&self.provider)), token)
+        Ok(vault.seal(&slot(self.server_id(), Sealed::Refresh, &token_origin(&self.provider)), token)?)
     }
 }
 
@@ -145,12 +143,12 @@ impl Login {
     pub(super) fn seal(self, vault: &Vault) -> Result<Row, CredentialError> {
         let text = |field, value: serde_json::Result<String>| value.map_err(|_| CredentialError::Malformed { field });
         let token_origin = token_origin(&self.provider);
-        let seal = |field, origin: &str, secret: &SecretText| seal(vault, &self.server_id, (field, origin), secret);
+        let seal = |field, origin: &str, secret: &SecretText| vault.seal(&slot(&self.server_id, field, origin), secret);
         let kept_secret = self.client.secret.as_ref().filter(|_| !has_typed_secret(&self.client));
-        let client_secret = kept_secret.map(|secret| seal("client_secret", &token_origin, secret)).transpose()?;
+        let client_secret = kept_secret.map(|secret| seal(Sealed::ClientSecret, &token_origin, secret)).transpose()?;
         let refresh =
-            self.tokens.refresh.as_ref().map(|refresh| seal("refresh", &token_origin, refresh)).transpose()?;
-        let access = seal("access", &self.base_origin, &self.tokens.access)?;
+            self.tokens.refresh.as_ref().map(|refresh| seal(Sealed::Refresh, &token_origin, refresh)).transpose()?;
+        let access = seal(Sealed::Access, &self.base_origin, &self.tokens.access)?;
         let scopes = self.tokens.scopes.as_ref().map(|scopes| text("scopes", serde_json::to_string(scopes)));
         let now = clock::now_ms();
         Ok(Row {
@@ -182,17 +180,8 @@ impl Login {
 }
 
 /// What a text may be sent to is part of its slot: beside another address it does not open.
-fn slot_name(field: &str, origin: &str) -> String {
-    format!("{field} {origin}")
-}
-
-fn seal(
-    vault: &Vault,
-    server_id: &str,
-    (field, origin): (&str, &str),
-    text: &SecretText,
-) -> Result<Vec<u8>, CredentialError> {
-    Ok(vault.seal(Slot::of_credential(server_id, &slot_name(field, origin)), text)?)
+fn slot<'a>(server_id: &'a str, field: Sealed, origin: &str) -> Slot<'a> {
+    Slot::of_credential(server_id, field).sent_to(origin)
 }
 
 fn token_origin(provider: &AuthorizationServer) -> String {

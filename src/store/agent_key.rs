@@ -33,6 +33,11 @@ pub async fn list(store: &Store, agent_id: &str) -> Result<Vec<Row>, StoreError>
     Ok(of_agent.order_by_asc(Column::Id).all(store.reads()).await?)
 }
 
+/// Whether any agent has ever had a key.
+pub async fn has_any(store: &Store) -> Result<bool, StoreError> {
+    Ok(Entity::find().one(store.reads()).await?.is_some())
+}
+
 /// Adds a key to an agent.
 pub async fn insert(store: &Store, agent_id: &str, new: NewKey) -> Result<Row, StoreError> {
     let edit = store.begin_edit().await?;

@@ -13,6 +13,32 @@ use super::{Store, StoreError};
 /// A row of the table.
 pub type Row = entity::credential::Model;
 
+/// A column that holds an envelope.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sealed {
+    /// the gateway's own secret at the authorization server
+    ClientSecret,
+    /// the access token
+    Access,
+    /// the refresh token
+    Refresh,
+}
+
+impl Sealed {
+    /// The table's name.
+    pub const TABLE: &str = "credential";
+
+    /// The column's name.
+    #[must_use]
+    pub const fn column(self) -> &'static str {
+        match self {
+            Self::ClientSecret => "client_secret",
+            Self::Access => "access",
+            Self::Refresh => "refresh",
+        }
+    }
+}
+
 /// What a refresh brought.
 #[derive(Clone, Debug)]
 pub struct Refreshed {
@@ -40,11 +66,6 @@ pub struct Failure {
 /// Returns what is held for a server.
 pub async fn find(store: &Store, server_id: &str) -> Result<Option<Row>, StoreError> {
     Ok(Entity::find_by_id(server_id).one(store.reads()).await?)
-}
-
-/// Whether anything is held for any server.
-pub async fn has_any(store: &Store) -> Result<bool, StoreError> {
-    Ok(Entity::find().one(store.reads()).await?.is_some())
 }
 
 /// Puts what a login brought in the place of what there was, whose leases and ends are over. The revision goes on from

@@ -11,6 +11,29 @@ use super::{Store, StoreError};
 /// A row of the table.
 pub type Row = entity::oauth_flow::Model;
 
+/// A column that holds an envelope.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sealed {
+    /// the gateway's own secret at the authorization server
+    ClientSecret,
+    /// the verifier of PKCE
+    Verifier,
+}
+
+impl Sealed {
+    /// The table's name.
+    pub const TABLE: &str = "oauth_flow";
+
+    /// The column's name.
+    #[must_use]
+    pub const fn column(self) -> &'static str {
+        match self {
+            Self::ClientSecret => "client_secret",
+            Self::Verifier => "verifier",
+        }
+    }
+}
+
 /// Adds one, before anybody is sent anywhere.
 pub async fn insert(store: &Store, row: Row) -> Result<(), StoreError> {
     let edit = store.begin_edit().await?;

@@ -12,6 +12,9 @@ use super::{Store, StoreError};
 /// A row of the table.
 pub type Row = entity::secret::Model;
 
+/// The table's name.
+pub const TABLE: &str = "secret";
+
 /// What becomes of one slot.
 #[derive(Clone, Debug)]
 pub struct Change {

@@ -15,8 +15,8 @@ pub type Row = entity::setting::Model;
 pub const RULE_SET_REVISION: &str = "rule_set_revision";
 /// The key of what happens to a call that no rule matches.
 pub const DEFAULT_ACTION: &str = "default_action";
-/// The key of the value that tells whether a master key is the one that sealed the secrets.
-pub const MASTER_KEY_CHECK: &str = "master_key_check";
+/// The key of the vault's seed, sealed: whatever opens it is the master key of this database.
+pub const VAULT_SEED: &str = "vault_seed";
 
 /// Returns the value of a setting.
 pub async fn find(store: &Store, key: &str) -> Result<Option<String>, StoreError> {

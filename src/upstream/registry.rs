@@ -13,13 +13,13 @@ use super::actor::Upstream;
 use super::core::House;
 use super::definition::{Definition, OAuthSettings};
 use super::directory::{Directory, Upstreams};
-use super::sealed::{ENV_FIELD, slot_name};
+use super::sealed::{ENV_FIELD, slot};
 use super::spec::{Limits, ServerSpec};
 use super::test::TestReport;
 use crate::metrics::Metrics;
 use crate::store::{self, Store};
 use crate::supervision::{Sentinel, Slot, supervise};
-use crate::vault::{Slot as Sealed, Vault};
+use crate::vault::Vault;
 
 /// How often it looks without being nudged.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
@@ -122,8 +122,8 @@ async fn load_spec(parts: &Parts, row: &store::server::Row) -> Result<ServerSpec
     let token_url = OAuthSettings::parse(row.oauth.as_deref())?.token_url;
     let mut secrets = Vec::new();
     for secret in sealed {
-        let slot = slot_name(&secret.field, row.base_url.as_deref(), token_url.as_deref());
-        let opened = parts.vault.open(Sealed::of_server(&row.id, &slot), &secret.sealed);
+        let slot = slot(&row.id, &secret.field, row.base_url.as_deref(), token_url.as_deref());
+        let opened = parts.vault.open(&slot, &secret.sealed);
         let text = opened.map_err(|error| {
             format!("{} can't be opened: {error}", secret.field.strip_prefix(ENV_FIELD).unwrap_or(&secret.field))
         })?;

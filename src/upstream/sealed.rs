@@ -1,11 +1,10 @@
 //! Where the secrets of a server are kept, and what is missing when they are not there.
 
-use std::borrow::Cow;
-
 use super::definition::{AuthType, Because, OAuthSettings};
 use super::status::Credentials;
 use crate::egress;
 use crate::store::server::Row;
+use crate::vault::Slot;
 
 /// The field of a variable, before its name.
 pub const ENV_FIELD: &str = "env:";
@@ -16,15 +15,16 @@ pub const BEARER_TOKEN_FIELD: &str = "bearer_token";
 /// The field of a client secret that an operator typed.
 pub const OAUTH_CLIENT_SECRET_FIELD: &str = "oauth_client_secret";
 
-/// The name that the vault seals a field under. A credential's names the origin that it is for, too: beside another base
+/// The slot that the vault seals a field for. A credential's names the origin that it is for, too: beside another base
 /// URL, however that came about, it does not open. A client secret is for the origin of the token URL as well, when one
 /// was typed.
 #[must_use]
-pub fn slot_name<'a>(field: &'a str, base_url: Option<&str>, token_url: Option<&str>) -> Cow<'a, str> {
-    let Some(origin) = base_url.and_then(egress::origin) else { return Cow::Borrowed(field) };
+pub fn slot<'a>(server_id: &'a str, field: &'a str, base_url: Option<&str>, token_url: Option<&str>) -> Slot<'a> {
+    let slot = Slot::of_server(server_id, field);
+    let Some(origin) = base_url.and_then(egress::origin) else { return slot };
     match token_url.filter(|_| field == OAUTH_CLIENT_SECRET_FIELD).and_then(egress::origin) {
-        Some(token_origin) => Cow::Owned(format!("{field} {origin} {token_origin}")),
-        None => Cow::Owned(format!("{field} {origin}")),
+        Some(token_origin) => slot.sent_to(origin).sent_to(token_origin),
+        None => slot.sent_to(origin),
     }
 }
 

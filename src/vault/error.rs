@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::store::StoreError;
+use crate::store::envelope::Place;
 
 /// Why the vault stays shut, or a secret sealed.
 #[derive(Debug, thiserror::Error)]
@@ -17,7 +18,10 @@ pub enum VaultError {
         looked_at: String,
     },
     /// The key is not the one that the database was sealed with.
-    #[error("the master key in {looked_at} is not the one that this database was sealed with")]
+    #[error(
+        "the master key in {looked_at} is not the one that this database was sealed with; give the one that is, or \
+         restore the backup that belongs to this key"
+    )]
     Wrong {
         /// the variable or file
         looked_at: String,
@@ -46,12 +50,23 @@ pub enum VaultError {
         source: std::io::Error,
     },
     /// The envelope was edited, cut, or sealed for another slot.
-    #[error("a sealed secret does not open: it was changed, or belongs elsewhere ({table} {field})")]
+    #[error("a sealed secret does not open: it was changed, or belongs elsewhere ({table} {row} {field})")]
     DoesNotOpen {
         /// the table of the slot
         table: &'static str,
+        /// the row of the slot
+        row: String,
         /// the field of the slot
         field: String,
+    },
+    /// The seed is gone or cannot be read, though something hangs on it.
+    #[error(
+        "the database holds secrets or agents' keys, but not the seed that they hang on ({what}): restore a backup; no new \
+         one is made for an existing database"
+    )]
+    NoSeed {
+        /// one phrase
+        what: &'static str,
     },
     /// The envelope is of a format that this release does not know.
     #[error("a sealed secret is of format {version}, which this release does not know")]
@@ -68,4 +83,11 @@ pub enum VaultError {
     /// The database could not be asked.
     #[error("the vault cannot reach the store")]
     Store(#[from] StoreError),
+}
+
+impl VaultError {
+    /// Builds the refusal of an envelope at a place.
+    pub(super) fn refused(place: Place<'_>) -> Self {
+        Self::DoesNotOpen { table: place.table, row: place.row.to_owned(), field: place.field.to_owned() }
+    }
 }

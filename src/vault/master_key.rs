@@ -1,4 +1,4 @@
-//! The master key: where it comes from, and what is derived from it.
+//! The master key: where it comes from, and what seals with it.
 //!
 //! A source comes in, a key goes out. Whether a new one may be made is decided by the vault.
 
@@ -9,31 +9,22 @@ use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use subtle::ConstantTimeEq as _;
 use zeroize::{Zeroize as _, Zeroizing};
 
-use super::subkey::{KEY_BYTES, Subkey, hex, hmac};
+use super::envelope::Sealer;
+use super::subkey::{KEY_BYTES, Subkey, hmac};
 use super::{KeySource, VaultError};
 
 /// Longer than a key in base64 with a line end; nothing that is longer is read.
 const KEY_FILE_BYTES_MAX: u64 = 128;
 
-/// The key that seals everything.
+/// The key that seals the data key of every envelope, and nothing else.
 pub(super) struct MasterKey(Zeroizing<[u8; KEY_BYTES]>);
 
 impl MasterKey {
-    /// Derives the key for one purpose.
-    pub(super) fn subkey(&self, purpose: &str) -> Subkey {
-        Subkey::new(hmac(&self.0, purpose.as_bytes()))
-    }
-
-    /// Returns the text by which a database knows its key, and from which the key cannot be found.
-    pub(super) fn check(&self) -> String {
-        hex(self.subkey("master-key-check").bytes())
-    }
-
-    pub(super) fn is_checked_by(&self, check: &str) -> bool {
-        self.check().as_bytes().ct_eq(check.as_bytes()).into()
+    /// Returns what seals and opens envelopes with this key.
+    pub(super) fn sealer(&self) -> Sealer {
+        Sealer::new(Subkey::new(hmac(&self.0, b"seal")))
     }
 
     fn parse(text: &str) -> Option<Self> {

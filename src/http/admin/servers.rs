@@ -17,8 +17,7 @@ use crate::http::gateway::Gateway;
 use crate::http::problem::{Problem, ProblemBody};
 use crate::http::query::{self, Query};
 use crate::store::{self, secret};
-use crate::upstream::{Definition, slot_name};
-use crate::vault::Slot;
+use crate::upstream::{Definition, slot};
 
 /// What a server is called in a refusal.
 const WHAT: &str = "server";
@@ -79,8 +78,8 @@ pub async fn delete(gateway: web::Data<Gateway>, name: web::Path<String>) -> Res
 fn seal(gateway: &Gateway, server_id: &str, definition: &Definition) -> Result<Vec<secret::Change>, Problem> {
     let mut changes = Vec::new();
     for (field, text) in definition.secrets() {
-        let slot = slot_name(&field, definition.base_url(), definition.token_url());
-        let sealed = gateway.vault.seal(Slot::of_server(server_id, &slot), text)?;
+        let slot = slot(server_id, &field, definition.base_url(), definition.token_url());
+        let sealed = gateway.vault.seal(&slot, text)?;
         changes.push(secret::Change { field, sealed: Some(sealed) });
     }
     Ok(changes)

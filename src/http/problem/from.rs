@@ -79,6 +79,7 @@ impl From<VaultError> for Problem {
             | VaultError::Malformed { .. }
             | VaultError::Exposed { .. }
             | VaultError::File { .. }
+            | VaultError::NoSeed { .. }
             | VaultError::DoesNotOpen { .. }
             | VaultError::UnknownFormat { .. }
             | VaultError::TooLong

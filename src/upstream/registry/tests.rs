@@ -111,8 +111,8 @@ async fn a_stored_server_in_http_mode_runs_by_its_address_and_its_opened_credent
     ] {
         let id = store::new_id();
         let seal = |field: &&str| {
-            let slot = slot_name(field, Some("https://EXAMPLE.com/elsewhere"), None).into_owned();
-            let sealed = vault.seal(Sealed::of_server(&id, &slot), &SecretText::new(format!("s3cret of {field}")));
+            let slot = slot(&id, field, Some("https://EXAMPLE.com/elsewhere"), None);
+            let sealed = vault.seal(&slot, &SecretText::new(format!("s3cret of {field}")));
             store::secret::Change { field: (*field).to_owned(), sealed: Some(sealed.unwrap()) }
         };
         let secrets = fields.iter().map(seal).collect();

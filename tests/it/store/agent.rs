@@ -2,8 +2,8 @@
 
 use atryum::clock;
 use atryum::identity::{AgentKey, Keyring, Refusal};
-use atryum::store::{Page, Store, StoreError, agent, agent_key};
-use atryum::vault::{KeySource, SecretText, Vault};
+use atryum::store::{Page, Store, StoreError, agent, agent_key, setting};
+use atryum::vault::{KeySource, SecretText, Vault, VaultError};
 
 use crate::support::database::{Database, on_both_databases};
 
@@ -14,7 +14,7 @@ on_both_databases!(
     a_copy_of_the_database_does_not_hold_a_key,
     the_last_use_of_a_key_is_written,
     agents_are_edited_like_servers,
-    with_another_master_key_no_key_is_known,
+    with_another_seed_no_key_is_known_and_none_is_made_over_them,
 );
 
 const HOUR_MS: i64 = 60 * 60 * 1000;
@@ -150,13 +150,18 @@ async fn agents_are_edited_like_servers(database: Database) {
     assert_eq!(second.next_cursor, None);
 }
 
-async fn with_another_master_key_no_key_is_known(database: Database) {
+async fn with_another_seed_no_key_is_known_and_none_is_made_over_them(database: Database) {
     let store = database.open().await;
     let ring = keyring(&store).await;
     let (_, _, key) = add(&store, &ring, "ada").await;
-    database.run("DELETE FROM setting WHERE key = 'master_key_check'").await;
-    let value = SecretText::new("Hx4dHBsaGRgXFhUUExIREA8ODQwLCgkIBwYFBAMCAQA=");
-    let other = Vault::unlock(KeySource::Value { name: "a test".to_owned(), value }, &store).await.unwrap();
-    let ring = Keyring::load(store.clone(), &other).await.unwrap();
+    database.run("DELETE FROM setting WHERE key = 'vault_seed'").await;
+    let source = || KeySource::File(database.path("key"));
+    assert!(matches!(Vault::unlock(source(), &store).await, Err(VaultError::Missing { .. })));
+    // the seed of another database
+    let other = Database::sqlite().await;
+    Vault::unlock(source(), &other.open().await).await.unwrap();
+    let seed = setting::find(&other.open().await, setting::VAULT_SEED).await.unwrap().unwrap();
+    setting::put(&store, setting::VAULT_SEED, &seed).await.unwrap();
+    let ring = Keyring::load(store.clone(), &Vault::unlock(source(), &store).await.unwrap()).await.unwrap();
     assert_eq!(ring.identify(key.text().expose(), 0).unwrap_err(), Refusal::Unknown);
 }

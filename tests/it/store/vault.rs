@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 
-use atryum::store::{Store, credential, secret, server, setting};
+use atryum::store::{Store, credential, oauth_flow, secret, server, setting};
 use atryum::vault::{KeySource, SecretText, Slot, Vault, VaultError};
 
 use super::sample;
@@ -48,16 +48,16 @@ async fn a_new_database_gets_a_key_file_and_opens_with_it_again(database: Databa
     let vault = Vault::unlock(file(&path), &store).await.unwrap();
     assert_eq!((mode(&path), mode(path.parent().unwrap())), (0o600, 0o700));
     assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
-    let sealed = vault.seal(Slot::of_server("1", "env:A"), &SecretText::new("a secret")).unwrap();
+    let sealed = vault.seal(&Slot::of_server("1", "env:A"), &SecretText::new("a secret")).unwrap();
     let key = fs::read_to_string(&path).unwrap();
     let again = Vault::unlock(file(&path), &store).await.unwrap();
-    assert_eq!(again.open(Slot::of_server("1", "env:A"), &sealed).unwrap().expose(), "a secret");
+    assert_eq!(again.open(&Slot::of_server("1", "env:A"), &sealed).unwrap().expose(), "a secret");
     // the same key may come from the configuration
     let again = Vault::unlock(value(&key), &store).await.unwrap();
-    assert_eq!(again.open(Slot::of_server("1", "env:A"), &sealed).unwrap().expose(), "a secret");
+    assert_eq!(again.open(&Slot::of_server("1", "env:A"), &sealed).unwrap().expose(), "a secret");
     // and is not in the database
-    let check = setting::find(&store, setting::MASTER_KEY_CHECK).await.unwrap().unwrap();
-    assert!(!check.contains(key.trim()));
+    let seed = setting::find(&store, setting::VAULT_SEED).await.unwrap().unwrap();
+    assert!(!seed.contains(key.trim()));
 }
 
 async fn a_database_that_was_sealed_gets_no_new_key(database: Database) {
@@ -68,12 +68,19 @@ async fn a_database_that_was_sealed_gets_no_new_key(database: Database) {
     let error = refused(file(&path), &store).await;
     assert!(matches!(&error, VaultError::Missing { looked_at } if *looked_at == path.display().to_string()));
     assert!(!path.exists());
-    // not even when somebody removes the check while there are secrets
+    // not even when somebody removes the seed while there are secrets
     let sealed = secret::Change { field: "env:A".to_owned(), sealed: Some(vec![1]) };
     server::insert(&store, sample::server("calc"), vec![sealed]).await.unwrap();
-    database.run("DELETE FROM setting WHERE key = 'master_key_check'").await;
+    database.run("DELETE FROM setting WHERE key = 'vault_seed'").await;
     assert!(matches!(refused(file(&path), &store).await, VaultError::Missing { .. }));
     assert!(!path.exists());
+    // and a key that is there makes no new seed
+    let error = refused(value(KEY), &store).await;
+    assert!(
+        error.to_string().contains("not the seed that they hang on (it is not there): restore a backup"),
+        "{error}"
+    );
+    assert_eq!(setting::find(&store, setting::VAULT_SEED).await.unwrap(), None);
 }
 
 async fn a_database_that_holds_a_login_gets_no_new_key(database: Database) {
@@ -90,7 +97,8 @@ async fn a_wrong_key_is_refused_and_what_was_looked_at_is_named(database: Databa
     let store = database.open().await;
     Vault::unlock(value(KEY), &store).await.unwrap();
     let error = refused(value(OTHER_KEY), &store).await;
-    let said = "the master key in ATRYUM_MASTER_KEY is not the one that this database was sealed with";
+    let said = "the master key in ATRYUM_MASTER_KEY is not the one that this database was sealed with; give the one that \
+                is, or restore the backup that belongs to this key";
     assert_eq!(error.to_string(), said);
     let path = database.path("master.key");
     fs::write(&path, OTHER_KEY).unwrap();
@@ -104,15 +112,21 @@ async fn a_secret_opens_with_the_key_it_was_sealed_with_and_in_its_slot_only(dat
     let store = database.open().await;
     let vault = Vault::unlock(value(KEY), &store).await.unwrap();
     let new = sample::server("calc");
-    let sealed = vault.seal(Slot::of_server(&new.id, "env:A"), &SecretText::new("hunter2")).unwrap();
+    let sealed = vault.seal(&Slot::of_server(&new.id, "env:A"), &SecretText::new("hunter2")).unwrap();
     let change = secret::Change { field: "env:A".to_owned(), sealed: Some(sealed) };
     let row = server::insert(&store, new, vec![change]).await.unwrap();
     let stored = secret::load_all(&store, &row.id).await.unwrap().remove(0);
-    assert_eq!(vault.open(Slot::of_server(&row.id, "env:A"), &stored.sealed).unwrap().expose(), "hunter2");
-    assert!(vault.open(Slot::of_server(&row.id, "env:B"), &stored.sealed).is_err());
-    assert!(vault.open(Slot::of_server("another server", "env:A"), &stored.sealed).is_err());
-    assert!(vault.open(Slot::of_credential(&row.id, "env:A"), &stored.sealed).is_err());
-    assert!(vault.open(Slot::of_flow(&row.id, "env:A"), &stored.sealed).is_err());
+    assert_eq!(vault.open(&Slot::of_server(&row.id, "env:A"), &stored.sealed).unwrap().expose(), "hunter2");
+    assert!(vault.open(&Slot::of_server(&row.id, "env:B"), &stored.sealed).is_err());
+    assert!(vault.open(&Slot::of_server("another server", "env:A"), &stored.sealed).is_err());
+    let here = Slot::of_server(&row.id, "env:A");
+    assert!(vault.open(&here.sent_to("https://mcp.example"), &stored.sealed).is_err());
+    // tables that name their rows and fields alike are told apart
+    let (one, other) = (credential::Sealed::ClientSecret, oauth_flow::Sealed::ClientSecret);
+    let sealed = vault.seal(&Slot::of_credential(&row.id, one), &SecretText::new("hunter2")).unwrap();
+    assert!(vault.open(&Slot::of_credential(&row.id, one), &sealed).is_ok());
+    assert!(vault.open(&Slot::of_credential(&row.id, credential::Sealed::Access), &sealed).is_err());
+    assert!(vault.open(&Slot::of_flow(&row.id, other), &sealed).is_err());
     assert_eq!(format!("{vault:?}"), "Vault");
 }
 
@@ -128,7 +142,7 @@ async fn a_key_that_is_not_32_bytes_in_base64_is_refused() {
         assert!(matches!(refused(file(&path), &store).await, VaultError::Malformed { .. }), "{key}");
     }
     // a refused key leaves no trace: the right one is still free to be the first
-    assert_eq!(setting::find(&store, setting::MASTER_KEY_CHECK).await.unwrap(), None);
+    assert_eq!(setting::find(&store, setting::VAULT_SEED).await.unwrap(), None);
     fs::write(&path, format!("  {KEY}\r\n")).unwrap();
     Vault::unlock(file(&path), &store).await.unwrap();
 }
@@ -177,6 +191,6 @@ async fn a_start_that_was_cut_off_while_it_made_the_key_can_be_made_again() {
     Vault::unlock(file(&path), &store).await.unwrap();
     assert!(!database.path("master.key.new").exists());
     // and so can one that had made the key but not told the database
-    database.run("DELETE FROM setting WHERE key = 'master_key_check'").await;
+    database.run("DELETE FROM setting WHERE key = 'vault_seed'").await;
     Vault::unlock(file(&path), &store).await.unwrap();
 }
