@@ -49,7 +49,7 @@ pub use definition::{
 pub use directory::Directory;
 pub use error::{Unspent, UpstreamError};
 pub use handshake::Handshake;
-pub use http::{Credential, Endpoint, HttpError, OAuthLogin};
+pub use http::{Credential, Demand, Endpoint, HttpError, OAuthLogin};
 pub use log_levels::LogWanted;
 pub use promised::PromisedCall;
 pub use registry::{Arbiters, Registry};

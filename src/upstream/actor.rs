@@ -14,6 +14,7 @@ use super::spec::ServerSpec;
 use super::status::Status;
 use super::test::{self, TestReport};
 use crate::backoff::Backoff;
+use crate::oauth::Challenge;
 use crate::supervision::{Sentinel, Slot, supervise};
 
 /// How often idle connections are looked for.
@@ -38,6 +39,11 @@ struct Open {
 #[derive(Message)]
 #[rtype(result = "TestReport")]
 struct Test;
+
+/// Make a handshake now, so that the status is true.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Look;
 
 /// List the tools anew.
 #[derive(Message)]
@@ -98,6 +104,14 @@ impl Handler<Test> for UpstreamActor {
     fn handle(&mut self, _: Test, _: &mut Self::Context) -> Self::Result {
         let core = self.core.clone();
         Box::pin(async move { test::run(&core).await })
+    }
+}
+
+impl Handler<Look> for UpstreamActor {
+    type Result = ResponseFuture<()>;
+
+    fn handle(&mut self, _: Look, _: &mut Self::Context) -> Self::Result {
+        Box::pin(self.core.clone().look())
     }
 }
 
@@ -164,6 +178,21 @@ impl Upstream {
     #[must_use]
     pub fn status(&self) -> Arc<Status> {
         self.core.status.load_full()
+    }
+
+    /// What a remote server last said of the login that it wants; `None`: nothing, or it wants no bearer token.
+    #[must_use]
+    pub fn challenge(&self) -> Option<Challenge> {
+        self.core.challenge.load_full().map(|challenge| Challenge::clone(&challenge))
+    }
+
+    /// Reads what is held for the server anew, and looks at the server with it: whoever changed what is held asks for
+    /// this. Returns how the server is then.
+    pub async fn reload_credential(&self) -> Arc<Status> {
+        if let Ok(address) = self.address() {
+            let _looked = address.send(Look).await.is_ok();
+        }
+        self.status()
     }
 
     /// The last lines that its processes wrote to stderr, oldest first, without its secrets.

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use actix::ArbiterHandle;
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 
@@ -29,6 +29,7 @@ use crate::clock;
 use crate::mcp::question::Abilities;
 use crate::mcp::version::Era;
 use crate::metrics::Metrics;
+use crate::oauth::Challenge;
 
 /// First and longest delay between failing starts.
 const DELAYS: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
@@ -100,6 +101,8 @@ pub(super) struct Core {
     pub(super) limits: Arc<Limits>,
     pub(super) tail: Arc<Tail>,
     pub(super) status: ArcSwap<Status>,
+    /// What a remote server last said of the login that it wants.
+    pub(super) challenge: ArcSwapOption<Challenge>,
     /// One permit a process, or a connection to a remote server.
     places: Arc<Semaphore>,
     places_max: usize,
@@ -144,6 +147,7 @@ impl Core {
         }
         Arc::new(Self {
             status: ArcSwap::from_pointee(first_status(&spec)),
+            challenge: ArcSwapOption::empty(),
             tail: Arc::new(Tail::new(spec.secrets())),
             places: Arc::new(Semaphore::new(places_max)),
             places_max,

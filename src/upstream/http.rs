@@ -11,6 +11,7 @@
 
 mod admission;
 mod breaker;
+mod demand;
 mod endpoint;
 mod error;
 mod events;
@@ -22,6 +23,7 @@ mod remote;
 mod start;
 
 pub(super) use breaker::Breaker;
+pub use demand::Demand;
 pub use endpoint::{Credential, Endpoint, OAuthLogin};
 pub use error::HttpError;
 pub(super) use mirror::headers as mirror;

@@ -25,7 +25,11 @@ impl Core {
         if is_fresh || waits_for_operator || self.breaker.look().is_err() {
             return;
         }
-        // What comes of it is published on the way.
+        self.look().await;
+    }
+
+    /// Makes one handshake. What comes of it is published on the way.
+    pub(in crate::upstream) async fn look(self: Arc<Self>) {
         if let Ok(connection) = self.open_own().await {
             connection.stop();
         }

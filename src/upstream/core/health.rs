@@ -7,9 +7,10 @@ use tokio::time::Instant;
 
 use super::Core;
 use crate::clock;
+use crate::oauth::Challenge;
 use crate::upstream::connection::Connection;
 use crate::upstream::error::UpstreamError;
-use crate::upstream::http::HttpError;
+use crate::upstream::http::{Demand, HttpError};
 use crate::upstream::spec::Transport;
 use crate::upstream::status::{Credentials, CredentialsWord, Status, Word};
 
@@ -72,11 +73,12 @@ impl Core {
     /// A remote server gave no answer that could be used.
     pub(in crate::upstream) fn exchange_failed(&self, error: &HttpError) {
         let reason = self.tail.scrub(&error.to_string());
+        self.note_challenge(error);
         if error.is_failure() {
             self.breaker.failed(&reason);
         }
         let (word, action) = match error {
-            HttpError::Unauthorized | HttpError::Forbidden => (Word::ActionRequired, Some("set_token")),
+            HttpError::Unauthorized(_) | HttpError::Forbidden(_) => (Word::ActionRequired, Some("set_token")),
             HttpError::Url { .. }
             | HttpError::ForbiddenAddress { .. }
             | HttpError::Redirected { .. }
@@ -99,13 +101,25 @@ impl Core {
             credentials: match (error, status.credentials.status) {
                 // That there is none, and why, says more than that none was refused.
                 (_, CredentialsWord::Missing) => status.credentials,
-                (HttpError::Unauthorized | HttpError::Forbidden, _) => Credentials::not_taken(reason.clone()),
+                (HttpError::Unauthorized(_) | HttpError::Forbidden(_), _) => Credentials::not_taken(reason.clone()),
                 _ => status.credentials,
             },
             reason: Some(reason),
             action,
             ..status
         });
+    }
+
+    /// Keeps what the server said last of the login that it wants. What it did not say anew, it said before.
+    fn note_challenge(&self, error: &HttpError) {
+        let Some(challenge) = error.demand().and_then(Demand::challenge) else { return };
+        let known = self.challenge.load_full().map(|known| Challenge::clone(&known)).unwrap_or_default();
+        let said = challenge.clone();
+        self.challenge.store(Some(Arc::new(Challenge {
+            resource_metadata: said.resource_metadata.or(known.resource_metadata),
+            scope: said.scope.or(known.scope),
+            ..said
+        })));
     }
 
     /// A remote server answered, but not with a handshake.

@@ -1,6 +1,7 @@
 //! Why a remote server gave no answer over HTTP. Each way to fail has a word of its own, so that an operator can tell a
 //! wrong address from a wrong token from a server that is down.
 
+use super::demand::Demand;
 use crate::egress::EgressError;
 
 /// See there. What the server itself said is quoted only where it can't hold a page of HTML.
@@ -100,12 +101,12 @@ pub enum HttpError {
         /// `Location`, without its query.
         to: String,
     },
-    /// 401
-    #[error("the server wants a login, or another one (401); set its credential")]
-    Unauthorized,
+    /// 401. What the server demands is not in its words: those are told to agents, too.
+    #[error("the server wants a login, or another one (401); an operator of the gateway has to see to that")]
+    Unauthorized(Box<Demand>),
     /// 403
     #[error("the server does not let this credential do that (403)")]
-    Forbidden,
+    Forbidden(Box<Demand>),
     /// 404, and no session is the reason.
     #[error("there is nothing at the base URL ({status}); is it the server's MCP endpoint?")]
     NotThere {
@@ -160,8 +161,8 @@ impl HttpError {
             | Self::ForbiddenAddress { .. }
             | Self::Connect { .. }
             | Self::Tls { .. }
-            | Self::Unauthorized
-            | Self::Forbidden
+            | Self::Unauthorized(_)
+            | Self::Forbidden(_)
             | Self::NotThere { .. }
             | Self::RateLimited { .. }
             | Self::CircuitOpen { .. } => false,
@@ -187,13 +188,22 @@ impl HttpError {
             Self::NotJsonRpc { .. } => "not_json_rpc",
             Self::Encoded { .. } => "answer_encoded",
             Self::Redirected { .. } => "redirected",
-            Self::Unauthorized => "unauthorized",
-            Self::Forbidden => "forbidden",
+            Self::Unauthorized(_) => "unauthorized",
+            Self::Forbidden(_) => "forbidden",
             Self::NotThere { .. } => "endpoint_not_found",
             Self::RateLimited { .. } => "rate_limited",
             Self::Status { status: 500.., .. } => "server_error",
             Self::Status { .. } => "request_refused",
             Self::CircuitOpen { .. } => "circuit_open",
+        }
+    }
+
+    /// What the server demands, if it is a login.
+    #[must_use]
+    pub fn demand(&self) -> Option<&Demand> {
+        match self {
+            Self::Unauthorized(demand) | Self::Forbidden(demand) => Some(demand),
+            _ => None,
         }
     }
 
@@ -211,7 +221,7 @@ impl HttpError {
     pub(in crate::upstream) fn is_failure(&self) -> bool {
         match self {
             Self::Status { status, .. } => *status >= 500,
-            Self::Unauthorized | Self::Forbidden | Self::RateLimited { .. } | Self::CircuitOpen { .. } => false,
+            Self::Unauthorized(_) | Self::Forbidden(_) | Self::RateLimited { .. } | Self::CircuitOpen { .. } => false,
             _ => true,
         }
     }

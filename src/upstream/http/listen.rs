@@ -66,8 +66,8 @@ fn may_pass(error: &HttpError) -> bool {
     match error {
         HttpError::Status { status, .. } => *status >= 500,
         HttpError::NotThere { .. }
-        | HttpError::Unauthorized
-        | HttpError::Forbidden
+        | HttpError::Unauthorized(_)
+        | HttpError::Forbidden(_)
         | HttpError::Redirected { .. }
         | HttpError::WrongContentType { .. }
         | HttpError::Encoded { .. }

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{Semaphore, watch};
 
+use super::demand::Demand;
 use super::endpoint::{Credential, Endpoint};
 use super::error::HttpError;
 use super::events::{Events, TooLong};
@@ -341,11 +342,15 @@ impl Remote {
                 let to = self.quoted(to.split(['?', '#']).next().unwrap_or_default());
                 HttpError::Redirected { status, to }
             }
-            401 => HttpError::Unauthorized,
-            403 => HttpError::Forbidden,
+            401 => HttpError::Unauthorized(Box::new(self.demand(answer))),
+            403 => HttpError::Forbidden(Box::new(self.demand(answer))),
             404 | 405 | 410 => HttpError::NotThere { status },
             status => HttpError::Status { status, said: None },
         }
+    }
+
+    fn demand(&self, answer: &Answer) -> Demand {
+        Demand::of(answer, |line| self.masks.apply(line))
     }
 
     fn wrong_type(&self, answer: &Answer) -> HttpError {
