@@ -16,6 +16,7 @@ mod entry;
 mod error;
 mod receipt;
 mod state;
+mod told;
 mod work;
 mod writer;
 

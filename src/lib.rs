@@ -34,7 +34,7 @@
 //! They stand in one line; each knows only rooms to its left.
 //!
 //! ```text
-//! clock backoff mcp guard demo child metrics supervision < store < journal · vault < config < identity < gate
+//! clock backoff mcp guard demo child metrics supervision trail < store < journal · vault < config < identity < gate
 //!     < egress < oauth < credential < upstream < connect < invocation < downstream < http < app < telemetry cli
 //!     < main
 //! ```
@@ -65,6 +65,7 @@ pub mod oauth;
 pub mod store;
 pub mod supervision;
 pub mod telemetry;
+pub mod trail;
 pub mod upstream;
 pub mod vault;
 

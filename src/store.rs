@@ -12,7 +12,8 @@
 //! | `journal` | the record of every call | committed before the call goes out; synced when asked for |
 //! | `reads` | lists and look-ups | never waits for a writer, never writes |
 //!
-//! On SQLite the two writers take turns through a fair lock in this process instead of polling the file's lock.
+//! The writers take turns through a fair lock in this process: each appends to the audit what it did, so that an edit and
+//! its event are one transaction, and the audit's chain has one end ([`audit`]).
 
 mod connection;
 mod error;
@@ -23,6 +24,7 @@ mod schema;
 pub mod agent;
 pub mod agent_key;
 pub mod approval;
+pub mod audit;
 pub mod batch;
 pub mod credential;
 pub mod envelope;
@@ -45,6 +47,8 @@ use sea_orm::{
 };
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
+use crate::trail::Event;
+use audit::Tail;
 use connection::{Address, Pools};
 use guard::Guard;
 
@@ -78,8 +82,9 @@ struct Inner {
     journal: DatabaseConnection,
     /// look-ups: cannot write
     reads: DatabaseConnection,
-    /// SQLite: whose turn it is to write
-    turn: Option<Arc<Mutex<()>>>,
+    /// whose turn it is to write, and where the audit's chain ends
+    turn: Arc<Mutex<Tail>>,
+    is_postgres: bool,
     /// keeps other processes out for as long as this lives
     guard: Guard,
 }
@@ -101,10 +106,10 @@ impl Store {
         address.prepare()?;
         let Pools { edits, journal, reads } = address.connect(durability).await?;
         schema::bring_up(&edits).await?;
-        let is_file = matches!(address, Address::Sqlite { .. });
-        let turn = is_file.then(|| Arc::new(Mutex::new(())));
-        let inner = Arc::new(Inner { edits, journal, reads, turn, guard });
-        if !is_file {
+        let is_postgres = matches!(address, Address::Postgres { .. });
+        let turn = Arc::new(Mutex::new(Tail::new()));
+        let inner = Arc::new(Inner { edits, journal, reads, turn, is_postgres, guard });
+        if is_postgres {
             tokio::spawn(keep_guard(Arc::downgrade(&inner)));
         }
         Ok(Self { inner })
@@ -134,7 +139,7 @@ impl Store {
 
     /// Begins a transaction in which all questions are answered as of one moment.
     async fn begin_snapshot(&self) -> Result<DatabaseTransaction, StoreError> {
-        let is_postgres = self.inner.turn.is_none();
+        let is_postgres = self.inner.is_postgres;
         let options = TransactionOptions {
             // SQLite's readers always see one moment
             isolation_level: is_postgres.then_some(IsolationLevel::RepeatableRead),
@@ -154,27 +159,14 @@ impl Store {
         self.begin_on(&self.inner.journal).await
     }
 
-    /// Waits for the turn to write one statement of the journal; the turn is held until its value is dropped.
-    async fn journal_turn(&self) -> Result<(&DatabaseConnection, Turn), StoreError> {
-        self.inner.guard.demand()?;
-        Ok((&self.inner.journal, self.turn().await))
-    }
-
     async fn begin_on(&self, pool: &DatabaseConnection) -> Result<Edit, StoreError> {
         self.inner.guard.demand()?;
-        let turn = self.turn().await;
+        let turn = Arc::clone(&self.inner.turn).lock_owned().await;
         // at once the writer: a transaction that reads first and writes later fails when another wrote in between
-        let sqlite_transaction_mode = turn.is_some().then_some(SqliteTransactionMode::Immediate);
+        let sqlite_transaction_mode = (!self.inner.is_postgres).then_some(SqliteTransactionMode::Immediate);
         let options = TransactionOptions { sqlite_transaction_mode, ..TransactionOptions::default() };
         let transaction = pool.begin_with_options(options).await?;
-        Ok(Edit { transaction, _turn: turn })
-    }
-
-    async fn turn(&self) -> Turn {
-        match &self.inner.turn {
-            Some(turn) => Some(Arc::clone(turn).lock_owned().await),
-            None => None,
-        }
+        Ok(Edit { transaction, told: Vec::new(), turn })
     }
 }
 
@@ -189,14 +181,14 @@ async fn keep_guard(inner: Weak<Inner>) {
     }
 }
 
-/// The turn to write on SQLite; nothing on PostgreSQL, which orders its writers itself.
-type Turn = Option<OwnedMutexGuard<()>>;
-
 /// An open transaction; dropped without a commit, it changes nothing.
 struct Edit {
     // before the turn, so that it is rolled back while the turn is still held
     transaction: DatabaseTransaction,
-    _turn: Turn,
+    /// what it does, for the audit
+    told: Vec<Event>,
+    /// taken before the first lock in the database, so that nobody waits for it who holds one
+    turn: OwnedMutexGuard<Tail>,
 }
 
 impl Edit {
@@ -204,8 +196,16 @@ impl Edit {
         &self.transaction
     }
 
-    async fn commit(self) -> Result<(), StoreError> {
-        Ok(self.transaction.commit().await?)
+    /// Has the audit tell of this edit; the event is committed with it or not at all.
+    fn tell(&mut self, event: Event) {
+        self.told.push(event);
+    }
+
+    async fn commit(mut self) -> Result<(), StoreError> {
+        let head = self.turn.append(&self.transaction, self.told).await?;
+        self.transaction.commit().await?;
+        self.turn.moved_to(head);
+        Ok(())
     }
 }
 

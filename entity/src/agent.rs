@@ -3,7 +3,7 @@
 use sea_orm::entity::prelude::*;
 
 /// One row; see the module.
-#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, serde::Serialize)]
 #[sea_orm(table_name = "agent")]
 pub struct Model {
     /// UUIDv7

@@ -6,6 +6,8 @@
 pub mod agent;
 pub mod agent_key;
 pub mod approval;
+pub mod audit_checkpoint;
+pub mod audit_event;
 pub mod credential;
 pub mod invocation;
 pub mod login;

@@ -7,6 +7,7 @@ pub use sea_orm_migration::prelude::*;
 
 mod m20261122_000001_create_tables;
 mod m20261122_000002_add_oauth;
+mod m20261123_000003_add_audit;
 
 /// All steps, in order.
 pub struct Migrator;
@@ -14,7 +15,11 @@ pub struct Migrator;
 #[async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m20261122_000001_create_tables::Migration), Box::new(m20261122_000002_add_oauth::Migration)]
+        vec![
+            Box::new(m20261122_000001_create_tables::Migration),
+            Box::new(m20261122_000002_add_oauth::Migration),
+            Box::new(m20261123_000003_add_audit::Migration),
+        ]
     }
 }
 

@@ -27,6 +27,7 @@ use super::gateway::Gateway;
 use super::problem::{Code, Problem};
 use crate::clock;
 use crate::identity::{self, Agent, IdentityError, Proof, Refusal};
+use crate::store;
 
 pub use attempts::Attempts;
 
@@ -70,8 +71,10 @@ pub async fn require_operator(
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     match find_operator(request.request()).await {
         Ok(operator) => {
+            let actor = format!("operator:{}", operator.name());
             request.extensions_mut().insert(operator);
-            next.call(request).await.map(ServiceResponse::map_into_boxed_body)
+            let act = store::audit::acting_as(actor, next.call(request));
+            act.await.map(ServiceResponse::map_into_boxed_body)
         }
         Err(problem) => Ok(request.into_response(problem.error_response())),
     }

@@ -5,6 +5,7 @@
 
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
+use super::told;
 use super::{JournalError, Receipt, State};
 use crate::store::batch::{Batch, Change};
 use crate::store::{approval, invocation};
@@ -103,8 +104,12 @@ pub(super) fn batch(pending: &[Pending]) -> Batch<'_> {
             Work::Insert { invocation, approval, .. } => {
                 batch.invocations.push(invocation);
                 batch.approvals.extend(approval.as_deref());
+                batch.told.push(told::of_new(invocation, approval.as_deref()));
             }
-            Work::Move { change, .. } => batch.changes.push(change),
+            Work::Move { change, .. } => {
+                batch.changes.push(change);
+                batch.told_of_changes.push(told::of_change(change));
+            }
         }
     }
     batch

@@ -170,7 +170,7 @@ impl Writer {
 
     async fn commit(&self, pending: &[Pending]) -> Result<HashSet<String>, StoreError> {
         let batch = batch(pending);
-        let committed = timeout(COMMIT_TIMEOUT, store::batch::write(&self.store, &batch)).await;
+        let committed = timeout(COMMIT_TIMEOUT, store::batch::write(&self.store, batch)).await;
         committed.unwrap_or_else(|_| Err(StoreError::timed_out()))
     }
 

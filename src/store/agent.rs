@@ -9,8 +9,11 @@ use sea_orm::{
     QueryFilter, QueryOrder, QuerySelect,
 };
 
+use serde_json::json;
+
 use super::{Listed, Page, Store, StoreError, agent_key};
 use crate::clock;
+use crate::trail::{Event, difference};
 
 /// A row of the table.
 pub type Row = entity::agent::Model;
@@ -48,10 +51,12 @@ pub async fn insert(store: &Store, new: NewAgent, key: agent_key::NewKey) -> Res
     let now = clock::now_ms();
     let NewAgent { name, servers, expires_at } = new;
     let row = Row { id: super::new_id(), name, servers, expires_at, revision: 1, created_at: now, updated_at: now };
-    let edit = store.begin_edit().await?;
+    let mut edit = store.begin_edit().await?;
     let inserted = Entity::insert(row.clone().into_active_model()).exec_without_returning(edit.connection()).await;
     inserted.map_err(|error| StoreError::from(error).or_taken(|| format!("an agent named {} exists", row.name)))?;
     let key = agent_key::insert_in(edit.connection(), &row.id, key, now).await?;
+    let data = json!({ "agent": row, "key": key.id, "prefix": key.prefix });
+    edit.tell(Event::new("agent.created", subject(&row), &data));
     edit.commit().await?;
     Ok((row, key))
 }
@@ -66,27 +71,34 @@ pub async fn update<E: From<StoreError>>(
     expected_revision: Option<i64>,
     change: impl FnOnce(&mut Row) -> Result<(), E>,
 ) -> Result<Row, E> {
-    let edit = store.begin_edit().await?;
+    let mut edit = store.begin_edit().await?;
     let old = find_locked(edit.connection(), name).await?;
     super::demand_revision(expected_revision, old.revision)?;
     let mut row = old.clone();
     change(&mut row)?;
     row.revision = old.revision + 1;
     row.updated_at = clock::now_ms();
-    (row.id, row.name, row.created_at) = (old.id, old.name, old.created_at);
+    (row.id, row.name, row.created_at) = (old.id.clone(), old.name.clone(), old.created_at);
     let all_columns = row.clone().into_active_model().reset_all();
     Entity::update(all_columns).exec(edit.connection()).await.map_err(StoreError::from)?;
+    let data = json!({ "changed": difference(&old, &row), "revision": row.revision });
+    edit.tell(Event::new("agent.updated", subject(&row), &data));
     edit.commit().await?;
     Ok(row)
 }
 
 /// Removes an agent and its keys, and returns the row that was removed.
 pub async fn delete(store: &Store, name: &str) -> Result<Row, StoreError> {
-    let edit = store.begin_edit().await?;
+    let mut edit = store.begin_edit().await?;
     let row = find_locked(edit.connection(), name).await?;
     row.clone().delete(edit.connection()).await?;
+    edit.tell(Event::new("agent.deleted", subject(&row), &json!({ "agent": row })));
     edit.commit().await?;
     Ok(row)
+}
+
+fn subject(row: &Row) -> String {
+    format!("agent:{}", row.name)
 }
 
 async fn find_locked(connection: &impl ConnectionTrait, name: &str) -> Result<Row, StoreError> {

@@ -8,8 +8,11 @@ use entity::agent_key::{Column, Entity};
 use sea_orm::sea_query::ExprTrait as _;
 use sea_orm::{ColumnTrait, Condition, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder};
 
+use serde_json::json;
+
 use super::{Store, StoreError, agent};
 use crate::clock;
+use crate::trail::Event;
 
 /// A row of the table.
 pub type Row = entity::agent_key::Model;
@@ -40,23 +43,32 @@ pub async fn has_any(store: &Store) -> Result<bool, StoreError> {
 
 /// Adds a key to an agent.
 pub async fn insert(store: &Store, agent_id: &str, new: NewKey) -> Result<Row, StoreError> {
-    let edit = store.begin_edit().await?;
+    let mut edit = store.begin_edit().await?;
     let row = insert_in(edit.connection(), agent_id, new, clock::now_ms()).await?;
+    edit.tell(told("agent_key.created", &row));
     edit.commit().await?;
     Ok(row)
 }
 
 /// Revokes a key of an agent. Revoking it again changes nothing and is not refused.
 pub async fn revoke(store: &Store, agent_id: &str, id: &str, now: i64) -> Result<Row, StoreError> {
-    let edit = store.begin_edit().await?;
+    let mut edit = store.begin_edit().await?;
     let of_agent = Condition::all().add(Column::Id.eq(id)).add(Column::AgentId.eq(agent_id));
     let revoked = Entity::update_many()
         .col_expr(Column::RevokedAt, now.into())
         .filter(of_agent.clone().add(Column::RevokedAt.is_null()));
-    revoked.exec(edit.connection()).await?;
+    let is_revoked = revoked.exec(edit.connection()).await?.rows_affected > 0;
     let row = Entity::find().filter(of_agent).one(edit.connection()).await?;
+    if let Some(row) = row.as_ref().filter(|_| is_revoked) {
+        edit.tell(told("agent_key.revoked", row));
+    }
     edit.commit().await?;
     row.ok_or(StoreError::NotFound { what: WHAT })
+}
+
+fn told(kind: &str, row: &Row) -> Event {
+    let data = json!({ "agent_id": row.agent_id, "prefix": row.prefix, "expires_at": row.expires_at });
+    Event::new(kind, format!("agent_key:{}", row.id), &data)
 }
 
 /// Returns every agent that has not expired at `now`, each with its keys that are neither expired nor revoked.

@@ -7,7 +7,10 @@ use entity::approval::{Column, Entity};
 use sea_orm::sea_query::ExprTrait as _;
 use sea_orm::{ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, UpdateMany};
 
-use super::{Listed, Page, Store, StoreError};
+use serde_json::json;
+
+use super::{Edit, Listed, Page, Store, StoreError};
+use crate::trail::Event;
 
 /// A row of the table.
 pub type Row = entity::approval::Model;
@@ -88,9 +91,14 @@ pub async fn cancel(store: &Store, id: &str, now: i64) -> Result<Row, StoreError
 }
 
 /// Cancels every pending approval, because no call of an earlier process waits any more.
-pub(super) async fn cancel_all(connection: &impl ConnectionTrait, now: i64) -> Result<u64, StoreError> {
+pub(super) async fn cancel_all(edit: &mut Edit, now: i64) -> Result<u64, StoreError> {
+    let open = Entity::find().filter(Column::Status.eq(PENDING)).all(edit.connection()).await?;
     let cancelled = end("cancelled", now).filter(Column::Status.eq(PENDING));
-    Ok(cancelled.exec(connection).await?.rows_affected)
+    let cancelled = cancelled.exec(edit.connection()).await?.rows_affected;
+    for row in open {
+        edit.tell(told(&Row { status: "cancelled".to_owned(), ..row }));
+    }
+    Ok(cancelled)
 }
 
 /// Removes the answered approvals that were asked for before `before`.
@@ -115,15 +123,31 @@ async fn set(
     update: UpdateMany<Entity>,
     explain: impl FnOnce(&Row) -> String,
 ) -> Result<Row, StoreError> {
-    let edit = store.begin_edit().await?;
+    let mut edit = store.begin_edit().await?;
     let updated = update.exec(edit.connection()).await?;
     let row = Entity::find_by_id(id).one(edit.connection()).await?;
     let row = row.ok_or(StoreError::NotFound { what: "approval" })?;
     if updated.rows_affected == 0 {
         return Err(StoreError::conflict(explain(&row)));
     }
+    edit.tell(told(&row));
     edit.commit().await?;
     Ok(row)
+}
+
+fn told(row: &Row) -> Event {
+    let data = json!({
+        "digest": row.digest,
+        "expires_at": row.expires_at,
+        "invocation_id": row.invocation_id,
+        "reason": row.reason,
+    });
+    let kind = if row.status == PENDING { "extended" } else { row.status.as_str() };
+    let event = Event::new(format!("approval.{kind}"), format!("approval:{}", row.id), &data);
+    match &row.decided_by {
+        Some(by) => event.by(format!("operator:{by}")),
+        None => event,
+    }
 }
 
 fn explain(row: &Row, now: i64, digest: Option<&str>) -> String {

@@ -15,6 +15,7 @@ use sea_orm::{ConnectionTrait, DbBackend, IdenStatic, Iterable as _, Statement};
 use serde::Serialize;
 
 use super::{Store, StoreError, approval, invocation};
+use crate::trail::Event;
 
 /// What becomes of one invocation. A field that is absent keeps what is stored.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -88,38 +89,32 @@ pub struct Batch<'a> {
     pub approvals: Vec<&'a approval::Row>,
     /// calls that move on; no id twice, as a database may take either of the two
     pub changes: Vec<&'a Change>,
-}
-
-impl Batch<'_> {
-    fn statement_count(&self) -> usize {
-        usize::from(!self.invocations.is_empty())
-            + usize::from(!self.approvals.is_empty())
-            + usize::from(!self.changes.is_empty())
-    }
+    /// what the audit tells of the new calls
+    pub told: Vec<Event>,
+    /// what the audit tells of each change, should it take place
+    pub told_of_changes: Vec<Event>,
 }
 
 /// Commits a batch on the journal's connection and returns the ids of the changes that took place.
-pub async fn write(store: &Store, batch: &Batch<'_>) -> Result<HashSet<String>, StoreError> {
-    if batch.statement_count() > 1 {
-        let edit = store.begin_journal().await?;
-        let moved = write_on(edit.connection(), batch).await?;
-        edit.commit().await?;
-        return Ok(moved);
+pub async fn write(store: &Store, batch: Batch<'_>) -> Result<HashSet<String>, StoreError> {
+    let mut edit = store.begin_journal().await?;
+    let moved = write_on(edit.connection(), &batch).await?;
+    let Batch { changes, told, told_of_changes, .. } = batch;
+    let took_place = changes.into_iter().zip(told_of_changes).filter(|(change, _)| moved.contains(&change.id));
+    for event in told.into_iter().chain(took_place.map(|(_, event)| event)) {
+        edit.tell(event);
     }
-    // one statement commits on its own: two round trips fewer on the way of every call
-    let (connection, _turn) = store.journal_turn().await?;
-    write_on(connection, batch).await
+    edit.commit().await?;
+    Ok(moved)
 }
 
 async fn write_on(connection: &impl ConnectionTrait, batch: &Batch<'_>) -> Result<HashSet<String>, StoreError> {
     let backend = connection.get_database_backend();
     if !batch.invocations.is_empty() {
-        let text = text(&INSERT_INVOCATIONS, backend);
-        connection.execute_raw(statement(backend, text, &batch.invocations)?).await?;
+        insert_all(connection, &INSERT_INVOCATIONS, &batch.invocations).await?;
     }
     if !batch.approvals.is_empty() {
-        let text = text(&INSERT_APPROVALS, backend);
-        connection.execute_raw(statement(backend, text, &batch.approvals)?).await?;
+        insert_all(connection, &INSERT_APPROVALS, &batch.approvals).await?;
     }
     if batch.changes.is_empty() {
         return Ok(HashSet::new());
@@ -129,6 +124,17 @@ async fn write_on(connection: &impl ConnectionTrait, batch: &Batch<'_>) -> Resul
     Ok(moved.iter().map(|row| row.try_get_by_index(0)).collect::<Result<_, _>>()?)
 }
 
+/// Inserts rows as one parameter.
+pub(super) async fn insert_all(
+    connection: &impl ConnectionTrait,
+    texts: &'static Texts,
+    rows: &[impl Serialize],
+) -> Result<(), StoreError> {
+    let backend = connection.get_database_backend();
+    connection.execute_raw(statement(backend, text(texts, backend), rows)?).await?;
+    Ok(())
+}
+
 fn statement<T: Serialize>(backend: DbBackend, text: &str, rows: &[T]) -> Result<Statement, StoreError> {
     let rows = serde_json::to_string(rows)
         .map_err(|error| StoreError::Refused { source: sea_orm::DbErr::Json(error.to_string()) })?;
@@ -136,7 +142,7 @@ fn statement<T: Serialize>(backend: DbBackend, text: &str, rows: &[T]) -> Result
 }
 
 /// The same statement for both databases: SQLite's text, then PostgreSQL's.
-type Texts = LazyLock<(String, String)>;
+pub(super) type Texts = LazyLock<(String, String)>;
 
 fn text(texts: &'static Texts, backend: DbBackend) -> &'static str {
     let (sqlite, postgres) = &**texts;
@@ -174,7 +180,7 @@ static CHANGE_INVOCATIONS: Texts = LazyLock::new(|| {
     )
 });
 
-fn insert<'a>(table: &str, columns: impl Iterator<Item = &'a str> + Clone) -> (String, String) {
+pub(super) fn insert<'a>(table: &str, columns: impl Iterator<Item = &'a str> + Clone) -> (String, String) {
     let names = columns.clone().collect::<Vec<_>>().join(", ");
     let values = columns.map(|column| format!("json_extract(value, '$.{column}')")).collect::<Vec<_>>().join(", ");
     (

@@ -115,6 +115,24 @@ impl Address {
     }
 }
 
+impl Address {
+    /// Opens the database to look at it: nothing is made, and nothing can be written.
+    pub(super) async fn connect_to_read(&self) -> Result<DatabaseConnection, StoreError> {
+        match self {
+            Self::Sqlite { path, options, .. } => {
+                let file_error = |source| StoreError::File { path: path.clone(), source };
+                if !path.try_exists().map_err(file_error)? {
+                    return Err(refused_url(&format!("{} does not exist", path.display())));
+                }
+                connect_sqlite(1, options.clone().create_if_missing(false).read_only(true)).await
+            }
+            Self::Postgres { options } => {
+                connect_postgres(1, options.clone().options([("default_transaction_read_only", "on")])).await
+            }
+        }
+    }
+}
+
 async fn connect_sqlite(connections_max: u32, options: SqliteConnectOptions) -> Result<DatabaseConnection, StoreError> {
     let mut pool = pool("sqlite:", connections_max);
     // a file does not go away like a server does

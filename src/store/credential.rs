@@ -8,7 +8,10 @@ use entity::credential::{Column, Entity};
 use sea_orm::sea_query::{Expr, ExprTrait as _, OnConflict};
 use sea_orm::{ColumnTrait, Condition, EntityTrait, IntoActiveModel, Iterable as _, QueryFilter};
 
+use serde_json::json;
+
 use super::{Store, StoreError};
+use crate::trail::Event;
 
 /// A row of the table.
 pub type Row = entity::credential::Model;
@@ -74,7 +77,7 @@ pub async fn find(store: &Store, server_id: &str) -> Result<Option<Row>, StoreEr
 /// `server_revision` is that of the server when the login began; `None`: it was edited since, and nothing is written. A
 /// server that was not known to want OAuth is one that does from now on, which is an edit of it.
 pub async fn put(store: &Store, row: Row, server_revision: i64) -> Result<Option<Row>, StoreError> {
-    let edit = store.begin_edit().await?;
+    let mut edit = store.begin_edit().await?;
     if !super::server::note_login(edit.connection(), &row, server_revision).await? {
         return Ok(None);
     }
@@ -86,6 +89,17 @@ pub async fn put(store: &Store, row: Row, server_revision: i64) -> Result<Option
     let replace = OnConflict::column(Column::ServerId).update_columns(columns).to_owned();
     let all = row.clone().into_active_model();
     Entity::insert(all).on_conflict(replace).exec_without_returning(edit.connection()).await?;
+    let data = json!({
+        "asked_scopes": row.asked_scopes,
+        "client_id": row.client_id,
+        "connected_by": row.connected_by,
+        "expires_at": row.expires_at,
+        "issuer": row.issuer,
+        "resource": row.resource,
+        "revision": row.revision,
+        "scopes": row.scopes,
+    });
+    edit.tell(told("put", &row.server_id, &data));
     edit.commit().await?;
     Ok(Some(row))
 }
@@ -120,7 +134,8 @@ pub async fn refreshed(
     next: Refreshed,
     now: i64,
 ) -> Result<bool, StoreError> {
-    let edit = store.begin_edit().await?;
+    let mut edit = store.begin_edit().await?;
+    let data = json!({ "expires_at": next.expires_at, "scopes": next.scopes });
     let written = Entity::update_many()
         .col_expr(Column::Access, next.access.into())
         .col_expr(Column::Refresh, next.refresh.into())
@@ -133,6 +148,9 @@ pub async fn refreshed(
         .filter(at(server_id, revision))
         .exec(edit.connection())
         .await?;
+    if written.rows_affected == 1 {
+        edit.tell(told("refreshed", server_id, &data));
+    }
     edit.commit().await?;
     Ok(written.rows_affected == 1)
 }
@@ -145,7 +163,8 @@ pub async fn failed(
     failure: Failure,
     now: i64,
 ) -> Result<bool, StoreError> {
-    let edit = store.begin_edit().await?;
+    let mut edit = store.begin_edit().await?;
+    let data = json!({ "is_over": failure.is_over, "problem": failure.problem });
     let written = Entity::update_many()
         .col_expr(Column::RefreshingUntil, None::<i64>.into())
         .col_expr(Column::EndedAt, failure.is_over.then_some(now).into())
@@ -156,16 +175,26 @@ pub async fn failed(
         .filter(at(server_id, revision))
         .exec(edit.connection())
         .await?;
+    if written.rows_affected == 1 {
+        edit.tell(told("refresh_failed", server_id, &data));
+    }
     edit.commit().await?;
     Ok(written.rows_affected == 1)
 }
 
 /// Forgets what is held for a server; says whether there was something.
 pub async fn delete(store: &Store, server_id: &str) -> Result<bool, StoreError> {
-    let edit = store.begin_edit().await?;
+    let mut edit = store.begin_edit().await?;
     let deleted = Entity::delete_by_id(server_id).exec(edit.connection()).await?;
+    if deleted.rows_affected > 0 {
+        edit.tell(told("deleted", server_id, &json!({})));
+    }
     edit.commit().await?;
     Ok(deleted.rows_affected == 1)
+}
+
+fn told(what: &str, server_id: &str, data: &serde_json::Value) -> Event {
+    Event::new(format!("credential.{what}"), format!("server_id:{server_id}"), data)
 }
 
 fn at(server_id: &str, revision: i64) -> Condition {

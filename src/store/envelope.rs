@@ -72,7 +72,7 @@ pub async fn replace_all<E: From<StoreError>>(
     settings: &[(&str, &str)],
     mut seal: impl FnMut(Place<'_>, &[u8]) -> Result<Vec<u8>, E>,
 ) -> Result<usize, E> {
-    let edit = store.begin_edit().await?;
+    let mut edit = store.begin_edit().await?;
     let mut count = 0;
     for column in COLUMNS {
         for (row, field, sealed) in find_all(edit.connection(), column).await? {
@@ -87,6 +87,8 @@ pub async fn replace_all<E: From<StoreError>>(
     }
     // the lock of PostgreSQL can be lost in the meantime, and somebody may be sealing with the old key
     store.inner.guard.check().await?;
+    let data = serde_json::json!({ "envelopes": count });
+    edit.tell(crate::trail::Event::new("vault.master_key_changed", "vault", &data));
     edit.commit().await?;
     Ok(count)
 }

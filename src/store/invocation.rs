@@ -7,7 +7,10 @@ use entity::invocation::{Column, Entity};
 use sea_orm::sea_query::{Expr, ExprTrait as _, Func, Order, Query};
 use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect, UpdateMany};
 
-use super::{Listed, Page, Store, StoreError, approval};
+use serde_json::json;
+
+use super::{Edit, Listed, Page, Store, StoreError, approval};
+use crate::trail::Event;
 
 /// A row of the table.
 pub type Row = entity::invocation::Model;
@@ -71,7 +74,9 @@ pub async fn find(store: &Store, id: &str) -> Result<Option<Row>, StoreError> {
 /// For the start of the gateway, before it listens: a call that was in flight becomes `unknown`, one that was not
 /// decided becomes `cancelled`.
 pub async fn recover(store: &Store, now: i64) -> Result<Recovered, StoreError> {
-    let edit = store.begin_edit().await?;
+    let mut edit = store.begin_edit().await?;
+    tell_ends(&mut edit, &["dispatched"], "unknown").await?;
+    tell_ends(&mut edit, &["received", "pending"], "cancelled").await?;
     let in_flight = end("unknown", "the gateway stopped while the call was in flight", now)
         .filter(Column::State.eq("dispatched"))
         .exec(edit.connection())
@@ -80,15 +85,27 @@ pub async fn recover(store: &Store, now: i64) -> Result<Recovered, StoreError> {
         .filter(Column::State.is_in(["received", "pending"]))
         .exec(edit.connection())
         .await?;
-    let approvals = approval::cancel_all(edit.connection(), now).await?;
+    let approvals = approval::cancel_all(&mut edit, now).await?;
     edit.commit().await?;
     Ok(Recovered { unknown: in_flight.rows_affected, cancelled: undecided.rows_affected, approvals })
+}
+
+/// Tells of every call that is in one of these states and is about to be ended.
+async fn tell_ends(edit: &mut Edit, from: &[&str], to: &str) -> Result<(), StoreError> {
+    let open = Entity::find().select_only().columns([Column::Id, Column::State]);
+    let open = open.filter(Column::State.is_in(from.iter().copied())).order_by_asc(Column::Id);
+    let open: Vec<(String, String)> = open.into_tuple().all(edit.connection()).await?;
+    for (id, from) in open {
+        let data = json!({ "error": "the gateway stopped", "from": from });
+        edit.tell(Event::new(format!("call.{to}"), format!("invocation:{id}"), &data));
+    }
+    Ok(())
 }
 
 /// Removes up to `rows_max` ended invocations received before `before`, oldest first, and the answered approvals of that
 /// age; returns how many invocations.
 pub async fn delete_older(store: &Store, before: i64, rows_max: u64) -> Result<u64, StoreError> {
-    let edit = store.begin_edit().await?;
+    let mut edit = store.begin_edit().await?;
     let mut old = Query::select();
     old.column(Column::Id)
         .from(Entity)
@@ -98,6 +115,10 @@ pub async fn delete_older(store: &Store, before: i64, rows_max: u64) -> Result<u
         .limit(rows_max);
     let deleted = Entity::delete_many().filter(Column::Id.in_subquery(old)).exec(edit.connection()).await?;
     approval::delete_answered(edit.connection(), before).await?;
+    if deleted.rows_affected > 0 {
+        let data = json!({ "count": deleted.rows_affected, "received_before": before });
+        edit.tell(Event::new("calls.removed", "invocations", &data));
+    }
     edit.commit().await?;
     Ok(deleted.rows_affected)
 }

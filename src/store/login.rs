@@ -6,14 +6,19 @@ use entity::login::{Column, Entity};
 use sea_orm::sea_query::ExprTrait as _;
 use sea_orm::{ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter};
 
+use serde_json::json;
+
 use super::{Store, StoreError};
+use crate::trail::Event;
 
 /// A row of the table.
 pub type Row = entity::login::Model;
 
 /// Adds a login.
 pub async fn insert(store: &Store, row: Row) -> Result<(), StoreError> {
-    let edit = store.begin_edit().await?;
+    let mut edit = store.begin_edit().await?;
+    let data = json!({ "expires_at": row.expires_at });
+    edit.tell(Event::new("login.began", subject(&row.digest), &data).by(format!("operator:{}", row.operator)));
     Entity::insert(row.into_active_model()).exec_without_returning(edit.connection()).await?;
     edit.commit().await
 }
@@ -35,10 +40,18 @@ pub async fn touch(store: &Store, digest: &str, now: i64) -> Result<(), StoreErr
 
 /// Ends a login; returns whether there was one.
 pub async fn delete(store: &Store, digest: &str) -> Result<bool, StoreError> {
-    let edit = store.begin_edit().await?;
+    let mut edit = store.begin_edit().await?;
     let deleted = Entity::delete_by_id(digest).exec(edit.connection()).await?;
+    if deleted.rows_affected > 0 {
+        edit.tell(Event::new("login.ended", subject(digest), &json!({})));
+    }
     edit.commit().await?;
     Ok(deleted.rows_affected > 0)
+}
+
+/// A part of the digest tells logins apart, and is of no use to anybody.
+fn subject(digest: &str) -> String {
+    format!("login:{}", digest.get(..16).unwrap_or(digest))
 }
 
 /// Removes logins that have expired at `now`, or were last used before `idle_since`; returns how many.

@@ -6,7 +6,10 @@
 use entity::oauth_flow::{Column, Entity};
 use sea_orm::{ColumnTrait, Condition, EntityTrait, IntoActiveModel, QueryFilter};
 
+use serde_json::json;
+
 use super::{Store, StoreError};
+use crate::trail::Event;
 
 /// A row of the table.
 pub type Row = entity::oauth_flow::Model;
@@ -36,7 +39,10 @@ impl Sealed {
 
 /// Adds one, before anybody is sent anywhere.
 pub async fn insert(store: &Store, row: Row) -> Result<(), StoreError> {
-    let edit = store.begin_edit().await?;
+    let mut edit = store.begin_edit().await?;
+    let data =
+        json!({ "issuer": row.issuer, "operator": row.operator, "scopes": row.scopes, "server_id": row.server_id });
+    edit.tell(Event::new("oauth_flow.begun", subject(&row.id), &data));
     Entity::insert(row.into_active_model()).exec_without_returning(edit.connection()).await?;
     edit.commit().await
 }
@@ -69,7 +75,8 @@ pub async fn find(store: &Store, id: &str) -> Result<Option<Row>, StoreError> {
 
 /// Says what became of one; the first word stays.
 pub async fn finish(store: &Store, id: &str, problem: Option<String>, now: i64) -> Result<bool, StoreError> {
-    let edit = store.begin_edit().await?;
+    let mut edit = store.begin_edit().await?;
+    let data = json!({ "problem": problem });
     let open = Condition::all().add(Column::Id.eq(id)).add(Column::FinishedAt.is_null());
     let finished = Entity::update_many()
         .col_expr(Column::FinishedAt, now.into())
@@ -77,8 +84,15 @@ pub async fn finish(store: &Store, id: &str, problem: Option<String>, now: i64) 
         .filter(open)
         .exec(edit.connection())
         .await?;
+    if finished.rows_affected == 1 {
+        edit.tell(Event::new("oauth_flow.finished", subject(id), &data));
+    }
     edit.commit().await?;
     Ok(finished.rows_affected == 1)
+}
+
+fn subject(id: &str) -> String {
+    format!("oauth_flow:{id}")
 }
 
 /// Removes those that expired before `then`; returns how many.

@@ -12,8 +12,11 @@ use sea_orm::{
     QueryOrder,
 };
 
+use serde_json::json;
+
 use super::{Edit, Store, StoreError, setting};
 use crate::clock;
+use crate::trail::{Event, difference};
 
 /// A row of the table.
 pub type Row = entity::rule::Model;
@@ -74,7 +77,7 @@ pub async fn load_rule_set(store: &Store) -> Result<Snapshot, StoreError> {
 
 /// Adds a rule before the rule `before`, or at the end.
 pub async fn insert(store: &Store, new: NewRule, before: Option<&str>) -> Result<Row, StoreError> {
-    let edit = begin(store).await?;
+    let mut edit = begin(store).await?;
     let rules = ordered(edit.connection()).await?;
     let position = match before {
         Some(before) => {
@@ -101,6 +104,7 @@ pub async fn insert(store: &Store, new: NewRule, before: Option<&str>) -> Result
         updated_at: now,
     };
     Entity::insert(row.clone().into_active_model()).exec_without_returning(edit.connection()).await?;
+    edit.tell(Event::new("rule.created", subject(&row.id), &json!({ "rule": row })));
     edit.commit().await?;
     Ok(row)
 }
@@ -115,33 +119,36 @@ pub async fn update<E: From<StoreError>>(
     expected_revision: Option<i64>,
     change: impl FnOnce(&mut Row) -> Result<(), E>,
 ) -> Result<Row, E> {
-    let edit = begin(store).await?;
+    let mut edit = begin(store).await?;
     let old = find_in(edit.connection(), id).await?;
     super::demand_revision(expected_revision, old.revision)?;
     let mut row = old.clone();
     change(&mut row)?;
     row.revision = old.revision + 1;
     row.updated_at = clock::now_ms();
-    (row.id, row.position, row.created_at) = (old.id, old.position, old.created_at);
+    (row.id, row.position, row.created_at) = (old.id.clone(), old.position, old.created_at);
     let all_columns = row.clone().into_active_model().reset_all();
     Entity::update(all_columns).exec(edit.connection()).await.map_err(StoreError::from)?;
+    let data = json!({ "changed": difference(&old, &row), "revision": row.revision });
+    edit.tell(Event::new("rule.updated", subject(&row.id), &data));
     edit.commit().await?;
     Ok(row)
 }
 
 /// Removes a rule, and returns the row that was removed; the rules after it move up.
 pub async fn delete(store: &Store, id: &str) -> Result<Row, StoreError> {
-    let edit = begin(store).await?;
+    let mut edit = begin(store).await?;
     let row = find_in(edit.connection(), id).await?;
     row.clone().delete(edit.connection()).await?;
     move_from(edit.connection(), row.position, -1).await?;
+    edit.tell(Event::new("rule.deleted", subject(&row.id), &json!({ "rule": row })));
     edit.commit().await?;
     Ok(row)
 }
 
 /// Puts the rules in the order of `ids`, which must be all of them, each once: anything else is a conflict.
 pub async fn reorder(store: &Store, ids: &[String]) -> Result<Vec<Row>, StoreError> {
-    let edit = begin(store).await?;
+    let mut edit = begin(store).await?;
     let mut rules: HashMap<String, Row> =
         ordered(edit.connection()).await?.into_iter().map(|rule| (rule.id.clone(), rule)).collect();
     let mut in_order = Vec::with_capacity(ids.len());
@@ -157,6 +164,7 @@ pub async fn reorder(store: &Store, ids: &[String]) -> Result<Vec<Row>, StoreErr
     if let Some(missing) = rules.keys().min() {
         return Err(StoreError::conflict(format!("the order leaves out the rule {missing}")));
     }
+    edit.tell(Event::new("rule_set.reordered", "rule_set", &json!({ "order": ids })));
     edit.commit().await?;
     Ok(in_order)
 }
@@ -168,8 +176,11 @@ pub async fn find_default_action(store: &Store) -> Result<String, StoreError> {
 
 /// Sets what happens to a call that no rule matches; an edit of the rule set like any other.
 pub async fn put_default_action(store: &Store, action: &str) -> Result<(), StoreError> {
-    let edit = begin(store).await?;
+    let mut edit = begin(store).await?;
+    let old = setting::find_in(edit.connection(), setting::DEFAULT_ACTION).await?;
     setting::put_in(edit.connection(), setting::DEFAULT_ACTION, action).await?;
+    let data = json!({ "from": old, "to": action });
+    edit.tell(Event::new("rule_set.default_changed", "rule_set", &data));
     edit.commit().await
 }
 
@@ -180,6 +191,10 @@ async fn begin(store: &Store) -> Result<Edit, StoreError> {
         parse_revision(setting::find_locked(edit.connection(), setting::RULE_SET_REVISION).await?.as_deref())?;
     setting::put_in(edit.connection(), setting::RULE_SET_REVISION, &(revision + 1).to_string()).await?;
     Ok(edit)
+}
+
+fn subject(id: &str) -> String {
+    format!("rule:{id}")
 }
 
 async fn ordered(connection: &impl ConnectionTrait) -> Result<Vec<Row>, StoreError> {

@@ -47,6 +47,15 @@ pub(super) async fn list_fields_of(
     Ok(fields.order_by_asc(Column::Field).into_tuple().all(connection).await?)
 }
 
+/// What the audit tells of changes of secrets: their slots and nothing else.
+pub(super) fn told(changes: &[Change]) -> serde_json::Value {
+    let fields = |is_set| {
+        let of_kind = changes.iter().filter(move |change| change.sealed.is_some() == is_set);
+        of_kind.map(|change| change.field.as_str()).collect::<Vec<_>>()
+    };
+    serde_json::json!({ "set": fields(true), "removed": fields(false) })
+}
+
 pub(super) async fn apply(
     connection: &impl ConnectionTrait,
     server_id: &str,

@@ -10,8 +10,11 @@ use sea_orm::{
     QueryFilter, QueryOrder, QuerySelect,
 };
 
+use serde_json::json;
+
 use super::{Listed, Page, Store, StoreError, secret};
 use crate::clock;
+use crate::trail::{Event, difference};
 
 /// A row of the table.
 pub type Row = entity::server::Model;
@@ -89,12 +92,18 @@ pub async fn find(store: &Store, name: &str) -> Result<Option<Row>, StoreError> 
 pub async fn insert(store: &Store, new: NewServer, secrets: Vec<secret::Change>) -> Result<Row, StoreError> {
     let now = clock::now_ms();
     let row = first_revision(new, now);
-    let edit = store.begin_edit().await?;
+    let mut edit = store.begin_edit().await?;
     let inserted = Entity::insert(row.clone().into_active_model()).exec_without_returning(edit.connection()).await;
     inserted.map_err(|error| StoreError::from(error).or_taken(|| format!("a server named {} exists", row.name)))?;
+    let fields = secret::told(&secrets);
     secret::apply(edit.connection(), &row.id, secrets, now).await?;
+    edit.tell(Event::new("server.created", subject(&row), &json!({ "server": row, "secrets": fields })));
     edit.commit().await?;
     Ok(row)
+}
+
+fn subject(row: &Row) -> String {
+    format!("server:{}", row.name)
 }
 
 fn first_revision(new: NewServer, now: i64) -> Row {
@@ -129,7 +138,7 @@ pub async fn update<E: From<StoreError>>(
     expected_revision: Option<i64>,
     change: impl FnOnce(&mut Row, Vec<String>) -> Result<Vec<secret::Change>, E>,
 ) -> Result<Row, E> {
-    let edit = store.begin_edit().await?;
+    let mut edit = store.begin_edit().await?;
     let old = find_locked(edit.connection(), name).await?;
     super::demand_revision(expected_revision, old.revision)?;
     let mut row = old.clone();
@@ -137,10 +146,13 @@ pub async fn update<E: From<StoreError>>(
     let secrets = change(&mut row, fields)?;
     row.revision = old.revision + 1;
     row.updated_at = clock::now_ms();
-    (row.id, row.name, row.mode, row.created_at) = (old.id, old.name, old.mode, old.created_at);
+    (row.id, row.name, row.mode, row.created_at) = (old.id.clone(), old.name.clone(), old.mode.clone(), old.created_at);
     let all_columns = row.clone().into_active_model().reset_all();
     Entity::update(all_columns).exec(edit.connection()).await.map_err(StoreError::from)?;
+    let fields = secret::told(&secrets);
     secret::apply(edit.connection(), &row.id, secrets, row.updated_at).await?;
+    let data = json!({ "changed": difference(&old, &row), "revision": row.revision, "secrets": fields });
+    edit.tell(Event::new("server.updated", subject(&row), &data));
     edit.commit().await?;
     Ok(row)
 }
@@ -166,9 +178,10 @@ pub(super) async fn note_login(
 
 /// Removes a server and its secrets, and returns the row that was removed.
 pub async fn delete(store: &Store, name: &str) -> Result<Row, StoreError> {
-    let edit = store.begin_edit().await?;
+    let mut edit = store.begin_edit().await?;
     let row = find_locked(edit.connection(), name).await?;
     row.clone().delete(edit.connection()).await?;
+    edit.tell(Event::new("server.deleted", subject(&row), &json!({ "server": row })));
     edit.commit().await?;
     Ok(row)
 }

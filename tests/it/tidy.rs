@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::support::app::repo;
 
 /// The rooms in their line: each may know only those before it.
-const LINE: [&str; 26] = [
+const LINE: [&str; 27] = [
     "clock",
     "backoff",
     "mcp",
@@ -15,6 +15,7 @@ const LINE: [&str; 26] = [
     "child",
     "metrics",
     "supervision",
+    "trail",
     "store",
     "journal",
     "vault",

@@ -1,0 +1,157 @@
+//! The audit: events in their chain, and the signatures over it.
+//!
+//! Events come in with the edits that they tell of and are committed by the same transaction. A gateway has one chain, and
+//! whoever writes has the turn, which holds the chain's end: so numbers have no gaps, and nobody waits for another
+//! gateway. What an event says is never read here, and nothing is signed.
+
+mod archive;
+mod list;
+mod removal;
+
+use std::fmt;
+
+use entity::audit_event::{Column, Entity};
+use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, Iterable as _, QueryFilter, QueryOrder, QuerySelect};
+use tokio::sync::watch;
+
+use super::{Store, StoreError, batch};
+use crate::clock;
+use crate::trail::{Checkpoint, Event, Head, Link};
+
+pub use archive::Archive;
+pub use list::{Filter, checkpoints, events_after, last_checkpoint, list};
+pub use removal::{Removed, remove_old};
+
+/// A row of the table.
+pub type Row = entity::audit_event::Model;
+
+/// The chain of a gateway that has its database for itself.
+const CHAIN: i64 = 1;
+
+/// Who acts when nobody else is said to.
+const GATEWAY: &str = "gateway";
+
+tokio::task_local! {
+    static ACTOR: String;
+}
+
+/// Runs `act`; whatever it edits is told to be done by `actor`, such as `operator:ann`.
+pub async fn acting_as<F: Future>(actor: String, act: F) -> F::Output {
+    ACTOR.scope(actor, act).await
+}
+
+fn actor() -> String {
+    ACTOR.try_with(Clone::clone).unwrap_or_else(|_| GATEWAY.to_owned())
+}
+
+/// The end of this gateway's chain. Whoever has it may append.
+pub(super) struct Tail {
+    /// none while it is not certain what was committed last; the database knows
+    head: Option<Head>,
+    /// the number of the last event that is committed
+    committed: watch::Sender<i64>,
+}
+
+impl Tail {
+    pub(super) fn new() -> Self {
+        Self { head: None, committed: watch::Sender::new(0) }
+    }
+
+    pub(super) fn watch(&self) -> watch::Receiver<i64> {
+        self.committed.subscribe()
+    }
+
+    /// The end as it is committed, for as long as the turn is held.
+    async fn head(&self, connection: &impl ConnectionTrait) -> Result<Head, StoreError> {
+        match &self.head {
+            Some(head) => Ok(head.clone()),
+            None => read_head(connection).await,
+        }
+    }
+
+    /// Writes events in the caller's transaction. The end is not certain until that is committed: see [`Tail::moved_to`].
+    pub(super) async fn append(
+        &mut self,
+        connection: &impl ConnectionTrait,
+        told: Vec<Event>,
+    ) -> Result<Option<Head>, StoreError> {
+        if told.is_empty() {
+            return Ok(None);
+        }
+        let mut head = self.head(connection).await?;
+        self.head = None;
+        let (actor, now) = (actor(), clock::now_ms());
+        let links: Vec<Link> = told.into_iter().map(|event| head.append(event, &actor, now)).collect();
+        batch::insert_all(connection, &INSERT, &links).await.map_err(contended)?;
+        Ok(Some(head))
+    }
+
+    /// The events are committed up to here.
+    pub(super) fn moved_to(&mut self, head: Option<Head>) {
+        if let Some(head) = head {
+            self.committed.send_replace(head.seq);
+            self.head = Some(head);
+        }
+    }
+}
+
+impl fmt::Debug for Tail {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Tail")
+    }
+}
+
+static INSERT: batch::Texts = std::sync::LazyLock::new(|| {
+    let columns: Vec<_> = Column::iter().collect();
+    batch::insert("audit_event", columns.iter().map(sea_orm::IdenStatic::as_str))
+});
+
+/// Two that append at the same place are one too many; after another look at the end it will go.
+fn contended(error: StoreError) -> StoreError {
+    match error {
+        StoreError::Conflict { .. } => {
+            let source = DbErr::Custom("the end of the audit's chain has moved".to_owned());
+            StoreError::Unavailable { maybe_done: false, source }
+        }
+        other => other,
+    }
+}
+
+async fn read_head(connection: &impl ConnectionTrait) -> Result<Head, StoreError> {
+    let last = Entity::find().filter(Column::Chain.eq(CHAIN)).order_by_desc(Column::Seq).limit(1);
+    let last = last.one(connection).await?;
+    Ok(last.map_or_else(|| Head::of_empty(CHAIN), |row| Head { chain: CHAIN, seq: row.seq, hash: row.hash }))
+}
+
+/// Writes events that tell of nothing else in the database, such as a refused login.
+pub async fn tell(store: &Store, events: impl IntoIterator<Item = Event>) -> Result<(), StoreError> {
+    let mut edit = store.begin_edit().await?;
+    for event in events {
+        edit.tell(event);
+    }
+    edit.commit().await
+}
+
+/// Tells the number of the last committed event, as it grows.
+pub async fn watch(store: &Store) -> watch::Receiver<i64> {
+    store.inner.turn.lock().await.watch()
+}
+
+/// Has the end of the chain signed, unless it is already; `sign` is given the end, the number of the last checkpoint and
+/// the bytes since then.
+pub async fn put_checkpoint(
+    store: &Store,
+    sign: impl FnOnce(&Head, (i64, i64)) -> Checkpoint,
+) -> Result<Option<Checkpoint>, StoreError> {
+    let edit = store.begin_edit().await?;
+    let head = edit.turn.head(edit.connection()).await?;
+    let last = list::last_checkpoint_in(edit.connection(), head.chain).await?.map_or(0, |last| last.seq);
+    if head.seq <= last {
+        return Ok(None);
+    }
+    let bytes = list::bytes_between(edit.connection(), head.chain, last, head.seq).await?;
+    let signed = sign(&head, (last, bytes));
+    list::insert_checkpoint(edit.connection(), &signed).await?;
+    edit.commit().await?;
+    Ok(Some(signed))
+}

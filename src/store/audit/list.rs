@@ -1,0 +1,152 @@
+//! Questions to the audit: pages of events, and the checkpoints.
+
+use entity::audit_event::{Column, Entity};
+use entity::{audit_checkpoint, audit_event};
+use sea_orm::sea_query::{Expr, ExprTrait as _, Func};
+use sea_orm::{
+    ColumnTrait, Condition, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
+};
+
+use super::Row;
+use crate::store::{Listed, Page, Store, StoreError, part};
+use crate::trail::{Checkpoint, Link};
+
+/// Which events a list holds; what is absent does not narrow.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// what happened: a whole kind, or its first words with a `.` at the end, such as `server.`
+    pub kind: Option<String>,
+    /// who did it
+    pub actor: Option<String>,
+    /// what it happened to
+    pub subject: Option<String>,
+    /// ms; then or later
+    pub since: Option<i64>,
+    /// ms; before then
+    pub until: Option<i64>,
+    /// a part of the data, in any case
+    pub q: Option<String>,
+}
+
+/// Returns a page of events, newest first.
+pub async fn list(store: &Store, filter: &Filter, page: &Page) -> Result<Listed<Link>, StoreError> {
+    let mut wanted = wanted(filter);
+    if let Some((at, chain, seq)) = page.after::<(i64, i64, i64)>()? {
+        let before = Column::Chain.lt(chain).or(Column::Chain.eq(chain).and(Column::Seq.lt(seq)));
+        wanted = wanted.add(Column::At.lte(at)).add(Column::At.lt(at).or(before));
+    }
+    let newest_first = Entity::find().filter(wanted).order_by_desc(Column::At).order_by_desc(Column::Chain);
+    let rows = newest_first.order_by_desc(Column::Seq).limit(page.rows_to_read()).all(store.reads()).await?;
+    let rows = rows.into_iter().map(link).collect();
+    Ok(Listed::cut(rows, page, |row: &Link| (row.at, row.chain, row.seq)))
+}
+
+/// Returns up to `rows_max` events of a chain after that number, in their order.
+pub async fn events_after(store: &Store, chain: i64, seq: i64, rows_max: u64) -> Result<Vec<Link>, StoreError> {
+    events_after_in(store.reads(), chain, seq, rows_max).await
+}
+
+/// Returns the checkpoints of a chain after that number, in their order.
+pub async fn checkpoints(store: &Store, chain: i64, seq: i64, rows_max: u64) -> Result<Vec<Checkpoint>, StoreError> {
+    checkpoints_in(store.reads(), chain, seq, rows_max).await
+}
+
+/// Returns the last checkpoint of this gateway's chain.
+pub async fn last_checkpoint(store: &Store) -> Result<Option<Checkpoint>, StoreError> {
+    last_checkpoint_in(store.reads(), super::CHAIN).await
+}
+
+pub(super) async fn events_after_in(
+    connection: &impl ConnectionTrait,
+    chain: i64,
+    seq: i64,
+    rows_max: u64,
+) -> Result<Vec<Link>, StoreError> {
+    let after = Entity::find().filter(Column::Chain.eq(chain)).filter(Column::Seq.gt(seq));
+    let rows = after.order_by_asc(Column::Seq).limit(rows_max).all(connection).await?;
+    Ok(rows.into_iter().map(link).collect())
+}
+
+pub(super) async fn checkpoints_in(
+    connection: &impl ConnectionTrait,
+    chain: i64,
+    seq: i64,
+    rows_max: u64,
+) -> Result<Vec<Checkpoint>, StoreError> {
+    use audit_checkpoint::Column;
+    let after = audit_checkpoint::Entity::find().filter(Column::Chain.eq(chain)).filter(Column::Seq.gt(seq));
+    let rows = after.order_by_asc(Column::Seq).limit(rows_max).all(connection).await?;
+    Ok(rows.into_iter().map(checkpoint).collect())
+}
+
+pub(super) async fn last_checkpoint_in(
+    connection: &impl ConnectionTrait,
+    chain: i64,
+) -> Result<Option<Checkpoint>, StoreError> {
+    use audit_checkpoint::Column;
+    let last = audit_checkpoint::Entity::find().filter(Column::Chain.eq(chain)).order_by_desc(Column::Seq);
+    Ok(last.one(connection).await?.map(checkpoint))
+}
+
+pub(super) async fn chains_in(connection: &impl ConnectionTrait) -> Result<Vec<i64>, StoreError> {
+    let events = Entity::find().select_only().column(Column::Chain).distinct();
+    let mut chains: Vec<i64> = events.into_tuple().all(connection).await?;
+    let signed = audit_checkpoint::Entity::find().select_only().column(audit_checkpoint::Column::Chain).distinct();
+    chains.extend(signed.into_tuple::<i64>().all(connection).await?);
+    chains.sort_unstable();
+    chains.dedup();
+    Ok(chains)
+}
+
+/// About how many bytes the events take after `from` and up to `to`.
+pub(super) async fn bytes_between(
+    connection: &impl ConnectionTrait,
+    chain: i64,
+    from: i64,
+    to: i64,
+) -> Result<i64, StoreError> {
+    // the columns of one size: three numbers and two hashes
+    let fixed = 3 * 8 + 2 * 64;
+    let texts = [Column::Kind, Column::Actor, Column::Subject, Column::Data];
+    let bytes =
+        texts.into_iter().fold(Expr::val(fixed), |bytes, column| bytes.add(Func::char_length(Expr::col(column))));
+    let between =
+        Entity::find().filter(Column::Chain.eq(chain)).filter(Column::Seq.gt(from)).filter(Column::Seq.lte(to));
+    let sum = between.select_only().column_as(Expr::expr(bytes).sum().cast_as("bigint"), "bytes");
+    let found: Option<Option<i64>> = sum.into_tuple().one(connection).await?;
+    Ok(found.flatten().unwrap_or(0))
+}
+
+pub(super) async fn insert_checkpoint(
+    connection: &impl ConnectionTrait,
+    signed: &Checkpoint,
+) -> Result<(), StoreError> {
+    let Checkpoint { chain, seq, hash, at, previous, bytes, key, signature } = signed.clone();
+    let row = audit_checkpoint::Model { chain, seq, hash, at, previous, bytes, key, signature };
+    audit_checkpoint::Entity::insert(row.into_active_model()).exec_without_returning(connection).await?;
+    Ok(())
+}
+
+fn wanted(filter: &Filter) -> Condition {
+    let kind = filter.kind.as_ref().map(|kind| match kind.strip_suffix('.') {
+        Some(_) => Column::Kind.starts_with(kind),
+        None => Column::Kind.eq(kind),
+    });
+    Condition::all()
+        .add_option(kind)
+        .add_option(filter.actor.as_ref().map(|actor| Column::Actor.eq(actor)))
+        .add_option(filter.subject.as_ref().map(|subject| Column::Subject.eq(subject)))
+        .add_option(filter.since.map(|since| Column::At.gte(since)))
+        .add_option(filter.until.map(|until| Column::At.lt(until)))
+        .add_option(filter.q.as_ref().map(|q| Func::lower(Expr::col(Column::Data)).like(part(q))))
+}
+
+fn link(row: Row) -> Link {
+    let audit_event::Model { chain, seq, at, kind, actor, subject, data, prev, hash } = row;
+    Link { chain, seq, at, kind, actor, subject, data, prev, hash }
+}
+
+fn checkpoint(row: audit_checkpoint::Model) -> Checkpoint {
+    let audit_checkpoint::Model { chain, seq, hash, at, previous, bytes, key, signature } = row;
+    Checkpoint { chain, seq, hash, at, previous, bytes, key, signature }
+}
