@@ -10,9 +10,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_rt::Arbiter;
+use serde_json::json;
 
 pub use error::AppError;
 
+use crate::audit::Audit;
 use crate::clock;
 use crate::config::Config;
 use crate::downstream::{Bounds, Downstream};
@@ -24,6 +26,7 @@ use crate::invocation::Invocations;
 use crate::journal::Journal;
 use crate::metrics::Metrics;
 use crate::store::{self, Store};
+use crate::trail::Event;
 use crate::upstream::{Arbiters, Limits, Registry};
 use crate::vault::Vault;
 
@@ -49,6 +52,8 @@ impl App {
         let config = Arc::new(config);
         let store = Store::open_with(&config.database_url(), config.journal.durability).await?;
         let vault = Vault::unlock(config.key_source(), &store).await?;
+        let audit = Audit::start(store.clone(), &vault, Arbiter::current()).await.ok_or(AppError::Unsigned)?;
+        store::audit::tell(&store, [started()]).await?;
         recover(&store).await?;
         let keyring = Keyring::load(store.clone(), &vault).await?;
         let operators = Operators::new(store.clone(), config.admin_token.as_ref())?;
@@ -83,6 +88,7 @@ impl App {
             approvals,
             registry,
             journal,
+            audit,
             metrics,
             downstream,
             attempts: Arc::default(),
@@ -113,6 +119,8 @@ impl App {
         self.upstreams.stop();
         self.gateway.keyring.flush().await?;
         self.gateway.journal.close().await;
+        store::audit::tell(&self.gateway.store, [Event::new("gateway.stopped", "gateway", &json!({}))]).await?;
+        self.gateway.audit.stop().await;
         self.gateway.store.close().await?;
         tracing::info!("stopped");
         Ok(())
@@ -126,6 +134,12 @@ async fn recover(store: &Store) -> Result<(), AppError> {
         tracing::warn!(?recovered, "an earlier process left calls unfinished; they are ended as what is known of them");
     }
     Ok(())
+}
+
+/// The first thing that this process tells.
+fn started() -> Event {
+    let data = json!({ "process": std::process::id(), "version": env!("CARGO_PKG_VERSION") });
+    Event::new("gateway.started", "gateway", &data)
 }
 
 fn limits(config: &Config) -> Limits {

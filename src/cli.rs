@@ -1,12 +1,14 @@
 //! The command line: what is typed, read and handed on.
 //!
 //! In come arguments, out go an exit code and text for a person or a program. Every noun speaks to a running gateway
-//! through its REST API and knows nothing of its rooms; only `serve`, `config` and `doctor` look at this machine.
+//! through its REST API and knows nothing of its rooms; only `serve`, `config`, `doctor` and `audit verify` look
+//! at this machine.
 //!
 //! Exit codes: 0 done, 1 failed, 2 not understood, 3 a person is needed.
 
 mod agent;
 mod approval;
+mod audit;
 mod call;
 mod client;
 mod config;
@@ -35,7 +37,7 @@ struct Cli {
 }
 
 const AFTER_HELP: &str = "\
-Commands other than serve and config speak to a running gateway: ATRYUM_URL names it, ATRYUM_TOKEN lets you in.
+Commands other than serve, config and audit verify speak to a running gateway: ATRYUM_URL names it, ATRYUM_TOKEN lets you in.
 Exit codes: 0 done, 1 failed, 2 not understood, 3 a person is needed.";
 
 #[derive(Debug, Subcommand)]
@@ -49,6 +51,9 @@ enum Act {
     Rule(rule::Rule),
     /// The calls that wait for a person
     Approval(approval::Approval),
+    /// What was done, and whether the record of it still holds
+    #[command(subcommand)]
+    Audit(audit::Audit),
     /// Who may call, and with which keys
     Agent(agent::Agent),
     /// Call a tool, as an agent does
@@ -93,6 +98,7 @@ async fn speak(act: Act) -> Result<ExitCode, CliError> {
         Act::Approval(approval) => approval.run().await?,
         Act::Agent(agent) => agent.run().await?,
         Act::Login(login) => login.run().await?,
+        Act::Audit(audit) => return audit.run().await,
         Act::Call(call) => return call.run().await,
         Act::Doctor(doctor) => return doctor.run().await,
         Act::Serve(_) | Act::Config(_) | Act::Completions { .. } => {}

@@ -35,7 +35,7 @@
 //!
 //! ```text
 //! clock backoff mcp guard demo child metrics supervision trail < store < journal · vault < config < identity < gate
-//!     < egress < oauth < credential < upstream < connect < invocation < downstream < http < app < telemetry cli
+//!     < egress < audit < oauth < credential < upstream < connect < invocation < downstream < http < app < telemetry cli
 //!     < main
 //! ```
 //!
@@ -43,6 +43,7 @@
 //! by its REST interface.
 
 pub mod app;
+pub mod audit;
 pub mod backoff;
 pub mod child;
 pub mod cli;

@@ -18,6 +18,9 @@ pub enum AppError {
     /// The agents' keys or the operators can't be loaded.
     #[error("the agents and operators can't be loaded")]
     Identity(#[from] IdentityError),
+    /// The audit can't be signed.
+    #[error("the key that signs the audit can't be made from the vault's seed")]
+    Unsigned,
     /// The rules can't be loaded.
     #[error("the rules can't be loaded")]
     Gate(#[from] GateError),

@@ -10,11 +10,12 @@ use awc::{
     http::{Method, StatusCode},
 };
 use clap::Args;
+use futures_util::StreamExt as _;
 use serde_json::Value;
 
 use super::{
     error::{CliError, Problem},
-    output::Format,
+    output::{Format, print_part},
 };
 use crate::config::Environment;
 
@@ -130,6 +131,22 @@ impl Client {
                 None => return Ok(Value::Array(items)),
             }
         }
+    }
+
+    /// Prints a long answer as it comes.
+    pub(super) async fn download(&self, path: &str) -> Result<(), CliError> {
+        let request = self.authorized(self.http.get(format!("{}{path}", self.url)));
+        let mut response = request.send().await.map_err(|error| self.unreachable(&error))?;
+        if !response.status().is_success() {
+            let text = response.body().limit(BODY_BYTES_MAX).await.map_err(|error| self.strange(&error))?;
+            let mut problem: Problem = serde_json::from_slice(&text).unwrap_or_default();
+            problem.status = response.status().as_u16();
+            return Err(CliError::Refused(problem));
+        }
+        while let Some(part) = response.next().await {
+            print_part(&part.map_err(|error| self.strange(&error))?);
+        }
+        Ok(())
     }
 
     async fn send(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, CliError> {

@@ -27,6 +27,12 @@ pub(super) fn print(text: &str) {
     let _ = writeln!(out, "{}", text.trim_end_matches('\n')).and_then(|()| out.flush());
 }
 
+/// Prints a part of something long, as it is.
+pub(super) fn print_part(part: &[u8]) {
+    let mut out = io::stdout().lock();
+    let _ = out.write_all(part).and_then(|()| out.flush());
+}
+
 /// Prints to standard error, beside the result.
 pub(super) fn remark(text: &str) {
     let _ = writeln!(io::stderr(), "{text}");

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use crate::audit::Audit;
 use crate::config::Config;
 use crate::downstream::Downstream;
 use crate::gate::{Approvals, Gate};
@@ -38,6 +39,8 @@ pub struct Gateway {
     pub directory: Directory,
     /// The record of calls.
     pub journal: Journal,
+    /// The record of what was done, signed.
+    pub audit: Audit,
     /// What agents talk to.
     pub downstream: Downstream,
     /// What is counted.

@@ -8,7 +8,7 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder
 use utoipa::openapi::{Content, Ref, RefOr, Response, ResponseBuilder, Schema};
 use utoipa::{Modify, OpenApi};
 
-use super::admin::{agents, approvals, invocations, login, rules, servers, settings};
+use super::admin::{agents, approvals, audit, invocations, login, rules, servers, settings};
 use super::extract::SESSION_COOKIE;
 use super::ops;
 use super::problem::{self, Code, ProblemBody};
@@ -30,6 +30,7 @@ use super::problem::{self, Code, ProblemBody};
         (name = "Rules", description = "What happens to a call. The first rule that matches decides."),
         (name = "Approvals", description = "Calls that wait for a person."),
         (name = "Invocations", description = "The record of calls."),
+        (name = "Audit", description = "What was done, by whom, in a chain that shows what was altered."),
         (name = "Agents", description = "The programs that call, and their keys."),
         (name = "Operators", description = "The people who operate the gateway, and their logins."),
         (name = "Settings", description = "What holds for the whole gateway."),
@@ -45,6 +46,7 @@ use super::problem::{self, Code, ProblemBody};
         rules::order::read_default, rules::order::put_default, rules::trial::test,
         approvals::list, approvals::read, approvals::approve, approvals::deny, approvals::extend,
         invocations::list, invocations::read, invocations::export::export,
+        audit::list, audit::export::export, audit::checkpoint, audit::sign,
         agents::list, agents::create, agents::read, agents::update, agents::delete, agents::keys::create,
         agents::keys::revoke,
         login::login, login::create_link, login::logout, login::me,

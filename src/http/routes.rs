@@ -10,7 +10,7 @@ use actix_web::http::header;
 use actix_web::middleware::from_fn;
 use actix_web::{HttpRequest, HttpResponse, Resource, guard, web};
 
-use super::admin::{agents, approvals, invocations, login, rules, servers, settings};
+use super::admin::{agents, approvals, audit, invocations, login, rules, servers, settings};
 use super::extract::require_operator;
 use super::problem::{Code, Problem};
 use super::{mcp, openapi, ops, ui};
@@ -140,6 +140,10 @@ routes! {
         "/api/v1/invocations" => GET invocations::list;
         "/api/v1/invocations/export" => GET invocations::export::export;
         "/api/v1/invocations/{id}" => GET invocations::read;
+
+        "/api/v1/audit" => GET audit::list;
+        "/api/v1/audit/export" => GET audit::export::export;
+        "/api/v1/audit/checkpoint" => GET audit::checkpoint, POST audit::sign;
 
         "/api/v1/agents" => GET agents::list, POST agents::create;
         "/api/v1/agents/{name}" => GET agents::read, PATCH agents::update, DELETE agents::delete;

@@ -19,7 +19,7 @@ use crate::clock;
 use crate::trail::{Checkpoint, Event, Head, Link};
 
 pub use archive::Archive;
-pub use list::{Filter, checkpoints, events_after, last_checkpoint, list};
+pub use list::{Filter, checkpoints, checkpoints_from, events_after, events_from, last_checkpoint, list};
 pub use removal::{Removed, remove_old};
 
 /// A row of the table.
@@ -143,7 +143,8 @@ pub async fn put_checkpoint(
     store: &Store,
     sign: impl FnOnce(&Head, (i64, i64)) -> Checkpoint,
 ) -> Result<Option<Checkpoint>, StoreError> {
-    let edit = store.begin_edit().await?;
+    // like the events: what a loss of power takes away is signed anew
+    let edit = store.begin_journal().await?;
     let head = edit.turn.head(edit.connection()).await?;
     let last = list::last_checkpoint_in(edit.connection(), head.chain).await?.map_or(0, |last| last.seq);
     if head.seq <= last {

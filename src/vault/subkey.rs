@@ -21,6 +21,12 @@ impl Subkey {
         &self.0
     }
 
+    /// Gives out the key itself, for what is neither a digest nor an envelope.
+    #[must_use]
+    pub fn expose(&self) -> &[u8; KEY_BYTES] {
+        &self.0
+    }
+
     /// Returns the HMAC-SHA-256 of a text under this key, as lower-case hex.
     #[must_use]
     pub fn digest(&self, text: &str) -> String {

@@ -2,6 +2,7 @@
 
 mod agents;
 mod approvals;
+mod audit;
 mod authorization;
 mod document;
 mod invocations;

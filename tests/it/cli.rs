@@ -2,6 +2,7 @@
 
 mod agent;
 mod approval;
+mod audit;
 mod call;
 mod local;
 mod login;

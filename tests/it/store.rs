@@ -12,4 +12,5 @@ mod operator;
 mod rule;
 mod sample;
 mod server;
+mod tampering;
 mod vault;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::support::app::repo;
 
 /// The rooms in their line: each may know only those before it.
-const LINE: [&str; 27] = [
+const LINE: [&str; 28] = [
     "clock",
     "backoff",
     "mcp",
@@ -23,6 +23,7 @@ const LINE: [&str; 27] = [
     "identity",
     "gate",
     "egress",
+    "audit",
     "oauth",
     "credential",
     "upstream",

@@ -28,6 +28,15 @@ pub struct Filter {
     pub q: Option<String>,
 }
 
+impl Filter {
+    /// Whether it narrows nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        let texts = [&self.kind, &self.actor, &self.subject, &self.q];
+        texts.iter().all(|text| text.is_none()) && self.since.is_none() && self.until.is_none()
+    }
+}
+
 /// Returns a page of events, newest first.
 pub async fn list(store: &Store, filter: &Filter, page: &Page) -> Result<Listed<Link>, StoreError> {
     let mut wanted = wanted(filter);
@@ -49,6 +58,32 @@ pub async fn events_after(store: &Store, chain: i64, seq: i64, rows_max: u64) ->
 /// Returns the checkpoints of a chain after that number, in their order.
 pub async fn checkpoints(store: &Store, chain: i64, seq: i64, rows_max: u64) -> Result<Vec<Checkpoint>, StoreError> {
     checkpoints_in(store.reads(), chain, seq, rows_max).await
+}
+
+/// Returns up to `rows_max` events of all chains after that chain and number, in their order.
+pub async fn events_from(
+    store: &Store,
+    filter: &Filter,
+    (chain, seq): (i64, i64),
+    rows_max: u64,
+) -> Result<Vec<Link>, StoreError> {
+    let after = Column::Chain.gt(chain).or(Column::Chain.eq(chain).and(Column::Seq.gt(seq)));
+    let wanted = Entity::find().filter(wanted(filter)).filter(after);
+    let in_order = wanted.order_by_asc(Column::Chain).order_by_asc(Column::Seq).limit(rows_max);
+    Ok(in_order.all(store.reads()).await?.into_iter().map(link).collect())
+}
+
+/// Returns up to `rows_max` checkpoints of all chains after that chain and number, in their order.
+pub async fn checkpoints_from(
+    store: &Store,
+    (chain, seq): (i64, i64),
+    rows_max: u64,
+) -> Result<Vec<Checkpoint>, StoreError> {
+    use audit_checkpoint::Column;
+    let after = Column::Chain.gt(chain).or(Column::Chain.eq(chain).and(Column::Seq.gt(seq)));
+    let in_order = audit_checkpoint::Entity::find().filter(after).order_by_asc(Column::Chain);
+    let rows = in_order.order_by_asc(Column::Seq).limit(rows_max).all(store.reads()).await?;
+    Ok(rows.into_iter().map(checkpoint).collect())
 }
 
 /// Returns the last checkpoint of this gateway's chain.

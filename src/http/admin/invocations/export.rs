@@ -7,6 +7,7 @@ use actix_web::{HttpResponse, web};
 use futures_util::Stream;
 use futures_util::stream;
 use serde::Deserialize;
+use serde_json::json;
 use utoipa::IntoParams;
 
 use super::json::InvocationBody;
@@ -16,6 +17,7 @@ use crate::http::query::Query;
 use crate::http::time::Time;
 use crate::store::invocation::{Filter, Row};
 use crate::store::{self, Page, Store, StoreError};
+use crate::trail::Event;
 
 /// Rows that are read at once.
 const PAGE_ROWS: u32 = 200;
@@ -103,6 +105,9 @@ pub async fn export(gateway: web::Data<Gateway>, Query(query): Query<ExportQuery
         Format::Jsonl => ("application/x-ndjson", "invocations.jsonl"),
         Format::Csv => ("text/csv; charset=utf-8; header=present", "invocations.csv"),
     };
+    let told =
+        Event::new("invocations.exported", "invocations", &json!({ "filter": format!("{filter:?}"), "file": name }));
+    store::audit::tell(&gateway.store, [told]).await?;
     let mut reading = Reading::new(gateway.store.clone(), filter, format);
     // The first page is read before the answer begins, so that a store that is away is told as such.
     reading.read_page().await?;
