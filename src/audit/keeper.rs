@@ -9,7 +9,7 @@ use crate::store;
 use crate::trail::SIGNED_EVERY;
 
 /// How long an event waits for a signature at most.
-const SIGNED_WITHIN: Duration = Duration::from_secs(60);
+const SIGNED_WITHIN: Duration = Duration::from_mins(1);
 /// How long after a failure it is tried again.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 

@@ -52,14 +52,18 @@ pub async fn verify_database(
             let page = archive.checkpoints_after(chain, after, PAGE_ROWS).await?;
             let Some(last) = page.last() else { break };
             after = last.seq;
-            page.into_iter().for_each(|checkpoint| verifier.checkpoint(checkpoint));
+            for checkpoint in page {
+                verifier.checkpoint(checkpoint);
+            }
         }
         let mut after = i64::MIN;
         loop {
             let page = archive.events_after(chain, after, PAGE_ROWS).await?;
             let Some(last) = page.last() else { break };
             after = last.seq;
-            page.iter().for_each(|link| verifier.event(link));
+            for link in &page {
+                verifier.event(link);
+            }
         }
     }
     Ok(verifier.finish())
@@ -86,8 +90,12 @@ pub fn verify_export(path: &Path, key: Option<PublicKey>, known: Vec<Checkpoint>
     }
     let named = || checkpoints.first().and_then(|checkpoint| checkpoint.key.parse().ok());
     let mut verifier = Verifier::new(key.or_else(named).ok_or(VerifyError::NoKey)?);
-    known.into_iter().for_each(|checkpoint| verifier.known(checkpoint));
-    checkpoints.into_iter().for_each(|checkpoint| verifier.checkpoint(checkpoint));
+    for checkpoint in known {
+        verifier.known(checkpoint);
+    }
+    for checkpoint in checkpoints {
+        verifier.checkpoint(checkpoint);
+    }
     file.rewind().map_err(failed)?;
     for line in file.lines() {
         if let Ok(Line::Event(link)) = Line::parse(&line.map_err(failed)?) {

@@ -146,7 +146,7 @@ impl Wanted {
             ("until", &self.until),
         ];
         let given = parameters.into_iter().filter_map(|(name, value)| Some((name, value.as_deref()?)));
-        given.map(|(name, value)| format!("&{name}={}", segment(value))).collect()
+        given.fold(String::new(), |query, (name, value)| format!("{query}&{name}={}", segment(value)))
     }
 }
 
@@ -158,13 +158,12 @@ impl Verify {
             None => None,
         };
         let known = self.from_checkpoint.as_deref().map_or_else(|| Ok(Vec::new()), read_checkpoints)?;
-        let report = match &self.file {
-            Some(file) => verify_export(file, key, known).map_err(|error| failed(&error))?,
-            None => {
-                let config = Config::load(&self.flags.flags()).map_err(|error| CliError::Failed(error.to_string()))?;
-                let archive = Archive::open(&config.database_url()).await.map_err(|error| failed(&error))?;
-                verify_database(&archive, key, known).await.map_err(|error| failed(&error))?
-            }
+        let report = if let Some(file) = &self.file {
+            verify_export(file, key, known).map_err(|error| failed(&error))?
+        } else {
+            let config = Config::load(&self.flags.flags()).map_err(|error| CliError::Failed(error.to_string()))?;
+            let archive = Archive::open(&config.database_url()).await.map_err(|error| failed(&error))?;
+            verify_database(&archive, key, known).await.map_err(|error| failed(&error))?
         };
         self.tell(&report);
         Ok(if report.findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })

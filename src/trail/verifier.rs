@@ -112,14 +112,14 @@ impl Verifier {
         match of_chain.last.take() {
             None if seq == 1 && link.prev == GENESIS => {}
             None => {
-                let before = of_chain.checkpoints.get(&(seq - 1));
+                let before = of_chain.checkpoints.get(&seq.saturating_sub(1));
                 of_chain.begins_late = Some(seq);
                 if before.is_none_or(|before| before.hash != link.prev) {
                     faults.push("it is the first, and no checkpoint stands for those before it".to_owned());
                 }
             }
             Some((last, hash)) => {
-                if seq != last + 1 {
+                if seq != last.saturating_add(1) {
                     faults.push(format!("it follows event {last}: events are missing or not in their order"));
                 } else if link.prev != hash {
                     faults.push("it does not continue the event before it".to_owned());
@@ -149,7 +149,7 @@ impl Verifier {
     pub fn finish(mut self) -> Report {
         for (number, chain) in std::mem::take(&mut self.chains) {
             let last = chain.last.as_ref().map_or(0, |(seq, _)| *seq);
-            self.report.unsigned += u64::try_from(last - chain.signed).unwrap_or(0);
+            self.report.unsigned += u64::try_from(last.saturating_sub(chain.signed)).unwrap_or(0);
             for checkpoints in [&chain.checkpoints, &chain.known] {
                 if let Some((signed, _)) = checkpoints.last_key_value().filter(|(signed, _)| **signed > last) {
                     self.find(number, *signed, &format!("it was signed for, and the record ends with event {last}"));
@@ -177,5 +177,5 @@ impl Verifier {
 /// Whether this event tells that all before the first one were removed.
 fn accounts_for(link: &Link, first: i64) -> bool {
     let removed = || serde_json::from_str::<Value>(&link.data).ok()?.get("to")?.as_i64();
-    link.kind == REMOVED && removed().is_some_and(|to| to + 1 == first)
+    link.kind == REMOVED && removed().is_some_and(|to| to.saturating_add(1) == first)
 }

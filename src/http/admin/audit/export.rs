@@ -72,7 +72,7 @@ pub async fn export(
     let told = Event::new("audit.exported", "audit", &json!({ "filter": format!("{filter:?}"), "file": name }));
     store::audit::tell(&gateway.store, [told]).await?;
     // The first page is read before the answer begins, so that a store that is away is told as such.
-    let mut reading = Reading::begin(gateway.store.clone(), filter, format).await?;
+    let mut reading = Reading::begin(gateway.store.clone(), filter, format);
     reading.read_page().await?;
     let lines = stream::try_unfold(reading, |mut reading| async move {
         if reading.lines.is_empty() && !reading.is_done {
@@ -102,12 +102,12 @@ struct Reading {
 }
 
 impl Reading {
-    async fn begin(store: Store, filter: Filter, format: Format) -> Result<Self, StoreError> {
+    fn begin(store: Store, filter: Filter, format: Format) -> Self {
         let is_whole = format == Format::Jsonl && filter.is_empty();
         let heading = (format == Format::Csv).then(|| web::Bytes::from(HEADING));
         let lines = heading.into_iter().collect();
         let after_checkpoint = is_whole.then_some((i64::MIN, i64::MIN));
-        Ok(Self { store, filter, format, lines, after: (i64::MIN, i64::MIN), after_checkpoint, is_done: false })
+        Self { store, filter, format, lines, after: (i64::MIN, i64::MIN), after_checkpoint, is_done: false }
     }
 
     async fn read_page(&mut self) -> Result<(), StoreError> {
