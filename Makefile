@@ -41,6 +41,7 @@ doc: ## Build the crate's documentation, private items and all
 
 bench: ## Measure what a call costs, in release, on an idle machine; BENCH="--rows 1x1024" for less
 	$(CARGO) build --locked --release
+	$(CARGO) bench --locked --bench decide
 	cd bench && $(CARGO) run --locked --release -- run --gateway "$(abspath $(or $(CARGO_TARGET_DIR),target)/release/atryum)" $(BENCH)
 
 deny: ## Look at licences, sources and duplicates of the crates; needs cargo-deny

@@ -118,6 +118,7 @@ impl App {
         }
         self.upstreams.stop();
         self.gateway.keyring.flush().await?;
+        self.gateway.gate.flush().await?;
         self.gateway.journal.close().await;
         store::audit::tell(&self.gateway.store, [Event::new("gateway.stopped", "gateway", &json!({}))]).await?;
         self.gateway.audit.stop().await;

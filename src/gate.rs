@@ -12,20 +12,24 @@
 
 mod approvals;
 mod call;
+mod condition;
 mod decision;
 mod error;
 mod evaluator;
+mod hints;
+mod hits;
 mod pattern;
 mod permit;
 mod rule;
 mod rule_set;
 
 pub use approvals::{Answer, Approvals, Approved};
-pub use call::Call;
-pub use decision::{By, Decision};
+pub use call::{Arguments, Call};
+pub use condition::{Condition, ConditionError};
+pub use decision::{By, Decision, Shadow};
 pub use error::GateError;
 pub use evaluator::Gate;
 pub use pattern::{PatternError, Patterns};
 pub use permit::Permit;
-pub use rule::{Action, Rule};
-pub use rule_set::RuleSet;
+pub use rule::{Action, Rule, Verdict};
+pub use rule_set::{RuleSet, Step, lint};

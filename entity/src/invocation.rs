@@ -66,6 +66,10 @@ pub struct Model {
     pub upstream_us: Option<i64>,
     /// microseconds spent in the gateway, a person's time left out
     pub overhead_us: Option<i64>,
+    /// the rule in shadow mode that would have decided
+    pub shadow_rule_id: Option<String>,
+    /// what it would have said: `allow`, `deny`, `ask`
+    pub shadow_action: Option<String>,
 }
 
 /// No relations are declared: joins are written where they are read.

@@ -27,12 +27,23 @@ pub struct Model {
     /// JSON array of globs
     #[sea_orm(column_type = "Text")]
     pub methods: String,
+    /// CEL over the call; none: always
+    #[sea_orm(column_type = "Text")]
+    pub condition: Option<String>,
     /// for the operator
     #[sea_orm(column_type = "Text")]
     pub description: String,
     /// told to the model when denied
     #[sea_orm(column_type = "Text")]
     pub guidance: String,
+    /// evaluated and recorded, not enforced
+    pub shadow: bool,
+    /// ms; matches nothing from then on
+    pub expires_at: Option<i64>,
+    /// calls that it decided
+    pub hits: i64,
+    /// ms; of the last of them
+    pub last_hit_at: Option<i64>,
     /// counts edits, from 1
     pub revision: i64,
     /// ms

@@ -8,6 +8,7 @@ pub use sea_orm_migration::prelude::*;
 mod m20261122_000001_create_tables;
 mod m20261122_000002_add_oauth;
 mod m20261123_000003_add_audit;
+mod m20261123_000004_add_rule_conditions;
 
 /// All steps, in order.
 pub struct Migrator;
@@ -19,6 +20,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_000001_create_tables::Migration),
             Box::new(m20261122_000002_add_oauth::Migration),
             Box::new(m20261123_000003_add_audit::Migration),
+            Box::new(m20261123_000004_add_rule_conditions::Migration),
         ]
     }
 }

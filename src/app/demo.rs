@@ -81,6 +81,7 @@ async fn write_rules(gateway: &Gateway) -> Result<(), AppError> {
             methods: r#"["tools/call"]"#.into(),
             description: description.into(),
             guidance: guidance.into(),
+            ..store::rule::NewRule::default()
         };
         store::rule::insert(&gateway.store, rule, None).await?;
     }

@@ -1,5 +1,8 @@
 //! `atryum rule …`: what the gateway decides by.
 
+mod policy;
+mod simulation;
+
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Map, Value, json};
 
@@ -25,8 +28,10 @@ enum Act {
     Add(Add),
     /// List the rules in the order in which they are tried
     List,
-    /// Ask what the rules say to a call, and why; nothing is called
+    /// Run a file of tests against rules, or ask what the rules say to one call, and why; nothing is called
     Test(Test),
+    /// Tell which recorded calls other rules would have decided otherwise; nothing is called
+    Simulate(simulation::Simulate),
     /// Give a rule another place
     Move(Move),
     /// Let a rule decide again
@@ -78,7 +83,7 @@ struct Add {
     /// A glob over MCP methods; repeat for more [default: tools/call]
     #[arg(long, value_name = "GLOB")]
     method: Vec<String>,
-    /// An expression over the call's arguments
+    /// A condition in CEL, such as "args.amount <= 1000"
     #[arg(long, value_name = "EXPRESSION")]
     when: Option<String>,
     /// Why the rule is there, for operators
@@ -90,6 +95,12 @@ struct Add {
     /// Put it before this rule, by id or place
     #[arg(long, value_name = "RULE")]
     before: Option<String>,
+    /// When it ends, such as 2026-12-31T00:00:00Z [default: never]
+    #[arg(long, value_name = "TIME")]
+    expires_at: Option<String>,
+    /// Evaluate and record it without enforcing it
+    #[arg(long)]
+    shadow: bool,
     /// Add it without letting it decide
     #[arg(long)]
     disabled: bool,
@@ -97,18 +108,20 @@ struct Add {
 
 #[derive(Args, Debug)]
 struct Test {
+    /// A file of tests, TOML or JSON; with --agent, the server's name
+    #[arg(value_name = "FILE|SERVER")]
+    subject: String,
+    /// The tool's name
+    #[arg(requires = "agent")]
+    tool: Option<String>,
     /// The agent's name
     #[arg(long, value_name = "NAME")]
-    agent: String,
-    /// The server's name
-    server: String,
-    /// The tool's name
-    tool: Option<String>,
-    /// The MCP method
-    #[arg(long, default_value = "tools/call")]
-    method: String,
+    agent: Option<String>,
+    /// The MCP method [default: tools/call]
+    #[arg(long, requires = "agent")]
+    method: Option<String>,
     /// The call's arguments, a JSON object
-    #[arg(long, value_name = "JSON")]
+    #[arg(long, value_name = "JSON", requires = "agent")]
     arguments: Option<String>,
 }
 
@@ -136,7 +149,11 @@ impl Rule {
         match &self.act {
             Act::Add(add) => self.add(&client, add).await?,
             Act::List => self.list(&client.list(PATH).await?),
-            Act::Test(test) => self.test(&client, test).await?,
+            Act::Test(test) => match &test.agent {
+                Some(agent) => self.test(&client, &test.body(agent)?).await?,
+                None => policy::run(&client, &test.subject, self.remote.output).await?,
+            },
+            Act::Simulate(simulate) => simulate.run(&client, self.remote.output).await?,
             Act::Move(to) => self.list(&reorder(&client, to).await?),
             Act::Enable(which) => self.set_enabled(&client, which, true).await?,
             Act::Disable(which) => self.set_enabled(&client, which, false).await?,
@@ -159,10 +176,16 @@ impl Rule {
             ("SERVERS", "/servers"),
             ("TOOLS", "/tools"),
             ("METHODS", "/methods"),
+            ("WHEN", "/when"),
+            ("SHADOW", "/shadow"),
+            ("HITS", "/hits"),
             ("ID", "/id"),
             ("DESCRIPTION", "/description"),
         ];
         show(self.remote.output, rules, |rules| table(rules, &columns));
+        for rule in rules.as_array().into_iter().flatten() {
+            warn(rule);
+        }
     }
 
     async fn add(&self, client: &Client, add: &Add) -> Result<(), CliError> {
@@ -174,11 +197,12 @@ impl Rule {
         show(self.remote.output, &rule, |rule| {
             format!("rule {} stands at place {}", cell(rule, "/id"), cell(rule, "/position"))
         });
+        warn(&rule);
         Ok(())
     }
 
-    async fn test(&self, client: &Client, test: &Test) -> Result<(), CliError> {
-        let verdict = client.post(&format!("{PATH}/test"), &test.body()?).await?;
+    async fn test(&self, client: &Client, call: &Value) -> Result<(), CliError> {
+        let verdict = client.post(&format!("{PATH}/test"), call).await?;
         show(self.remote.output, &verdict, |verdict| {
             let by = match text(verdict, "/rule_id") {
                 "" => "no rule matches".to_owned(),
@@ -225,10 +249,14 @@ impl Add {
             ("when", self.when.clone()),
             ("description", self.description.clone()),
             ("guidance", self.guidance.clone()),
+            ("expires_at", self.expires_at.clone()),
             ("before", before),
         ];
         for (name, text) in texts.into_iter().filter_map(|(name, text)| Some((name, text?))) {
             body.insert(name.into(), json!(text));
+        }
+        if self.shadow {
+            body.insert("shadow".into(), json!(true));
         }
         if self.disabled {
             body.insert("enabled".into(), json!(false));
@@ -238,11 +266,13 @@ impl Add {
 }
 
 impl Test {
-    fn body(&self) -> Result<Value, CliError> {
+    fn body(&self, agent: &str) -> Result<Value, CliError> {
         let mut body = Map::new();
-        body.insert("agent".into(), json!(self.agent));
-        body.insert("server".into(), json!(self.server));
-        body.insert("method".into(), json!(self.method));
+        body.insert("agent".into(), json!(agent));
+        body.insert("server".into(), json!(self.subject));
+        if let Some(method) = &self.method {
+            body.insert("method".into(), json!(method));
+        }
         if let Some(tool) = &self.tool {
             body.insert("tool".into(), json!(tool));
         }
@@ -257,6 +287,18 @@ impl Test {
 impl Which {
     async fn id(&self, client: &Client) -> Result<String, CliError> {
         find(&client.list(PATH).await?, &self.rule)
+    }
+}
+
+/// Says what the gateway remarks of a rule.
+fn warn(rule: &Value) {
+    for warning in rule.pointer("/warnings").and_then(Value::as_array).into_iter().flatten() {
+        remark(&format!(
+            "rule {} at place {}: {}",
+            cell(rule, "/id"),
+            cell(rule, "/position"),
+            cell(warning, "/detail")
+        ));
     }
 }
 

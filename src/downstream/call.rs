@@ -14,7 +14,7 @@ use super::response::{Framing, Headers, Incoming, Response};
 use super::session::Session;
 use super::stream::EventStream;
 use super::{Downstream, Phase, listing};
-use crate::gate::{Call, RuleSet};
+use crate::gate::{Arguments, Call, Gate};
 use crate::identity::Agent;
 use crate::invocation::{Answer, Ready, Refusal, Request};
 use crate::mcp::question::Abilities;
@@ -111,8 +111,15 @@ impl Task {
             agent: self.agent.clone(),
             server: self.upstream.spec.name.clone(),
             method: self.method.clone(),
-            tool: method::subject(&self.method, self.params.as_deref()),
+            tool: self.subject(),
+            arguments: Arguments::given(self.arguments().as_deref()),
+            hints: None,
         }
+    }
+
+    /// What it is about: a tool's or prompt's name, or a resource's URI.
+    fn subject(&self) -> Option<String> {
+        method::subject(&self.method, self.params.as_deref())
     }
 
     pub(super) fn request(&self) -> Request {
@@ -141,7 +148,7 @@ impl Task {
         if let Some((key, read)) = self.params.as_deref().and_then(|params| method::look_alike(&self.method, params)) {
             return Err(format!("the member {key:?} may be taken for {read:?}; leave it out"));
         }
-        if method::needs_subject(&self.method) && self.call().tool.is_none() {
+        if method::needs_subject(&self.method) && self.subject().is_none() {
             return Err(format!("{} needs a name or uri that is a string", self.method));
         }
         Ok(())
@@ -201,7 +208,7 @@ impl Downstream {
             Answer::Reply(reply) => Answer::Reply(crossing.get().visit(&task.method, reply, &client)),
             other => other,
         };
-        say(self.invocations.gate().rule_set().as_deref(), task, answer, crossing.get())
+        say(self.invocations.gate(), task, answer, crossing.get())
     }
 
     /// Resolves when nobody wants the call any more: its agent, the key that it was made with, or the gateway.
@@ -269,10 +276,10 @@ impl Drop for UnderWay {
 }
 
 /// The message for what became of a call.
-pub(super) fn say(rule_set: Option<&RuleSet>, task: &Task, answer: Answer, crossing: Crossing) -> Option<Said> {
+pub(super) fn say(gate: &Gate, task: &Task, answer: Answer, crossing: Crossing) -> Option<Said> {
     Some(match answer {
         Answer::Reply(reply) => match crossing.reply(&task.method, reply) {
-            Reply::Result(result) => task.says(&listing::filter(rule_set, &task.call(), result)),
+            Reply::Result(result) => task.says(&listing::filter(gate, &task.call(), result)),
             Reply::Error(object) => task.says_error(&object),
         },
         Answer::Denied(refusal) => denied(task, &refusal),

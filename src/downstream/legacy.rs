@@ -15,7 +15,7 @@ use super::session::{Begun, May, Session};
 use super::sessions::Place;
 use super::stream::EventStream;
 use super::{Downstream, Phase, envelope, version};
-use crate::gate::{Action, Call};
+use crate::gate::{Action, Arguments, Call};
 use crate::mcp::envelope::Message;
 use crate::mcp::version::Era;
 use crate::mcp::{error, method, splice};
@@ -145,7 +145,15 @@ impl Downstream {
         let server = task.upstream.spec.name.clone();
         Arc::new(move |setting: Setting, subject: Option<&str>| {
             let (method, tool) = (setting.method().to_owned(), subject.map(ToOwned::to_owned));
-            let call = Call { agent: agent.clone(), server: server.clone(), method, tool };
+            let call = Call {
+                agent: agent.clone(),
+                server: server.clone(),
+                method,
+                tool,
+                // What it was set to is not kept here; a rule that has to know it says no.
+                arguments: Arguments::Unknown,
+                hints: None,
+            };
             gate.decide(&call).action != Action::Deny
         })
     }

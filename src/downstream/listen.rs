@@ -147,7 +147,7 @@ impl Downstream {
         let ticket = Ticket { sink: task.stream.clone(), progress_token: None, id: task.id.clone() };
         let watch = self.patience(task);
         let answer = self.invocations.run(&task.request(), ticket, open, &watch, self.over(task)).await;
-        say(self.invocations.gate().rule_set().as_deref(), task, answer, crossing.get())
+        say(self.invocations.gate(), task, answer, crossing.get())
     }
 
     /// Puts each resource to the rules as the subscription that it is; gives those that may be heard of.

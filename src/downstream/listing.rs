@@ -2,25 +2,40 @@
 
 use serde_json::value::RawValue;
 
-use crate::gate::{Call, RuleSet};
+use crate::clock;
+use crate::gate::{Arguments, Call, Gate};
 use crate::mcp::{method, splice};
 
 /// The listing's result without the items that `agent` may not use; unchanged, byte for byte, when that is none.
-pub(super) fn filter(rule_set: Option<&RuleSet>, call: &Call, result: String) -> String {
+pub(super) fn filter(gate: &Gate, call: &Call, result: String) -> String {
     let Some((member, name, used_by)) = method::listed(&call.method) else { return result };
     let Some(items) =
         splice::find(&result, &[member]).and_then(|list| serde_json::from_str::<Vec<&RawValue>>(list).ok())
     else {
         return result;
     };
+    let hints = |item: &'_ RawValue| splice::find(item.get(), &["annotations"]).map(ToOwned::to_owned);
+    let named = |item: &'_ RawValue| splice::find_string(item.get(), &[name]);
+    if call.method == "tools/list" {
+        let tools = items.iter().filter_map(|item| Some((named(item)?, splice::find(item.get(), &["annotations"]))));
+        gate.keep_hints(&call.server, tools);
+    }
+    // With no rule set nothing can be called, so nothing is shown.
+    let rule_set = gate.rule_set();
+    let now_ms = clock::now_ms();
     let shown: Vec<&str> = items
         .iter()
-        .map(|item| item.get())
         .filter(|item| {
-            let question = Call { method: used_by.into(), tool: splice::find_string(item, &[name]), ..call.clone() };
-            // With no rule set nothing can be called, so nothing is shown.
-            rule_set.is_some_and(|rule_set| rule_set.shows(&question))
+            let question = Call {
+                method: used_by.into(),
+                tool: named(item),
+                arguments: Arguments::Unknown,
+                hints: hints(item).map(Into::into),
+                ..call.clone()
+            };
+            rule_set.as_ref().is_some_and(|rule_set| rule_set.shows(&question, now_ms))
         })
+        .map(|item| item.get())
         .collect();
     if shown.len() == items.len() {
         return result;

@@ -16,7 +16,7 @@ use super::held::SameCall;
 use super::line::Line;
 use super::response::{Framing, Headers, Incoming, Response};
 use super::{Downstream, bridge, envelope, listen, meta, mirrored, version};
-use crate::gate::{Action, Call};
+use crate::gate::{Action, Arguments, Call};
 use crate::mcp::envelope::Message;
 use crate::mcp::log_level::LogLevel;
 use crate::mcp::version::Era;
@@ -121,7 +121,8 @@ impl Downstream {
         let level = log_level(task)?;
         splice::find(connection.handshake.capabilities(), &["logging"])?;
         // Nobody was asked before: what needs a person is not set without one.
-        let call = Call { method: Setting::LogLevel.method().into(), tool: None, ..task.call() };
+        let arguments = Arguments::given(Some(&json!({ "level": level.name() }).to_string()));
+        let call = Call { method: Setting::LogLevel.method().into(), tool: None, arguments, ..task.call() };
         let may_set = self.invocations.gate().decide(&call).action == Action::Allow;
         if may_set { Some(connection.want_log(level).await) } else { None }
     }

@@ -15,6 +15,37 @@ pub struct Call {
     pub method: String,
     /// The tool's or prompt's name or the resource's URI, where the method has one.
     pub tool: Option<String>,
+    /// What it is made with.
+    pub arguments: Arguments,
+    /// The tool's annotations as the server claims them: the text of a JSON object, where they are known.
+    pub hints: Option<Arc<str>>,
+}
+
+/// What a call is made with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Arguments {
+    /// Nobody has made the call; it stands for all that could be made.
+    Unknown,
+    /// Nothing was given.
+    None,
+    /// The text of strict JSON, as it was received.
+    Text(Arc<str>),
+}
+
+impl Arguments {
+    /// What was given, if anything was.
+    #[must_use]
+    pub fn given(text: Option<&str>) -> Self {
+        text.map_or(Self::None, |text| Self::Text(text.into()))
+    }
+
+    /// Bytes of the text.
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::Unknown | Self::None => 0,
+            Self::Text(text) => text.len(),
+        }
+    }
 }
 
 impl Call {

@@ -29,6 +29,15 @@ impl By {
     }
 }
 
+/// What a rule in shadow mode would have decided.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shadow {
+    /// The first such rule that matched.
+    pub rule_id: Arc<str>,
+    /// What it would have done.
+    pub action: Action,
+}
+
 /// What only this room can write.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::gate) struct Seal;
@@ -46,6 +55,10 @@ pub struct Decision {
     pub by: By,
     /// One sentence for whoever was refused: which rule, and the operator's guidance.
     pub reason: String,
+    /// What it would have been, had the rules in shadow mode been enforced; `None` where they change nothing of it.
+    pub shadow: Option<Shadow>,
+    /// It is a no only because the rule's condition depends on arguments that are not known.
+    pub is_open: bool,
     /// Keeps other rooms from making one.
     #[expect(dead_code, reason = "it is there for those who may not write it")]
     pub(in crate::gate) seal: Seal,
@@ -60,6 +73,8 @@ impl Decision {
             revision: 0,
             by: By::Default,
             reason: "no rule set is loaded, so nothing may pass; try again shortly or tell the operator".into(),
+            shadow: None,
+            is_open: false,
             seal: Seal,
         }
     }

@@ -4,6 +4,7 @@
 //! edit was: the same path serves start, edit and recovery. If it can't read or compile the rules it publishes nothing,
 //! and with nothing published everything is denied, until a later try succeeds.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,9 +14,11 @@ use arc_swap::ArcSwapOption;
 use super::call::Call;
 use super::decision::Decision;
 use super::error::GateError;
-use super::rule::{Action, Rule};
+use super::hints::Hints;
+use super::hits::Counts;
 use super::rule_set::RuleSet;
-use crate::store::{self, Store};
+use crate::clock;
+use crate::store::{self, Store, StoreError};
 use crate::supervision::{Sentinel, Slot, supervise};
 
 /// How long after a failed load the next one is tried.
@@ -96,11 +99,7 @@ impl Evaluator {
 }
 
 async fn load(store: &Store) -> Result<RuleSet, GateError> {
-    let stored = store::rule::load_rule_set(store).await?;
-    let rules = stored.rules.iter().filter(|row| row.enabled).map(Rule::parse).collect::<Result<_, _>>()?;
-    // An unknown word in the setting is not a reason to let calls through.
-    let default_action = Action::parse(&stored.default_action).unwrap_or(Action::Deny);
-    Ok(RuleSet::new(stored.revision, default_action, rules))
+    RuleSet::of(&store::rule::load_rule_set(store).await?)
 }
 
 /// The face of the evaluator.
@@ -108,6 +107,8 @@ async fn load(store: &Store) -> Result<RuleSet, GateError> {
 pub struct Gate {
     published: Published,
     evaluator: Arc<Slot<Evaluator>>,
+    counts: Arc<Counts>,
+    hints: Hints,
 }
 
 impl Gate {
@@ -117,12 +118,13 @@ impl Gate {
     /// The rules can't be loaded.
     pub async fn start(store: Store, arbiter: ArbiterHandle) -> Result<Self, GateError> {
         let published = Published::default();
+        let counts = Counts::start(store.clone());
         let evaluator = supervise("evaluator", arbiter, {
             let published = published.clone();
             move |sentinel| Evaluator { store: store.clone(), published: published.clone(), _sentinel: sentinel }
         })
         .await;
-        let gate = Self { published, evaluator };
+        let gate = Self { published, evaluator, counts, hints: Hints::default() };
         gate.reload().await?;
         Ok(gate)
     }
@@ -131,9 +133,47 @@ impl Gate {
     #[must_use]
     pub fn decide(&self, call: &Call) -> Decision {
         match &*self.published.load() {
-            Some(rule_set) => rule_set.evaluate(call),
+            Some(rule_set) => rule_set.evaluate(&self.informed(rule_set, call), clock::now_ms()),
             None => Decision::unavailable(),
         }
+    }
+
+    /// The call, with what the server last claimed of its tool.
+    #[must_use]
+    pub fn informed<'c>(&self, rule_set: &RuleSet, call: &'c Call) -> Cow<'c, Call> {
+        let tool = call.tool.as_deref().filter(|_| rule_set.reads_hints() && call.hints.is_none());
+        match tool.and_then(|tool| self.hints.find(&call.server, tool)) {
+            Some(hints) => Cow::Owned(Call { hints: Some(hints), ..call.clone() }),
+            None => Cow::Borrowed(call),
+        }
+    }
+
+    /// Keeps what a server's list claims of its tools: pairs of a tool and the text of its annotations.
+    pub fn keep_hints<'t>(&self, server: &str, tools: impl Iterator<Item = (String, Option<&'t str>)>) {
+        self.hints.keep(server, tools);
+    }
+
+    /// Counts a decision that a call was taken by.
+    pub fn count(&self, decision: &Decision) {
+        let now_ms = clock::now_ms();
+        let shadow = decision.shadow.as_ref().map(|shadow| &shadow.rule_id);
+        for rule_id in decision.rule_id.iter().chain(shadow) {
+            self.counts.add(rule_id, now_ms);
+        }
+    }
+
+    /// How many calls a rule decided beyond what is stored, and when the last was (ms).
+    #[must_use]
+    pub fn uncounted(&self, rule_id: &str) -> Option<(i64, i64)> {
+        self.counts.of(rule_id)
+    }
+
+    /// Writes how often rules decided, which otherwise happens once a minute.
+    ///
+    /// # Errors
+    /// The store failed; nothing is lost by that.
+    pub async fn flush(&self) -> Result<(), StoreError> {
+        self.counts.flush().await
     }
 
     /// The published rule set; `None` when there is none and everything is denied.
@@ -155,6 +195,7 @@ impl Gate {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gate::{Action, Arguments};
 
     #[derive(Message)]
     #[rtype(result = "()")]
@@ -175,7 +216,14 @@ mod tests {
         let store = Store::open(&url).await.unwrap();
         let arbiter = Arbiter::new();
         let gate = Gate::start(store, arbiter.handle()).await.unwrap();
-        let list = Call { agent: "ann".into(), server: "n".into(), method: "tools/list".into(), tool: None };
+        let list = Call {
+            agent: "ann".into(),
+            server: "n".into(),
+            method: "tools/list".into(),
+            tool: None,
+            arguments: Arguments::None,
+            hints: None,
+        };
         for _ in 0..3 {
             assert_eq!(gate.decide(&list).action, Action::Allow);
             let dead = gate.evaluator.address().unwrap().send(Panic).await;

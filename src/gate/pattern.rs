@@ -27,7 +27,9 @@ pub struct Patterns(Vec<Pattern>);
 enum Pattern {
     Any,
     Literal(String),
-    Glob(GlobMatcher),
+    /// A text and then anything: the most usual glob, and cheap to compare.
+    Prefix(String),
+    Glob(String, GlobMatcher),
 }
 
 impl Patterns {
@@ -48,7 +50,8 @@ impl Patterns {
         self.0.iter().any(|pattern| match pattern {
             Pattern::Any => true,
             Pattern::Literal(literal) => literal == name,
-            Pattern::Glob(glob) => glob.is_match(name),
+            Pattern::Prefix(prefix) => name.starts_with(prefix.as_str()),
+            Pattern::Glob(_, glob) => glob.is_match(name),
         })
     }
 
@@ -56,6 +59,42 @@ impl Patterns {
     #[must_use]
     pub fn is_any(&self) -> bool {
         self.0.iter().any(|pattern| matches!(pattern, Pattern::Any))
+    }
+
+    /// The names, when the list holds nothing but names.
+    pub(super) fn literals(&self) -> Option<Vec<&str>> {
+        let literal = |pattern: &'_ Pattern| matches!(pattern, Pattern::Literal(_));
+        self.0.iter().all(literal).then(|| self.0.iter().map(Pattern::fixed).collect())
+    }
+
+    /// Whether it is known that each name which `other` matches is matched here, too.
+    pub(super) fn covers(&self, other: &Self) -> bool {
+        other.0.iter().all(|theirs| self.0.iter().any(|ours| ours.covers(theirs)))
+    }
+}
+
+impl Pattern {
+    /// The text that each name which it matches begins with.
+    fn fixed(&self) -> &str {
+        match self {
+            Self::Any => "",
+            Self::Literal(text) | Self::Prefix(text) => text,
+            Self::Glob(glob, _) => glob.split(['*', '?', '{']).next().unwrap_or_default(),
+        }
+    }
+
+    fn covers(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Any, _) => true,
+            (Self::Prefix(ours), Self::Literal(_) | Self::Prefix(_) | Self::Glob(..)) => {
+                other.fixed().starts_with(ours)
+            }
+            (Self::Glob(_, ours), Self::Literal(theirs)) => ours.is_match(theirs),
+            (Self::Literal(ours), Self::Literal(theirs)) | (Self::Glob(ours, _), Self::Glob(theirs, _)) => {
+                ours == theirs
+            }
+            _ => false,
+        }
     }
 }
 
@@ -69,13 +108,18 @@ fn parse_one(glob: &str) -> Result<Pattern, PatternError> {
     if !glob.contains(['*', '?', '{', '}']) {
         return Ok(Pattern::Literal(glob.to_owned()));
     }
+    if let Some(prefix) = glob.strip_suffix('*')
+        && !prefix.contains(['*', '?', '{', '}'])
+    {
+        return Ok(Pattern::Prefix(prefix.to_owned()));
+    }
     // The contract knows no character classes and no escapes: these characters mean themselves.
     let literal_brackets = glob.replace('\\', "\\\\").replace('[', "\\[").replace(']', "\\]");
     GlobBuilder::new(&literal_brackets)
         .literal_separator(false)
         .backslash_escape(true)
         .build()
-        .map(|built| Pattern::Glob(built.compile_matcher()))
+        .map(|built| Pattern::Glob(glob.to_owned(), built.compile_matcher()))
         .map_err(|error| PatternError::Malformed { glob: glob.to_owned(), reason: error.kind().to_string() })
 }
 
@@ -105,6 +149,25 @@ mod tests {
         ] {
             assert_eq!(patterns(&[glob]).matches(name), expected, "{glob} on {name}");
         }
+    }
+
+    #[test]
+    fn what_is_covered_is_matched() {
+        for (ours, theirs, expected) in [
+            ("*", "a?", true),
+            ("git*", "github", true),
+            ("git*", "gith*", true),
+            ("git*", "git?ub{a,b}", true),
+            ("git*", "gi*", false),
+            ("github", "git*", false),
+            ("g?t", "got", true),
+            ("g?t", "g?t", true),
+            ("g?t", "g*", false),
+        ] {
+            assert_eq!(patterns(&[ours]).covers(&patterns(&[theirs])), expected, "{ours} over {theirs}");
+        }
+        assert!(patterns(&["a", "b*"]).covers(&patterns(&["bc", "a"])));
+        assert!(!patterns(&["a", "b*"]).covers(&patterns(&["bc", "d"])));
     }
 
     #[test]

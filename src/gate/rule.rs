@@ -1,10 +1,11 @@
-//! One rule, parsed from its row.
+//! One rule, parsed from its row, and what it says to one call.
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use super::call::Call;
+use super::condition::{Condition, Facts, Outcome};
 use super::error::GateError;
 use super::pattern::Patterns;
 use crate::store;
@@ -39,7 +40,20 @@ impl Action {
     }
 }
 
-/// Globs and an action.
+/// What a rule has to say to a call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// All of it matches.
+    Matches,
+    /// This part of it doesn't.
+    Misses(&'static str),
+    /// It depends on arguments that are not known.
+    Open,
+    /// It would match if its condition could be evaluated, and that can't be: why.
+    Failed(String),
+}
+
+/// Globs, a condition and an action.
 #[derive(Debug, Clone)]
 pub struct Rule {
     /// The row's id.
@@ -50,10 +64,16 @@ pub struct Rule {
     pub description: Arc<str>,
     /// What the model is told when it is denied.
     pub guidance: Arc<str>,
-    agents: Patterns,
-    servers: Patterns,
-    tools: Patterns,
-    methods: Patterns,
+    /// It is evaluated and recorded, and decides nothing.
+    pub is_shadow: bool,
+    /// Milliseconds; it matches nothing from then on.
+    pub expires_at: Option<i64>,
+    pub(super) agents: Patterns,
+    pub(super) servers: Patterns,
+    pub(super) tools: Patterns,
+    pub(super) methods: Patterns,
+    /// A stored condition that can't be read any more, such as after an upgrade, is one that can't be evaluated.
+    pub(super) condition: Option<Result<Condition, String>>,
 }
 
 impl Rule {
@@ -76,16 +96,41 @@ impl Rule {
                 .ok_or_else(|| malformed("action", format!("{:?} is unknown", row.action)))?,
             description: row.description.as_str().into(),
             guidance: row.guidance.as_str().into(),
+            is_shadow: row.shadow,
+            expires_at: row.expires_at,
             agents: list("agents", &row.agents)?,
             servers: list("servers", &row.servers)?,
             tools: list("tools", &row.tools)?,
             methods: list("methods", &row.methods)?,
+            condition: row.condition.as_deref().map(|text| Condition::parse(text).map_err(|error| error.to_string())),
         })
     }
 
-    /// Says which part of the rule does not match `call`; `None` when all do.
-    #[must_use]
-    pub fn mismatch(&self, call: &Call) -> Option<&'static str> {
+    /// Whether it would have to know the tool's annotations.
+    pub(super) fn reads_hints(&self) -> bool {
+        self.condition.as_ref().and_then(|condition| condition.as_ref().ok()).is_some_and(Condition::reads_hints)
+    }
+
+    /// What the rule says to a call.
+    pub(super) fn judge(&self, call: &Call, facts: &Facts<'_>) -> Verdict {
+        if let Some(part) = self.mismatch(call, facts.now_ms()) {
+            return Verdict::Misses(part);
+        }
+        let outcome = match &self.condition {
+            None => return Verdict::Matches,
+            Some(Ok(condition)) => condition.evaluate(facts),
+            Some(Err(reason)) => Outcome::Failed(reason.clone()),
+        };
+        match outcome {
+            Outcome::Holds => Verdict::Matches,
+            Outcome::Misses => Verdict::Misses("when"),
+            Outcome::Open => Verdict::Open,
+            Outcome::Failed(reason) => Verdict::Failed(reason),
+        }
+    }
+
+    /// Says which part of the rule besides its condition does not match; `None` when all do.
+    fn mismatch(&self, call: &Call, now_ms: i64) -> Option<&'static str> {
         // Cheapest to refuse first: most rules name one server.
         if !self.servers.matches(&call.server) {
             return Some("servers");
@@ -100,6 +145,9 @@ impl Rule {
         if !tool_matches {
             return Some("tools");
         }
-        (!self.agents.matches(&call.agent)).then_some("agents")
+        if !self.agents.matches(&call.agent) {
+            return Some("agents");
+        }
+        self.expires_at.is_some_and(|end| end <= now_ms).then_some("expires_at")
     }
 }

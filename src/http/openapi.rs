@@ -43,7 +43,7 @@ use super::problem::{self, Code, ProblemBody};
         servers::list, servers::create::create, servers::create::try_draft, servers::read, servers::update::update,
         servers::delete, servers::live::test, servers::live::tools, servers::live::logs, servers::live::restart,
         rules::list, rules::create, rules::read, rules::update, rules::delete, rules::order::put,
-        rules::order::read_default, rules::order::put_default, rules::trial::test,
+        rules::order::read_default, rules::order::put_default, rules::trial::test, rules::simulation::simulate,
         approvals::list, approvals::read, approvals::approve, approvals::deny, approvals::extend,
         invocations::list, invocations::read, invocations::export::export,
         audit::list, audit::export::export, audit::checkpoint, audit::sign,

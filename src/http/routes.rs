@@ -129,6 +129,7 @@ routes! {
         "/api/v1/rules/order" => PUT rules::order::put;
         "/api/v1/rules/default" => GET rules::order::read_default, PUT rules::order::put_default;
         "/api/v1/rules/test" => POST rules::trial::test;
+        "/api/v1/rules/simulate" => POST rules::simulation::simulate;
         "/api/v1/rules/{id}" => GET rules::read, PATCH rules::update, DELETE rules::delete;
 
         "/api/v1/approvals" => GET approvals::list;

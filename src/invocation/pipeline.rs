@@ -90,6 +90,7 @@ impl Invocations {
         let way = Way { open, ticket };
         let mut run = Run::new(request, self.journal.clone());
         let decision = self.gate.decide(&request.call);
+        self.gate.count(&decision);
         let mut cancelled = std::pin::pin!(cancelled);
         let answer = match decision.action {
             Action::Deny => self.deny(&run, &decision).await,

@@ -78,6 +78,8 @@ impl Request {
             finished_at: state.is_terminal().then_some(now),
             upstream_us: None,
             overhead_us: None,
+            shadow_rule_id: decision.shadow.as_ref().map(|shadow| shadow.rule_id.to_string()),
+            shadow_action: decision.shadow.as_ref().map(|shadow| shadow.action.as_str().into()),
         }
     }
 

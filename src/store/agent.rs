@@ -41,6 +41,12 @@ pub async fn list(store: &Store, page: &Page) -> Result<Listed<Row>, StoreError>
     Ok(Listed::cut(rows.all(store.reads()).await?, page, |row| row.name.clone()))
 }
 
+/// Returns all agents' names.
+pub async fn list_names(store: &Store) -> Result<Vec<String>, StoreError> {
+    let names = Entity::find().select_only().column(Column::Name).order_by_asc(Column::Name);
+    Ok(names.into_tuple().all(store.reads()).await?)
+}
+
 /// Returns the agent of that name.
 pub async fn find(store: &Store, name: &str) -> Result<Option<Row>, StoreError> {
     Ok(Entity::find().filter(Column::Name.eq(name)).one(store.reads()).await?)

@@ -5,7 +5,7 @@
 
 use entity::invocation::{Column, Entity};
 use sea_orm::sea_query::{Expr, ExprTrait as _, Func, Order, Query};
-use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect, UpdateMany};
+use sea_orm::{ColumnTrait, Condition, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, UpdateMany};
 
 use serde_json::json;
 
@@ -62,6 +62,59 @@ pub async fn list(store: &Store, filter: &Filter, page: &Page) -> Result<Listed<
     let newest_first = Entity::find().filter(wanted).order_by_desc(Column::ReceivedAt).order_by_desc(Column::Id);
     let rows = newest_first.limit(page.rows_to_read()).all(store.reads()).await?;
     Ok(Listed::cut(rows, page, |row| (row.received_at, row.id.clone())))
+}
+
+/// What was asked and what was decided of one call.
+#[derive(Clone, Debug, FromQueryResult)]
+pub struct Decided {
+    /// which call
+    pub id: String,
+    /// name of the agent
+    pub agent: String,
+    /// the server's name
+    pub server: String,
+    /// such as `tools/call`
+    pub method: String,
+    /// tool or prompt name, or resource URI
+    pub tool: Option<String>,
+    /// the JSON text
+    pub arguments: Option<String>,
+    /// what was decided: `allow`, `deny`, `ask`
+    pub action: String,
+    /// the rule that matched
+    pub rule_id: Option<String>,
+    /// ms
+    pub received_at: i64,
+}
+
+/// Returns up to `rows_max` calls received at `since` (ms) or later and before the call `before` (time and id), newest
+/// first.
+pub async fn list_decided(
+    store: &Store,
+    since: i64,
+    before: Option<(i64, &str)>,
+    rows_max: u64,
+) -> Result<Vec<Decided>, StoreError> {
+    let mut wanted = Condition::all().add(Column::ReceivedAt.gte(since));
+    if let Some((received_at, id)) = before {
+        wanted = wanted
+            .add(Column::ReceivedAt.lte(received_at))
+            .add(Column::ReceivedAt.lt(received_at).or(Column::Id.lt(id)));
+    }
+    let columns = [
+        Column::Id,
+        Column::Agent,
+        Column::Server,
+        Column::Method,
+        Column::Tool,
+        Column::Arguments,
+        Column::Action,
+        Column::RuleId,
+        Column::ReceivedAt,
+    ];
+    let newest_first = Entity::find().select_only().columns(columns).filter(wanted).order_by_desc(Column::ReceivedAt);
+    let rows = newest_first.order_by_desc(Column::Id).limit(rows_max).into_model::<Decided>();
+    Ok(rows.all(store.reads()).await?)
 }
 
 /// Returns the invocation with that id.

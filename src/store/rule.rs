@@ -24,7 +24,7 @@ pub type Row = entity::rule::Model;
 const WHAT: &str = "rule";
 
 /// A rule that is to be added.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct NewRule {
     /// a disabled rule never matches
     pub enabled: bool,
@@ -42,6 +42,50 @@ pub struct NewRule {
     pub description: String,
     /// told to the model when denied
     pub guidance: String,
+    /// CEL over the call; none: always
+    pub condition: Option<String>,
+    /// evaluated and recorded, not enforced
+    pub shadow: bool,
+    /// ms; matches nothing from then on
+    pub expires_at: Option<i64>,
+}
+
+impl NewRule {
+    /// The row of this rule when it stands at `position`.
+    #[must_use]
+    pub fn into_row(self, id: String, position: i32, now: i64) -> Row {
+        Row {
+            id,
+            position,
+            enabled: self.enabled,
+            action: self.action,
+            agents: self.agents,
+            servers: self.servers,
+            tools: self.tools,
+            methods: self.methods,
+            condition: self.condition,
+            description: self.description,
+            guidance: self.guidance,
+            shadow: self.shadow,
+            expires_at: self.expires_at,
+            hits: 0,
+            last_hit_at: None,
+            revision: 1,
+            created_at: now,
+            updated_at: now,
+        }
+    }
+}
+
+/// How often a rule decided since that was last written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hits {
+    /// which rule
+    pub id: String,
+    /// how many calls
+    pub count: i64,
+    /// ms; the last of them
+    pub last_at: i64,
 }
 
 /// The rule set as it was at one moment.
@@ -86,23 +130,7 @@ pub async fn insert(store: &Store, new: NewRule, before: Option<&str>) -> Result
         None => rules.last().map_or(1, |last| last.position + 1),
     };
     move_from(edit.connection(), position, 1).await?;
-    let now = clock::now_ms();
-    let NewRule { enabled, action, agents, servers, tools, methods, description, guidance } = new;
-    let row = Row {
-        id: super::new_id(),
-        position,
-        enabled,
-        action,
-        agents,
-        servers,
-        tools,
-        methods,
-        description,
-        guidance,
-        revision: 1,
-        created_at: now,
-        updated_at: now,
-    };
+    let row = new.into_row(super::new_id(), position, clock::now_ms());
     Entity::insert(row.clone().into_active_model()).exec_without_returning(edit.connection()).await?;
     edit.tell(Event::new("rule.created", subject(&row.id), &json!({ "rule": row })));
     edit.commit().await?;
@@ -127,6 +155,7 @@ pub async fn update<E: From<StoreError>>(
     row.revision = old.revision + 1;
     row.updated_at = clock::now_ms();
     (row.id, row.position, row.created_at) = (old.id.clone(), old.position, old.created_at);
+    (row.hits, row.last_hit_at) = (old.hits, old.last_hit_at);
     let all_columns = row.clone().into_active_model().reset_all();
     Entity::update(all_columns).exec(edit.connection()).await.map_err(StoreError::from)?;
     let data = json!({ "changed": difference(&old, &row), "revision": row.revision });
@@ -167,6 +196,19 @@ pub async fn reorder(store: &Store, ids: &[String]) -> Result<Vec<Row>, StoreErr
     edit.tell(Event::new("rule_set.reordered", "rule_set", &json!({ "order": ids })));
     edit.commit().await?;
     Ok(in_order)
+}
+
+/// Adds to the rules' counts. No edit: neither the set's revision nor a rule's goes up.
+pub async fn add_hits(store: &Store, hits: &[Hits]) -> Result<(), StoreError> {
+    let edit = store.begin_edit().await?;
+    for Hits { id, count, last_at } in hits {
+        let counted = Entity::update_many()
+            .col_expr(Column::Hits, Expr::col(Column::Hits).add(*count))
+            .col_expr(Column::LastHitAt, (*last_at).into())
+            .filter(Column::Id.eq(id.as_str()));
+        counted.exec(edit.connection()).await?;
+    }
+    edit.commit().await
 }
 
 /// Returns what happens to a call that no rule matches.

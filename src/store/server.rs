@@ -31,6 +31,12 @@ pub struct Filter {
     pub q: Option<String>,
 }
 
+/// Returns all servers' names, and whether each is enabled.
+pub async fn list_names(store: &Store) -> Result<Vec<(String, bool)>, StoreError> {
+    let names = Entity::find().select_only().columns([Column::Name, Column::Enabled]).order_by_asc(Column::Name);
+    Ok(names.into_tuple().all(store.reads()).await?)
+}
+
 /// A server that is to be registered.
 #[derive(Clone, Debug, Default)]
 pub struct NewServer {

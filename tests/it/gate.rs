@@ -2,5 +2,6 @@
 
 mod approvals;
 mod closed;
+mod conditions;
 mod rules;
 mod smuggling;

@@ -66,7 +66,7 @@ impl Downstream {
         let watch = Asking::new(task.stream.clone(), progress_token.clone(), self.public_url.clone());
         let ticket = Ticket { sink, progress_token, id: task.id.clone() };
         let answer = self.invocations.run(&task.request(), ticket, open, &watch, cancelled).await;
-        say(self.invocations.gate().rule_set().as_deref(), task, answer, crossing.get())
+        say(self.invocations.gate(), task, answer, crossing.get())
     }
 
     async fn hear_in(

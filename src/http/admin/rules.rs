@@ -1,89 +1,30 @@
-//! Rules: list, create, read, update, delete; their order, the default action and the trial stand beside.
+//! Rules: list, create, read, update, delete; their order, the default action and the trials stand beside.
 
 pub mod draft;
+pub mod json;
 pub mod order;
+pub mod simulation;
 pub mod trial;
 
 use actix_web::{HttpResponse, web};
-use serde::Serialize;
-use utoipa::ToSchema;
 
 use self::draft::{RuleDraft, RulePatch};
-use crate::gate::Action;
+use self::json::RuleBody;
 use crate::http::answer::{self, Listing};
 use crate::http::body::Body;
 use crate::http::gateway::Gateway;
 use crate::http::if_match::IfMatch;
 use crate::http::problem::{Problem, ProblemBody};
-use crate::http::time::Time;
 use crate::store::{self, StoreError};
 
 const WHAT: &str = "rule";
-
-/// One rule: the first that matches a call decides.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Rule)]
-pub struct RuleBody {
-    id: String,
-    /// Its place, from 1.
-    position: i32,
-    /// A disabled rule never matches.
-    enabled: bool,
-    action: Action,
-    /// Globs over agents' names.
-    agents: Vec<String>,
-    /// Globs over servers' names.
-    servers: Vec<String>,
-    /// Globs over the names of tools and prompts, and over URIs of resources.
-    tools: Vec<String>,
-    /// Globs over MCP methods.
-    methods: Vec<String>,
-    /// For operators.
-    description: String,
-    /// Told to the model when the rule denies.
-    guidance: String,
-    /// Counts edits, from 1; the same as in `ETag`.
-    revision: i64,
-    created_at: Time,
-    updated_at: Time,
-}
-
-impl RuleBody {
-    /// Builds the representation of a row.
-    ///
-    /// # Errors
-    /// The row can't be read.
-    pub fn of(row: store::rule::Row) -> Result<Self, Problem> {
-        let list = |text: &str| serde_json::from_str(text).map_err(|error| Problem::internal(&error));
-        Ok(Self {
-            action: Action::parse(&row.action).ok_or_else(|| Problem::internal(&UnknownAction(row.action.clone())))?,
-            agents: list(&row.agents)?,
-            servers: list(&row.servers)?,
-            tools: list(&row.tools)?,
-            methods: list(&row.methods)?,
-            id: row.id,
-            position: row.position,
-            enabled: row.enabled,
-            description: row.description,
-            guidance: row.guidance,
-            revision: row.revision,
-            created_at: Time(row.created_at),
-            updated_at: Time(row.updated_at),
-        })
-    }
-}
-
-/// A stored rule has an action that this release does not know.
-#[derive(Debug, thiserror::Error)]
-#[error("a stored rule has the unknown action {0:?}")]
-struct UnknownAction(String);
 
 /// Lists the rules, in the order in which they are tried.
 #[utoipa::path(get, path = "/api/v1/rules", operation_id = "list_rules", tag = "Rules",
     responses((status = 200, description = "All rules.", body = Listing<RuleBody>)))]
 pub async fn list(gateway: web::Data<Gateway>) -> Result<web::Json<Listing<RuleBody>>, Problem> {
     let rows = store::rule::list(&gateway.store).await?;
-    Ok(web::Json(Listing::whole(rows.into_iter().map(RuleBody::of).collect::<Result<_, _>>()?)))
+    Ok(web::Json(Listing::whole(json::all(&gateway, rows).await?)))
 }
 
 /// Adds a rule, before the rule `before` or at the end.
@@ -100,7 +41,7 @@ pub async fn create(gateway: web::Data<Gateway>, Body(draft): Body<RuleDraft>) -
     })?;
     gateway.publish_rules().await?;
     let (location, revision) = (format!("/api/v1/rules/{}", row.id), row.revision);
-    Ok(answer::created_revised(location, revision, &RuleBody::of(row)?))
+    Ok(answer::created_revised(location, revision, &json::one(&gateway, row).await?))
 }
 
 /// Reads a rule.
@@ -110,7 +51,7 @@ pub async fn create(gateway: web::Data<Gateway>, Body(draft): Body<RuleDraft>) -
               (status = 404, description = "There is none with that id.", body = ProblemBody)))]
 pub async fn read(gateway: web::Data<Gateway>, id: web::Path<String>) -> Result<HttpResponse, Problem> {
     let row = store::rule::find(&gateway.store, &id).await?.ok_or_else(|| Problem::no_such(WHAT, &id))?;
-    Ok(answer::revised(row.revision, &RuleBody::of(row)?))
+    Ok(answer::revised(row.revision, &json::one(&gateway, row).await?))
 }
 
 /// Edits a rule; its place is changed through the order.
@@ -130,7 +71,7 @@ pub async fn update(
     let row = store::rule::update(&gateway.store, &id, expected, |row| patch.apply(row)).await;
     let row = row.map_err(|problem: Problem| problem.named(WHAT, &id))?;
     gateway.publish_rules().await?;
-    Ok(answer::revised(row.revision, &RuleBody::of(row)?))
+    Ok(answer::revised(row.revision, &json::one(&gateway, row).await?))
 }
 
 /// Deletes a rule; the rules after it move up.

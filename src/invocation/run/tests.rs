@@ -17,7 +17,14 @@ async fn bench() -> Bench {
     let url = format!("sqlite:{}?mode=rwc", folder.path().join("atryum.db").display());
     let store = Store::open(&url).await.unwrap();
     let journal = Journal::start(store.clone());
-    let call = Call { agent: "ann".into(), server: "n".into(), method: "tools/call".into(), tool: Some("t".into()) };
+    let call = Call {
+        agent: "ann".into(),
+        server: "n".into(),
+        method: "tools/call".into(),
+        tool: Some("t".into()),
+        arguments: crate::gate::Arguments::None,
+        hints: None,
+    };
     let request = Request {
         call,
         request_id: "r".into(),
@@ -41,7 +48,7 @@ async fn a_call_that_was_cut_short_after_its_dispatch_ends_as_unknown() {
     let bench = bench().await;
     let run = Run::new(&bench.request, bench.journal.clone());
     let id = run.id.clone();
-    let decision = RuleSet::new(1, Action::Allow, Vec::new()).evaluate(&bench.request.call);
+    let decision = RuleSet::new(1, Action::Allow, Vec::new()).evaluate(&bench.request.call, 0);
     run.row.may_be(&[State::Dispatched]);
     let row = bench.request.row(&id, &decision, State::Dispatched, 1);
     let _receipt = bench.journal.record(Entry { invocation: row, approval: None }).await.unwrap();
@@ -55,7 +62,7 @@ async fn a_call_that_was_cut_short_while_it_waited_ends_as_cancelled() {
         let bench = bench().await;
         let run = Run::new(&bench.request, bench.journal.clone());
         let id = run.id.clone();
-        let decision = RuleSet::new(1, Action::Ask, Vec::new()).evaluate(&bench.request.call);
+        let decision = RuleSet::new(1, Action::Ask, Vec::new()).evaluate(&bench.request.call, 0);
         run.row.may_be(if states.len() == 1 { &[State::Pending] } else { &[State::Pending, State::Dispatched] });
         let question = bench.request.question(&id, &decision, 1, 60_000);
         let _receipt = bench.journal.record(question).await.unwrap();
@@ -69,7 +76,7 @@ async fn a_call_that_has_its_end_is_not_ended_again() {
     let bench = bench().await;
     let run = Run::new(&bench.request, bench.journal.clone());
     let id = run.id.clone();
-    let decision = RuleSet::new(1, Action::Deny, Vec::new()).evaluate(&bench.request.call);
+    let decision = RuleSet::new(1, Action::Deny, Vec::new()).evaluate(&bench.request.call, 0);
     let row = bench.request.row(&id, &decision, State::Denied, 1);
     let _receipt = bench.journal.record(Entry { invocation: row, approval: None }).await.unwrap();
     drop(run);

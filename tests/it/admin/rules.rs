@@ -2,4 +2,6 @@
 
 mod edit;
 mod order;
+mod simulation;
 mod trial;
+mod warnings;

@@ -1,6 +1,6 @@
 //! `atryum rule`.
 
-use super::run::operator;
+use super::run::{atryum, done, operator};
 use crate::support::app::App;
 
 fn tools_in_order(app: &App) -> Vec<String> {
@@ -52,4 +52,98 @@ async fn a_rule_that_cannot_be_used_names_its_field() {
     let app = App::start().await;
     let refused = operator(&app, &["rule", "add", "allow", "--tool", "{a"]);
     assert!(refused.code == 1 && refused.err.contains("\n  /tools: "), "{refused:?}");
+}
+
+const POLICY: &str = r##"
+default = "deny"
+
+[[rules]]
+action = "allow"
+servers = ["bank"]
+tools = ["pay"]
+when = "args.amount <= 1000"
+
+[[tests]]
+name = "a small payment passes"
+agent = "ann"
+server = "bank"
+tool = "pay"
+arguments = { amount = 10 }
+expect = "allow"
+rule = "#1"
+
+[[tests]]
+name = "a large one does not"
+agent = "ann"
+server = "bank"
+tool = "pay"
+arguments = { amount = 1001 }
+expect = "deny"
+rule = "default"
+"##;
+
+#[actix_rt::test]
+async fn a_file_with_rules_of_its_own_is_tested_without_a_gateway() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("policy.toml");
+    let nobody = |content: &str| {
+        std::fs::write(&path, content).unwrap();
+        done(&mut atryum(&["rule", "test", path.to_str().unwrap(), "--url", "http://127.0.0.1:9"]))
+    };
+    assert_eq!(
+        nobody(POLICY).ok().out,
+        "ok      a small payment passes\nok      a large one does not\nall 2 tests passed\n"
+    );
+    let failed = nobody(&POLICY.replace("<= 1000", "<= 5"));
+    assert!(failed.code == 1 && failed.out.contains("FAILED  a small payment passes"), "{failed:?}");
+    assert!(
+        failed.out.contains("deny instead of allow") && failed.out.contains("#1: when does not match"),
+        "{failed:?}"
+    );
+    assert!(failed.err.contains("1 of 2 tests failed"), "{failed:?}");
+    let wrong_rule = nobody(&POLICY.replace("rule = \"default\"", "rule = \"#1\""));
+    assert!(wrong_rule.code == 1 && wrong_rule.out.contains("by default instead of #1"), "{wrong_rule:?}");
+    for (from, to, word) in [
+        ("args.amount <=", "arg.amount <=", "there is no \"arg\""),
+        ("expect = \"allow\"", "expect = \"yes\"", "can't be read"),
+        ("tool = \"pay\"\narg", "toool = \"pay\"\narg", "can't be read"),
+    ] {
+        let refused = nobody(&POLICY.replace(from, to));
+        assert!(refused.code == 1 && refused.err.contains(word), "{refused:?}");
+    }
+}
+
+#[actix_rt::test]
+async fn a_file_without_rules_is_tested_on_those_in_force() {
+    let app = App::start().await;
+    operator(&app, &["rule", "add", "deny", "--tool", "pay", "--when", "args.amount > 1000"]).ok();
+    let path = app.dir().join("tests.json");
+    let test = |expect: &str| {
+        let call = serde_json::json!({"agent": "a", "server": "bank", "tool": "pay", "arguments": {"amount": 2000}});
+        let mut case = call;
+        case["expect"] = serde_json::json!(expect);
+        std::fs::write(&path, serde_json::json!({ "tests": [case] }).to_string()).unwrap();
+        operator(&app, &["rule", "test", path.to_str().unwrap()])
+    };
+    test("deny").ok();
+    assert_eq!(test("allow").code, 1);
+}
+
+#[actix_rt::test]
+async fn a_simulation_takes_the_rules_of_a_file() {
+    let app = App::start().await;
+    let path = app.dir().join("policy.toml");
+    std::fs::write(&path, POLICY).unwrap();
+    let told = operator(&app, &["rule", "simulate", path.to_str().unwrap(), "--limit", "5"]).ok().out;
+    assert!(told.starts_with("0 calls; 0 would be decided otherwise"), "{told}");
+}
+
+#[actix_rt::test]
+async fn a_rule_that_matches_nothing_is_remarked_when_it_is_added() {
+    let app = App::start().await;
+    let added = operator(
+        &app,
+        &["rule", "add", "allow", "--server", "nowhere", "--shadow", "--expires-at", "2999-01-01T00:00:00Z"],
+    );
+    assert!(added.code == 0 && added.err.contains("no registered server"), "{added:?}");
 }

@@ -26,7 +26,7 @@ pub fn rule(description: &str) -> rule::NewRule {
         tools: "[\"*\"]".to_owned(),
         methods: "[\"tools/call\"]".to_owned(),
         description: description.to_owned(),
-        guidance: String::new(),
+        ..rule::NewRule::default()
     }
 }
 
@@ -60,6 +60,8 @@ pub fn invocation(state: &str) -> invocation::Row {
         dispatched_at: None,
         finished_at: None,
         upstream_us: None,
+        shadow_rule_id: None,
+        shadow_action: None,
         overhead_us: None,
     }
 }

@@ -57,6 +57,15 @@ pub struct ClientBody {
     version: Option<String>,
 }
 
+/// What a rule in shadow mode would have decided.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Shadow)]
+pub struct ShadowBody {
+    /// `allow`, `deny` or `ask`.
+    action: String,
+    rule_id: String,
+}
+
 /// What was decided, and by whom.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Decision)]
@@ -68,6 +77,8 @@ pub struct DecisionBody {
     revision: i64,
     /// `rule`, `default` or `person`.
     by: Option<String>,
+    /// What a rule in shadow mode would have decided; `null` when none matched.
+    shadow: Option<ShadowBody>,
     /// The question that was put to a person.
     approval_id: Option<String>,
 }
@@ -122,6 +133,10 @@ impl From<Row> for InvocationBody {
                 rule_id: row.rule_id,
                 revision: row.rule_set_revision,
                 by: row.decided_by,
+                shadow: row
+                    .shadow_rule_id
+                    .zip(row.shadow_action)
+                    .map(|(rule_id, action)| ShadowBody { action, rule_id }),
                 approval_id: row.approval_id,
             },
             state: row.state,

@@ -3,9 +3,10 @@
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use crate::gate::{Action, Patterns};
+use crate::gate::{Action, Condition, Patterns};
 use crate::http::body::Edit;
 use crate::http::problem::{FieldError, Problem};
+use crate::http::time::Time;
 use crate::store::rule::{NewRule, Row};
 
 /// A rule that is to be added.
@@ -26,10 +27,18 @@ pub struct RuleDraft {
     /// Globs over MCP methods; `tools/call` when left out.
     #[schema(example = json!(["tools/call"]))]
     methods: Option<Vec<String>>,
+    /// CEL over `args`, `agent`, `server`, `tool`, `method`, `hints` and `now`; without it the rule holds for every call.
+    /// A call for which it can't be evaluated is denied.
+    #[schema(example = "args.repo == 'api' && args.amount <= 1000")]
+    when: Option<String>,
     /// For operators.
     description: Option<String>,
     /// Told to the model when the rule denies.
     guidance: Option<String>,
+    /// The rule is evaluated and recorded, and decides nothing; false when left out.
+    shadow: Option<bool>,
+    /// The rule matches nothing from then on; never when left out.
+    expires_at: Option<Time>,
     /// A disabled rule never matches; true when left out.
     enabled: Option<bool>,
     /// The id of the rule before which it is to stand; at the end when left out.
@@ -42,20 +51,39 @@ impl RuleDraft {
     /// # Errors
     /// Every field that can't be used.
     pub fn into_new(self) -> Result<(NewRule, Option<String>), Problem> {
+        let before = self.before.clone();
+        self.judged("").map(|new| (new, before)).map_err(Problem::fields)
+    }
+
+    /// Judges a draft that stands at `place` in a body and is only tried out.
+    ///
+    /// # Errors
+    /// Every field that can't be used.
+    pub fn into_tried(self, place: &str) -> Result<NewRule, Vec<FieldError>> {
+        if self.before.is_some() {
+            let detail = "here the rules are tried in the order in which they are given";
+            return Err(vec![FieldError { pointer: format!("{place}/before"), detail: detail.into() }]);
+        }
+        self.judged(place)
+    }
+
+    fn judged(self, place: &str) -> Result<NewRule, Vec<FieldError>> {
         let any = || vec!["*".to_owned()];
-        let mut lists = Lists::default();
+        let mut fields = Fields { place, errors: Vec::new() };
         let new = NewRule {
             enabled: self.enabled.unwrap_or(true),
             action: self.action.as_str().to_owned(),
-            agents: lists.text("/agents", &self.agents.unwrap_or_else(any)),
-            servers: lists.text("/servers", &self.servers.unwrap_or_else(any)),
-            tools: lists.text("/tools", &self.tools.unwrap_or_else(any)),
-            methods: lists.text("/methods", &self.methods.unwrap_or_else(default_methods)),
+            agents: fields.text("/agents", &self.agents.unwrap_or_else(any)),
+            servers: fields.text("/servers", &self.servers.unwrap_or_else(any)),
+            tools: fields.text("/tools", &self.tools.unwrap_or_else(any)),
+            methods: fields.text("/methods", &self.methods.unwrap_or_else(default_methods)),
+            condition: fields.condition(self.when),
             description: self.description.unwrap_or_default(),
             guidance: self.guidance.unwrap_or_default(),
+            shadow: self.shadow.unwrap_or_default(),
+            expires_at: self.expires_at.map(|time| time.0),
         };
-        lists.finish()?;
-        Ok((new, self.before))
+        if fields.errors.is_empty() { Ok(new) } else { Err(fields.errors) }
     }
 }
 
@@ -80,10 +108,19 @@ pub struct RulePatch {
     methods: Edit<Vec<String>>,
     #[serde(default)]
     #[schema(value_type = Option<String>)]
+    when: Edit<String>,
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
     description: Edit<String>,
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     guidance: Edit<String>,
+    #[serde(default)]
+    #[schema(value_type = Option<bool>)]
+    shadow: Edit<bool>,
+    #[serde(default)]
+    #[schema(value_type = Option<Time>)]
+    expires_at: Edit<Time>,
     #[serde(default)]
     #[schema(value_type = Option<bool>)]
     enabled: Edit<bool>,
@@ -96,20 +133,31 @@ impl RulePatch {
     /// Every field that can't be used.
     pub fn apply(self, row: &mut Row) -> Result<(), Problem> {
         let any = || vec!["*".to_owned()];
-        let mut lists = Lists::default();
-        lists.edit("/agents", self.agents.or_default(any), &mut row.agents);
-        lists.edit("/servers", self.servers.or_default(any), &mut row.servers);
-        lists.edit("/tools", self.tools.or_default(any), &mut row.tools);
-        lists.edit("/methods", self.methods.or_default(default_methods), &mut row.methods);
+        let mut fields = Fields { place: "", errors: Vec::new() };
+        fields.edit("/agents", self.agents.or_default(any), &mut row.agents);
+        fields.edit("/servers", self.servers.or_default(any), &mut row.servers);
+        fields.edit("/tools", self.tools.or_default(any), &mut row.tools);
+        fields.edit("/methods", self.methods.or_default(default_methods), &mut row.methods);
         match self.action {
             Edit::Keep => {}
             Edit::Set(action) => action.as_str().clone_into(&mut row.action),
-            Edit::Clear => lists.refuse("/action", "one of allow, deny, ask is expected, not null"),
+            Edit::Clear => fields.refuse("/action", "one of allow, deny, ask is expected, not null"),
+        }
+        match self.when {
+            Edit::Keep => {}
+            Edit::Clear => row.condition = None,
+            Edit::Set(when) => row.condition = fields.condition(Some(when)),
         }
         self.description.apply_or_default(&mut row.description, String::new());
         self.guidance.apply_or_default(&mut row.guidance, String::new());
         self.enabled.apply_or_default(&mut row.enabled, true);
-        lists.finish()
+        self.shadow.apply_or_default(&mut row.shadow, false);
+        match self.expires_at {
+            Edit::Keep => {}
+            Edit::Clear => row.expires_at = None,
+            Edit::Set(time) => row.expires_at = Some(time.0),
+        }
+        if fields.errors.is_empty() { Ok(()) } else { Err(Problem::fields(fields.errors)) }
     }
 }
 
@@ -118,18 +166,26 @@ fn default_methods() -> Vec<String> {
     vec!["tools/call".to_owned()]
 }
 
-/// Lists of globs on their way into a row, and what is wrong with them.
-#[derive(Default)]
-struct Lists {
+/// Fields on their way into a row, and what is wrong with them.
+struct Fields<'p> {
+    /// Where in the body the rule stands.
+    place: &'p str,
     errors: Vec<FieldError>,
 }
 
-impl Lists {
+impl Fields<'_> {
     fn text(&mut self, pointer: &str, globs: &[String]) -> String {
         if let Err(error) = Patterns::parse(globs) {
             self.refuse(pointer, &error.to_string());
         }
         serde_json::to_string(globs).unwrap_or_default()
+    }
+
+    fn condition(&mut self, when: Option<String>) -> Option<String> {
+        if let Some(Err(error)) = when.as_deref().map(Condition::parse) {
+            self.refuse("/when", &error.to_string());
+        }
+        when
     }
 
     fn edit(&mut self, pointer: &str, wanted: Option<Vec<String>>, column: &mut String) {
@@ -139,10 +195,6 @@ impl Lists {
     }
 
     fn refuse(&mut self, pointer: &str, detail: &str) {
-        self.errors.push(FieldError { pointer: pointer.into(), detail: detail.into() });
-    }
-
-    fn finish(self) -> Result<(), Problem> {
-        if self.errors.is_empty() { Ok(()) } else { Err(Problem::fields(self.errors)) }
+        self.errors.push(FieldError { pointer: format!("{}{pointer}", self.place), detail: detail.into() });
     }
 }

@@ -4,7 +4,7 @@ use actix_web::web;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::RuleBody;
+use super::json::{self, RuleBody};
 use crate::gate::Action;
 use crate::http::answer::Listing;
 use crate::http::body::Body;
@@ -30,7 +30,7 @@ pub async fn put(
 ) -> Result<web::Json<Listing<RuleBody>>, Problem> {
     let rows = store::rule::reorder(&gateway.store, &order.ids).await?;
     gateway.publish_rules().await?;
-    Ok(web::Json(Listing::whole(rows.into_iter().map(RuleBody::of).collect::<Result<_, _>>()?)))
+    Ok(web::Json(Listing::whole(json::all(&gateway, rows).await?)))
 }
 
 /// What happens to a call that no rule matches.

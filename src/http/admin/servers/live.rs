@@ -7,7 +7,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::find;
 use super::json::ConnectionBody;
-use crate::gate::{Action, Call};
+use crate::gate::{Action, Arguments, Call};
 use crate::http::answer::{self, Listing};
 use crate::http::gateway::Gateway;
 use crate::http::problem::{Code, Problem, ProblemBody};
@@ -95,9 +95,9 @@ pub struct ToolsQuery {
 pub struct ToolBody {
     /// Its name.
     name: String,
-    /// What the rules say to a call of it by `?agent=`; `null` without one.
+    /// What the rules say to a call of it by `?agent=`; `null` without one, and where it depends on the arguments.
     decision: Option<Action>,
-    /// The rule that says so; `null` when it is the default.
+    /// The rule that says so, or whose condition it depends on; `null` when it is the default.
     rule_id: Option<String>,
     /// The tool as the server sent it.
     #[schema(value_type = Object)]
@@ -124,11 +124,13 @@ pub async fn tools(
                 server: name.as_str().into(),
                 method: "tools/call".into(),
                 tool: Some(tool_name.clone()),
+                arguments: Arguments::Unknown,
+                hints: splice::find(tool.get(), &["annotations"]).map(Into::into),
             })
         });
         ToolBody {
             name: tool_name,
-            decision: decision.as_ref().map(|decision| decision.action),
+            decision: decision.as_ref().filter(|decision| !decision.is_open).map(|decision| decision.action),
             rule_id: decision.and_then(|decision| decision.rule_id).map(|id| id.to_string()),
             tool: tool.clone(),
         }

@@ -48,8 +48,12 @@ async fn a_rule_that_can_not_be_meant_is_refused_and_changes_nothing() {
         (json!({"action": "allow", "agents": ["{a"]}), "/agents"),
         (json!({"action": "allow", "servers": [""]}), "/servers"),
         (json!({"action": "allow", "methods": [7]}), "/methods/0"),
-        (json!({"action": "allow", "when": "true"}), "/when"),
-        (json!({"action": "allow", "shadow": true}), "/shadow"),
+        (json!({"action": "allow", "when": "args.a <"}), "/when"),
+        (json!({"action": "allow", "when": "arg.a < 1"}), "/when"),
+        (json!({"action": "allow", "when": ""}), "/when"),
+        (json!({"action": "allow", "shadow": "yes"}), "/shadow"),
+        (json!({"action": "allow", "expires_at": "soon"}), "/expires_at"),
+        (json!({"action": "allow", "hits": 3}), "/hits"),
     ] {
         let created = app.operator().post("/api/v1/rules", body.clone()).await;
         assert_eq!(
@@ -74,4 +78,21 @@ async fn an_edit_from_what_is_no_longer_there_is_refused() {
     assert_eq!(client.patch(&path, json!({"action": "deny"})).await.status, 200);
     assert_eq!(client.patch(&path, json!({"action": "allow"})).await.status, 412);
     assert_eq!(app.operator().get(&path).await.json["action"], "deny");
+}
+
+#[actix_rt::test]
+async fn condition_end_and_shadow_are_set_and_cleared() {
+    let app = App::start().await;
+    let rule = json!({"action": "deny", "when": "args.a == 1", "shadow": true, "expires_at": "2999-01-01T00:00:00Z"});
+    let created = app.operator().post("/api/v1/rules", rule).await;
+    assert_eq!(created.status, 201, "{created:?}");
+    let shown = |rule: &Value| [&rule["when"], &rule["shadow"], &rule["expires_at"]].map(Clone::clone);
+    assert_eq!(shown(&created.json), [json!("args.a == 1"), json!(true), json!("2999-01-01T00:00:00.000Z")]);
+    assert_eq!((&created.json["hits"], &created.json["last_hit_at"]), (&json!(0), &json!(null)));
+    let path = created.header("location").expect("a location").to_owned();
+    let edited = app.operator().patch(&path, json!({"when": "args.a == 2"})).await;
+    assert_eq!(shown(&edited.json)[..2], [json!("args.a == 2"), json!(true)], "{edited:?}");
+    let cleared = app.operator().patch(&path, json!({"when": null, "shadow": null, "expires_at": null})).await;
+    assert_eq!(shown(&cleared.json), [json!(null), json!(false), json!(null)], "{cleared:?}");
+    assert_eq!(decision(&app, "add").await, "deny");
 }

@@ -55,3 +55,41 @@ async fn a_trial_of_something_that_is_no_call_is_refused() {
         assert_eq!((answer.status, &answer.json["errors"][0]["pointer"]), (422, &json!(pointer)), "{body}: {answer:?}");
     }
 }
+
+#[actix_rt::test]
+async fn a_trial_sees_arguments_hints_and_time() {
+    let app = App::start().await;
+    let when = "args.n > 1 && hints.readOnlyHint && now < timestamp('2026-06-01T00:00:00Z')";
+    app.rule(json!({"action": "allow", "when": when})).await;
+    let trial = async |arguments: serde_json::Value, hints: serde_json::Value, now: &str| {
+        let call = json!({"agent": "ann", "server": "calc", "tool": "add", "arguments": arguments, "hints": hints,
+            "now": now});
+        app.operator().post("/api/v1/rules/test", call).await.json
+    };
+    let (hints, early) = (json!({"readOnlyHint": true}), "2026-01-01T00:00:00Z");
+    assert_eq!(trial(json!({"n": 2}), hints.clone(), early).await["decision"], "allow");
+    assert_eq!(trial(json!({"n": 1}), hints.clone(), early).await["decision"], "ask");
+    assert_eq!(trial(json!({"n": 2}), hints.clone(), "2026-07-01T00:00:00Z").await["decision"], "ask");
+    let failed = trial(json!({}), hints, early).await;
+    assert_eq!((&failed["decision"], &failed["by"]), (&json!("deny"), &json!("rule")), "{failed}");
+    assert!(failed["trace"][0]["why"].as_str().unwrap().contains("can't be evaluated"), "{failed}");
+}
+
+#[actix_rt::test]
+async fn rules_that_are_not_stored_can_be_tried() {
+    let app = App::start().await;
+    app.allow_all().await;
+    let call = json!({"agent": "ann", "server": "calc", "tool": "add", "default": "deny",
+        "rules": [{"action": "ask", "shadow": true}, {"action": "allow", "tools": ["sub"]}]});
+    let answer = app.operator().post("/api/v1/rules/test", call).await.json;
+    assert_eq!(
+        (&answer["decision"], &answer["by"], &answer["revision"]),
+        (&json!("deny"), &json!("default"), &json!(0))
+    );
+    assert_eq!(answer["shadow"], json!({"decision": "ask", "rule_id": "#1"}), "{answer}");
+    assert_eq!(answer["trace"][1], json!({"rule_id": "#2", "matched": false, "why": "tools does not match"}));
+    let call =
+        json!({"agent": "ann", "server": "calc", "rules": [{"action": "allow"}, {"action": "allow", "tools": []}]});
+    let refused = app.operator().post("/api/v1/rules/test", call).await;
+    assert_eq!((refused.status, &refused.json["errors"][0]["pointer"]), (422, &json!("/rules/1/tools")), "{refused:?}");
+}
