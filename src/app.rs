@@ -14,7 +14,7 @@ use serde_json::json;
 
 pub use error::AppError;
 
-use crate::audit::Audit;
+use crate::audit::{Audit, Keep, Target};
 use crate::clock;
 use crate::config::Config;
 use crate::downstream::{Bounds, Downstream};
@@ -23,7 +23,7 @@ use crate::http::gateway::Gateway;
 use crate::http::server::Listening;
 use crate::identity::{Keyring, Operators};
 use crate::invocation::Invocations;
-use crate::journal::Journal;
+use crate::journal::{Journal, Redaction};
 use crate::metrics::Metrics;
 use crate::store::{self, Store};
 use crate::trail::Event;
@@ -52,13 +52,14 @@ impl App {
         let config = Arc::new(config);
         let store = Store::open_with(&config.database_url(), config.journal.durability).await?;
         let vault = Vault::unlock(config.key_source(), &store).await?;
-        let audit = Audit::start(store.clone(), &vault, Arbiter::current()).await.ok_or(AppError::Unsigned)?;
+        let metrics = Metrics::new()?;
+        let audit = Audit::new(store.clone(), &vault, metrics.clone(), keep(&config), targets(&config)).await?;
         store::audit::tell(&store, [started()]).await?;
         recover(&store).await?;
         let keyring = Keyring::load(store.clone(), &vault).await?;
         let operators = Operators::new(store.clone(), config.admin_token.as_ref())?;
-        let journal = Journal::start(store.clone());
-        let metrics = Metrics::new()?;
+        let journal = Journal::start_with(store.clone(), redaction(&config, &vault)?);
+        audit.start(&operators, &Arbiter::current()).await;
         let gate = Gate::start(store.clone(), Arbiter::current()).await?;
         let approvals = Approvals::new(store.clone());
         let upstreams = Arbiter::new();
@@ -141,6 +142,29 @@ async fn recover(store: &Store) -> Result<(), AppError> {
 fn started() -> Event {
     let data = json!({ "process": std::process::id(), "version": env!("CARGO_PKG_VERSION") });
     Event::new("gateway.started", "gateway", &data)
+}
+
+/// What the journal does not write down.
+fn redaction(config: &Config, vault: &Vault) -> Result<Redaction, AppError> {
+    let key = vault.subkey("redaction");
+    Ok(Redaction::parse(&config.journal.redact, Arc::new(move |text| key.digest(text)))?)
+}
+
+fn keep(config: &Config) -> Keep {
+    let days = |days: u64| i64::try_from(days).unwrap_or(i64::MAX);
+    Keep {
+        call_days: days(config.journal.keep_days),
+        event_days: days(config.audit.keep_days),
+        event_bytes: days(config.audit.keep_bytes),
+    }
+}
+
+/// Who is told the audit elsewhere.
+fn targets(config: &Config) -> Vec<Target> {
+    let syslog = config.audit.syslog.clone().map(Target::Syslog);
+    let secret = config.audit.webhook_secret.clone();
+    let webhook = config.audit.webhook_url.clone().map(|url| Target::Webhook { url, secret });
+    syslog.into_iter().chain(webhook).collect()
 }
 
 fn limits(config: &Config) -> Limits {

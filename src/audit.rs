@@ -4,10 +4,12 @@
 //! is signed, by a key that is derived from the vault's seed and so is neither in the database nor on the disk in clear.
 //! Nothing is decided here, and nothing waits for what is done here.
 
+mod janitor;
 mod keeper;
 mod line;
 mod rounds;
 mod signer;
+mod sink;
 mod verify;
 
 use std::fmt;
@@ -15,12 +17,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use actix::ArbiterHandle;
 
+use crate::identity::Operators;
+use crate::metrics::Metrics;
 use crate::store::{self, Store, StoreError};
 use crate::supervision::{Slot, supervise};
 use crate::trail::{Checkpoint, PublicKey};
 use crate::vault::Vault;
-use rounds::Rounds;
+use rounds::{Job, Rounds};
 use signer::Signer;
+use sink::Sink;
+
+pub use sink::{SinkHealth, Target};
 
 pub use line::{Line, LineError, line_of_checkpoint, line_of_event};
 pub use verify::{VerifyError, verify_database, verify_export};
@@ -34,33 +41,71 @@ pub struct Audit {
 struct Inner {
     store: Store,
     signer: Signer,
+    keep: Keep,
+    metrics: Metrics,
+    sinks: Vec<Sink>,
     /// why the last attempt to sign failed
     unsigned: Mutex<Option<String>>,
     /// the tasks, held so that they are made again when they end
     tasks: Mutex<Vec<Arc<Slot<Rounds>>>>,
 }
 
+/// For how long things are kept; 0 is for ever.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Keep {
+    /// calls
+    pub call_days: i64,
+    /// events
+    pub event_days: i64,
+    /// events, all together
+    pub event_bytes: i64,
+}
+
 /// What goes on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Health {
+    /// those that are told
+    pub sinks: Vec<SinkHealth>,
     /// why nothing can be signed
     pub unsigned: Option<String>,
 }
 
 impl Audit {
-    /// Begins to sign what is told, on `arbiter`.
-    pub async fn start(store: Store, vault: &Vault, arbiter: ArbiterHandle) -> Option<Self> {
-        let signer = Signer::of(vault)?;
-        let inner = Inner { store, signer, unsigned: Mutex::default(), tasks: Mutex::default() };
-        let audit = Self { inner: Arc::new(inner) };
-        let keeper = audit.clone();
-        let keep = supervise("audit keeper", arbiter, move |sentinel| {
-            let audit = keeper.clone();
-            Rounds::new(sentinel, move || Box::pin(keeper::keep(audit.clone())))
-        });
-        let keep = keep.await;
-        audit.tasks().push(keep);
-        Some(audit)
+    /// Takes the key from the vault. Nothing runs yet, and a sink that is new is told what comes from now on.
+    ///
+    /// # Errors
+    /// There is no key, or the store failed.
+    pub async fn new(
+        store: Store,
+        vault: &Vault,
+        metrics: Metrics,
+        keep: Keep,
+        targets: Vec<Target>,
+    ) -> Result<Self, AuditError> {
+        let signer = Signer::of(vault).ok_or(AuditError::NoKey)?;
+        for target in &targets {
+            store::audit::begin_sink(&store, target.name()).await?;
+        }
+        let sinks = targets.into_iter().map(Sink::new).collect();
+        let (unsigned, tasks) = (Mutex::default(), Mutex::default());
+        Ok(Self { inner: Arc::new(Inner { store, signer, keep, metrics, sinks, unsigned, tasks }) })
+    }
+
+    /// Begins to sign what is told, to tell it elsewhere and to remove what is old, on `arbiter`.
+    pub async fn start(&self, operators: &Operators, arbiter: &ArbiterHandle) {
+        let audit = self.clone();
+        self.run("audit keeper", arbiter, move || Box::pin(keeper::keep(audit.clone()))).await;
+        for sink in &self.inner.sinks {
+            let (audit, sink) = (self.clone(), sink.clone());
+            self.run("audit sink", arbiter, move || Box::pin(sink::tell(audit.clone(), sink.clone()))).await;
+        }
+        let (audit, operators) = (self.clone(), operators.clone());
+        self.run("janitor", arbiter, move || Box::pin(janitor::clean(audit.clone(), operators.clone()))).await;
+    }
+
+    async fn run(&self, name: &'static str, arbiter: &ArbiterHandle, begin: impl Fn() -> Job + Send + Clone + 'static) {
+        let task = supervise(name, arbiter.clone(), move |sentinel| Rounds::new(sentinel, begin.clone())).await;
+        self.tasks().push(task);
     }
 
     /// What the checkpoints are checked with.
@@ -74,13 +119,17 @@ impl Audit {
         let signed = store::audit::put_checkpoint(&self.inner.store, |head, since| self.inner.signer.sign(head, since));
         let signed = signed.await;
         *self.unsigned() = signed.as_ref().err().map(|error| crate::chain(error));
+        if signed.is_err() {
+            self.inner.metrics.audit_sign_failed();
+        }
         signed
     }
 
     /// What goes on.
     #[must_use]
     pub fn health(&self) -> Health {
-        Health { unsigned: self.unsigned().clone() }
+        let sinks = self.inner.sinks.iter().map(Sink::health).collect();
+        Health { sinks, unsigned: self.unsigned().clone() }
     }
 
     /// Signs what was told last. The tasks end.
@@ -100,6 +149,17 @@ impl Audit {
     fn tasks(&self) -> std::sync::MutexGuard<'_, Vec<Arc<Slot<Rounds>>>> {
         self.inner.tasks.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Why there is no audit.
+#[derive(Debug, thiserror::Error)]
+pub enum AuditError {
+    /// The vault's seed is no key, which does not happen.
+    #[error("the key that signs the audit can't be made from the vault's seed")]
+    NoKey,
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
 impl fmt::Debug for Audit {

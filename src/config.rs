@@ -14,6 +14,7 @@ mod file;
 mod key;
 mod layers;
 mod source;
+mod syslog;
 mod value;
 
 pub use document::{example, schema};
@@ -21,15 +22,18 @@ pub use environment::Environment;
 pub use error::{ConfigError, Problem};
 pub use key::{KEYS, Key, Kind};
 pub use source::Source;
+pub use syslog::SyslogTarget;
 
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use serde::{Deserialize, Deserializer, de};
 
 use crate::{
+    journal::Redaction,
     store::Durability,
     vault::{KeySource, SecretText},
 };
@@ -61,6 +65,8 @@ pub struct Config {
     pub demo: bool,
     /// The record of calls.
     pub journal: JournalConfig,
+    /// What was done, by whom.
+    pub audit: AuditConfig,
     /// Decisions.
     pub gate: GateConfig,
     /// The servers behind the gateway.
@@ -82,6 +88,26 @@ pub struct JournalConfig {
     /// What a committed record survives on SQLite.
     #[serde(deserialize_with = "durability")]
     pub durability: Durability,
+    /// How long calls are kept after they came, in days; 0 is for ever.
+    pub keep_days: u64,
+    /// What is not written down of arguments and results.
+    pub redact: Vec<String>,
+}
+
+/// `[audit]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AuditConfig {
+    /// How long events are kept, in days; 0 is for ever.
+    pub keep_days: u64,
+    /// How many bytes of events are kept, about; 0 is all.
+    pub keep_bytes: u64,
+    /// Where events are told by syslog.
+    pub syslog: Option<SyslogTarget>,
+    /// Where events are posted.
+    pub webhook_url: Option<String>,
+    /// What the posts are signed with.
+    pub webhook_secret: Option<SecretText>,
 }
 
 /// `[gate]`
@@ -232,6 +258,9 @@ impl Config {
                 less: "upstream.request_timeout_seconds",
                 more: "upstream.request_timeout_max_seconds",
             });
+        }
+        if let Err(error) = Redaction::parse(&self.journal.redact, Arc::new(str::to_owned)) {
+            problems.push(Problem::Redaction { source_of: self.source_of("journal.redact"), error });
         }
         if self.master_key.is_none() && is_inside(&self.master_key_path, &self.data_dir) {
             problems.push(Problem::KeyBesideData { path: self.master_key_path.clone() });

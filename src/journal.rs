@@ -15,6 +15,7 @@ mod backlog;
 mod entry;
 mod error;
 mod receipt;
+mod redaction;
 mod state;
 mod told;
 mod work;
@@ -35,6 +36,7 @@ use writer::{Counts, Writer};
 pub use entry::{Entry, Outcome, RESULT_BYTES_MAX, Transition};
 pub use error::JournalError;
 pub use receipt::Receipt;
+pub use redaction::{Digest, Part, Redaction, RedactionError};
 pub use state::State;
 
 /// How many callers may wait to be recorded; the ones after them wait before they are let in.
@@ -47,6 +49,7 @@ pub struct Journal {
     /// bounds the jobs that may be refused; those that must be kept are not held back
     places: Arc<Semaphore>,
     counts: Arc<Counts>,
+    redaction: Redaction,
 }
 
 /// What the journal is busy with.
@@ -68,15 +71,21 @@ impl Journal {
     /// Starts the writer on the runtime of the caller.
     #[must_use]
     pub fn start(store: Store) -> Self {
+        Self::start_with(store, Redaction::default())
+    }
+
+    /// Starts the writer, which does not write down what is named here.
+    #[must_use]
+    pub fn start_with(store: Store, redaction: Redaction) -> Self {
         let (jobs, queue) = mpsc::unbounded_channel();
         let counts = Arc::new(Counts::default());
         tokio::spawn(Writer::new(store, queue, Arc::clone(&counts)).run());
-        Self { jobs, places: Arc::new(Semaphore::new(WAITING_MAX)), counts }
+        Self { jobs, places: Arc::new(Semaphore::new(WAITING_MAX)), counts, redaction }
     }
 
     /// Commits a new invocation, and its approval when it waits for one.
     pub async fn record(&self, entry: Entry) -> Result<Receipt, JournalError> {
-        let work = entry.check()?;
+        let work = entry.redacted(&self.redaction).check()?;
         self.wait_for(work).await
     }
 
@@ -90,6 +99,13 @@ impl Journal {
     /// Writes how a call that was in flight ended. The writing goes on when the answer is not awaited.
     pub fn finish(&self, outcome: Outcome) -> Writing {
         self.keep(outcome.check())
+    }
+
+    /// What is not written down. Arguments of a new call are seen to here; of what comes later the journal does not know the
+    /// server and the tool, so whoever does asks this.
+    #[must_use]
+    pub fn redaction(&self) -> &Redaction {
+        &self.redaction
     }
 
     /// Like [`Journal::finish`], for a call that ends before it was ever in flight and whose caller has gone.

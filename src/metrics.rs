@@ -104,6 +104,39 @@ struct Inner {
     sessions: IntGauge,
     sse_streams: IntGauge,
     journal_write_failures: IntCounter,
+    record: Record,
+}
+
+/// What is counted about the record: the audit, and what is removed.
+struct Record {
+    audit_sign_failures: IntCounter,
+    audit_sink_failures: IntCounterVec,
+    audit_sink_behind: IntGaugeVec,
+    removed: IntCounterVec,
+}
+
+impl Record {
+    fn register(of: &Family<'_>) -> Result<Self, prometheus::Error> {
+        Ok(Self {
+            audit_sign_failures: of
+                .counter("atryum_audit_sign_failures_total", "Attempts to sign the end of the audit that failed.")?,
+            audit_sink_failures: of.counters(
+                "atryum_audit_sink_failures_total",
+                "Attempts to tell the audit elsewhere that failed.",
+                &["sink"],
+            )?,
+            audit_sink_behind: of.gauges(
+                "atryum_audit_sink_behind",
+                "Events of the audit that were not told elsewhere yet.",
+                &["sink"],
+            )?,
+            removed: of.counters(
+                "atryum_removed_total",
+                "What was removed because it was old or over, by what it was.",
+                &["what"],
+            )?,
+        })
+    }
 }
 
 impl Metrics {
@@ -164,6 +197,7 @@ impl Metrics {
                 "atryum_journal_write_failures_total",
                 "Records of calls that could not be written; the calls were refused.",
             )?,
+            record: Record::register(&of)?,
             registry,
         };
         for outcome in ApprovalOutcome::ALL {
@@ -242,6 +276,26 @@ impl Metrics {
     /// A record of a call could not be written.
     pub fn journal_write_failed(&self) {
         self.inner.journal_write_failures.inc();
+    }
+
+    /// The end of the audit could not be signed.
+    pub fn audit_sign_failed(&self) {
+        self.inner.record.audit_sign_failures.inc();
+    }
+
+    /// The audit could not be told to a sink.
+    pub fn audit_sink_failed(&self, sink: &'static str) {
+        self.inner.record.audit_sink_failures.with_label_values(&[sink]).inc();
+    }
+
+    /// A sink was not told this many events yet.
+    pub fn audit_sink_behind(&self, sink: &'static str, events: i64) {
+        self.inner.record.audit_sink_behind.with_label_values(&[sink]).set(events);
+    }
+
+    /// Something was removed because it was old or over.
+    pub fn removed(&self, what: &'static str, count: u64) {
+        self.inner.record.removed.with_label_values(&[what]).inc_by(count);
     }
 
     /// Returns all metrics in the Prometheus text format.

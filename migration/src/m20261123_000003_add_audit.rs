@@ -62,6 +62,7 @@ fn sink() -> TableCreateStatement {
         .col(text("name"))
         .col(number("chain"))
         .col(number("seq"))
+        .col(number("signed"))
         .primary_key(Index::create().col("name").col("chain"))
         .take()
 }

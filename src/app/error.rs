@@ -1,8 +1,10 @@
 //! Why the gateway did not start, or did not stop well.
 
+use crate::audit::AuditError;
 use crate::gate::GateError;
 use crate::http::server::ListenError;
 use crate::identity::IdentityError;
+use crate::journal::RedactionError;
 use crate::store::StoreError;
 use crate::vault::VaultError;
 
@@ -18,9 +20,12 @@ pub enum AppError {
     /// The agents' keys or the operators can't be loaded.
     #[error("the agents and operators can't be loaded")]
     Identity(#[from] IdentityError),
-    /// The audit can't be signed.
-    #[error("the key that signs the audit can't be made from the vault's seed")]
-    Unsigned,
+    /// The audit can't be begun.
+    #[error("the audit can't be begun")]
+    Audit(#[from] AuditError),
+    /// What is not to be written down can't be understood.
+    #[error(transparent)]
+    Redaction(#[from] RedactionError),
     /// The rules can't be loaded.
     #[error("the rules can't be loaded")]
     Gate(#[from] GateError),

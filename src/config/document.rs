@@ -48,6 +48,7 @@ fn schema_of(key: &Key) -> Value {
         Kind::Text | Kind::Path | Kind::Address => json!({ "type": "string", "minLength": 1 }),
         Kind::Secret | Kind::Database => json!({ "type": "string", "minLength": 1, "writeOnly": true }),
         Kind::Url => json!({ "type": "string", "pattern": "^https?://" }),
+        Kind::Syslog => json!({ "type": "string", "pattern": "^(udp://|tcp://|unix:/)" }),
         Kind::Flag => json!({ "type": "boolean" }),
         Kind::Number(least, most) => json!({ "type": "integer", "minimum": least, "maximum": most }),
         Kind::Choice(words) => json!({ "enum": words }),
@@ -100,6 +101,7 @@ fn example_value(key: &Key) -> String {
             Kind::Number(..) => "4".into(),
             Kind::Database => json!("postgres://atryum@localhost/atryum").to_string(),
             Kind::Url => json!("https://atryum.example.com").to_string(),
+            Kind::Syslog => json!("unix:/dev/log").to_string(),
             Kind::Text | Kind::Secret | Kind::Path | Kind::Address | Kind::Flag | Kind::Choice(_) | Kind::List => {
                 json!("…").to_string()
             }

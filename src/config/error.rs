@@ -3,6 +3,7 @@
 use std::{fmt, io, net::SocketAddr, path::PathBuf};
 
 use super::Source;
+use crate::journal::RedactionError;
 
 /// Every problem that was found.
 #[derive(Debug)]
@@ -109,6 +110,14 @@ pub enum Problem {
         less: &'static str,
         /// The one that should be more.
         more: &'static str,
+    },
+    /// What is not to be written down can't be understood.
+    #[error("{source_of}: journal.redact: {error}")]
+    Redaction {
+        /// Where it was set.
+        source_of: Source,
+        /// Why.
+        error: RedactionError,
     },
     /// Whoever copies the data directory would have the key as well.
     #[error("master_key_path {} lies in the data directory; keep the key elsewhere", path.display())]

@@ -15,6 +15,8 @@ pub enum Kind {
     Address,
     /// An `http` or `https` URL without query or fragment.
     Url,
+    /// Where syslog is.
+    Syslog,
     /// A URL of a database, which may hold a password: never shown.
     Database,
     /// `true` or `false`.
@@ -126,6 +128,32 @@ pub static KEYS: &[Key] = &[
         "process",
         "what a recorded call survives on SQLite: the end of the process, or the loss of power",
     ),
+    key(
+        "journal.keep_days",
+        Kind::Number(0, 36_500),
+        "90",
+        "calls are removed this many days after they came; 0 keeps them",
+    ),
+    key(
+        "journal.redact",
+        Kind::List,
+        "",
+        "what is not written down, each as \"SERVER TOOL arguments|result|error POINTER\", such as \"mail send arguments /body\"",
+    ),
+    key("audit.keep_days", Kind::Number(0, 36_500), "400", "events are removed after this many days; 0 keeps them"),
+    key(
+        "audit.keep_bytes",
+        Kind::Number(0, 1024 * GIB),
+        "1073741824",
+        "the oldest events are removed when all take more than this; 0 keeps them",
+    ),
+    optional(
+        "audit.syslog",
+        Kind::Syslog,
+        "udp://HOST:PORT, tcp://HOST:PORT or unix:/PATH of a syslog that is told each event",
+    ),
+    optional("audit.webhook_url", Kind::Url, "URL that each event is posted to"),
+    optional("audit.webhook_secret", Kind::Secret, "what those posts are signed with, as Standard Webhooks has it"),
     key(
         "gate.approval_timeout_seconds",
         Kind::Number(1, WEEK),

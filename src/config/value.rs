@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 
 use serde_json::{Value, json};
 
+use super::SyslogTarget;
 use super::key::{Key, Kind};
 
 /// A value as it was written.
@@ -33,6 +34,7 @@ pub(super) fn expected(kind: Kind) -> String {
         Kind::Path => "a path".into(),
         Kind::Address => "an IP address or localhost, a colon and a port, such as 127.0.0.1:8080".into(),
         Kind::Url => "an http or https URL without user, query or fragment".into(),
+        Kind::Syslog => "udp://HOST:PORT, tcp://HOST:PORT or unix:/PATH".into(),
         Kind::Database => "a URL that begins with sqlite: or postgres://".into(),
         Kind::Flag => "true or false".into(),
         Kind::Number(least, most) => format!("a whole number from {least} to {most}"),
@@ -72,6 +74,7 @@ fn parse_text(kind: Kind, text: &str) -> Option<Value> {
     let fits = match kind {
         Kind::Address => return address(text),
         Kind::Url => is_url(text),
+        Kind::Syslog => text.parse::<SyslogTarget>().is_ok(),
         Kind::Database => text.starts_with("sqlite:") || text.starts_with("postgres"),
         Kind::Choice(words) => words.contains(&text),
         Kind::Text | Kind::Secret | Kind::Path => !text.is_empty(),

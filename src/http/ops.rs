@@ -81,12 +81,28 @@ pub async fn readyz(gateway: web::Data<Gateway>) -> HttpResponse {
         ok: !is_stopping,
         detail: if is_stopping { "the gateway is stopping and takes no new ones" } else { "new ones are taken" }.into(),
     };
-    let checks = vec![store, migrations, key, rules, journal, calls];
+    let checks = vec![store, migrations, key, rules, journal, audit_check(&gateway), calls];
     if checks.iter().all(|check| check.ok) {
         HttpResponse::Ok().json(Readiness { status: "ready", checks })
     } else {
         HttpResponse::ServiceUnavailable().json(Readiness { status: "not_ready", checks })
     }
+}
+
+/// Events are kept in any case; that a sink is away is told, and does not keep calls from being taken.
+fn audit_check(gateway: &Gateway) -> Check {
+    let health = gateway.audit.health();
+    let sinks = health.sinks.iter().map(|sink| match (&sink.failure, sink.behind) {
+        (Some(why), _) => format!("{} is not told: {why}", sink.name),
+        (None, 0) => format!("{} is told everything", sink.name),
+        (None, behind) => format!("{} is {behind} events behind", sink.name),
+    });
+    let signed = match &health.unsigned {
+        Some(why) => format!("its end can't be signed: {why}"),
+        None => "its end is signed".to_owned(),
+    };
+    let detail = std::iter::once(signed).chain(sinks).collect::<Vec<_>>().join("; ");
+    Check { name: "audit", ok: health.unsigned.is_none(), detail }
 }
 
 /// Gives out all metrics in the Prometheus text format, to this machine and to operators.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::answer::Refusal;
 use super::record::Request;
 use crate::clock;
-use crate::journal::{Journal, Outcome, State, Transition};
+use crate::journal::{Journal, Outcome, Part, State, Transition};
 use crate::mcp::method::Class;
 use crate::store;
 use crate::upstream::{Reply, UpstreamError};
@@ -117,8 +117,10 @@ impl<'r> Run<'r> {
         // What only looks or listens has no effect that could be unknown.
         let has_effect = self.request.call.class() == Class::Effect;
         let (state, is_error, error, result) = match reply {
-            Some(Ok(Reply::Result(result))) => (State::Completed, Some(says_error(result)), None, Some(result.clone())),
-            Some(Ok(Reply::Error(error))) => (State::Completed, Some(true), Some(error.clone()), None),
+            Some(Ok(Reply::Result(result))) => {
+                (State::Completed, Some(says_error(result)), None, Some(self.kept(Part::Result, result)))
+            }
+            Some(Ok(Reply::Error(error))) => (State::Completed, Some(true), Some(self.kept(Part::Error, error)), None),
             Some(Err(error)) => {
                 let state = if error.was_sent() && has_effect { State::Unknown } else { State::Failed };
                 (state, None, Some(error.to_string()), None)
@@ -138,6 +140,13 @@ impl<'r> Run<'r> {
             upstream_us: i64::try_from(upstream.as_micros()).ok(),
             overhead_us: Some(self.overhead_us(upstream)),
         }
+    }
+
+    /// What is written down of a text from the server.
+    fn kept(&self, part: Part, text: &str) -> String {
+        let call = &self.request.call;
+        let redacted = self.row.journal.redaction().apply(&call.server, call.tool.as_deref(), part, text);
+        redacted.unwrap_or_else(|| text.to_owned())
     }
 
     /// The end of a call that was let go but not sent.

@@ -2,6 +2,7 @@
 //!
 //! They come in as the rooms fill them and go out as rows and changes that are legal and fit the database.
 
+use super::redaction::{Part, Redaction};
 use super::work::Work;
 use super::{JournalError, State};
 use crate::store::batch::Change;
@@ -93,6 +94,18 @@ impl Entry {
         }
         self.clean();
         Ok(Work::Insert { state, invocation: Box::new(self.invocation), approval: self.approval.map(Box::new) })
+    }
+
+    /// Leaves out what must not be written down. A digest of the arguments is a keyed one then.
+    pub(super) fn redacted(mut self, redaction: &Redaction) -> Self {
+        let row = &mut self.invocation;
+        let (server, tool) = (row.server.as_str(), row.tool.as_deref());
+        let Some(text) = &row.arguments else { return self };
+        if let Some(kept) = redaction.apply(server, tool, Part::Arguments, text) {
+            row.arguments_digest = redaction.digest_of(text).unwrap_or_default();
+            row.arguments = Some(kept);
+        }
+        self
     }
 
     /// Cleans what callers and upstreams name; the other columns are the gateway's own words.

@@ -7,6 +7,7 @@
 mod archive;
 mod list;
 mod removal;
+mod sink;
 
 use std::fmt;
 
@@ -21,6 +22,7 @@ use crate::trail::{Checkpoint, Event, Head, Link};
 pub use archive::Archive;
 pub use list::{Filter, checkpoints, checkpoints_from, events_after, events_from, last_checkpoint, list};
 pub use removal::{Removed, remove_old};
+pub use sink::{SinkPosition, begin_sink, end, put_sink_position, sink_position};
 
 /// A row of the table.
 pub type Row = entity::audit_event::Model;
@@ -153,6 +155,9 @@ pub async fn put_checkpoint(
     let bytes = list::bytes_between(edit.connection(), head.chain, last, head.seq).await?;
     let signed = sign(&head, (last, bytes));
     list::insert_checkpoint(edit.connection(), &signed).await?;
+    let committed = edit.turn.committed.clone();
     edit.commit().await?;
+    // the same number, and news all the same for those who are told of checkpoints
+    committed.send_modify(|_| {});
     Ok(Some(signed))
 }

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use atryum::audit::Line;
+use atryum::trail::Verifier;
 use futures_util::future::join_all;
 use serde_json::json;
 
@@ -77,9 +79,11 @@ async fn ten_kills(mut app: App) {
     let twice: Vec<_> = ran.iter().filter(|(_, times)| **times > 1).collect();
     assert!(twice.is_empty(), "ran twice: {twice:?}");
     let mut rows = BTreeMap::new();
+    let mut rows_by_id = BTreeMap::new();
     for row in app.invocations().await {
         let state = row["state"].as_str().expect("a state").to_owned();
         assert!(TERMINAL.contains(&state.as_str()), "{row}");
+        rows_by_id.insert(row["id"].as_str().expect("an id").to_owned(), state.clone());
         if let Some(nonce) = row["arguments"]["nonce"].as_str() {
             assert!(rows.insert(nonce.to_owned(), state).is_none(), "two rows for {nonce}");
         }
@@ -91,9 +95,33 @@ async fn ten_kills(mut app: App) {
     for nonce in &answered {
         assert_eq!(rows.get(nonce).map(String::as_str), Some("completed"), "{nonce} was answered");
     }
+    each_state_has_its_event(&app, &rows_by_id).await;
     assert!(ran.len() > ROUNDS * CALLERS * 10, "{} calls ran", ran.len());
     let unknown = rows.values().filter(|state| *state == "unknown").count();
     assert!(unknown <= ROUNDS * CALLERS, "{unknown} unknown: more than were in flight");
+}
+
+/// No event without its state, no state without its event; and the chain holds over all kills.
+async fn each_state_has_its_event(app: &App, rows: &BTreeMap<String, String>) {
+    let mut told = BTreeMap::new();
+    let exported = app.operator().get("/api/v1/audit/export").await.text;
+    let mut verifier = None;
+    for line in exported.lines() {
+        match Line::parse(line).expect("a line of the audit") {
+            Line::Checkpoint(checkpoint) => {
+                let key = checkpoint.key.parse().expect("a key");
+                verifier.get_or_insert_with(|| Verifier::new(key)).checkpoint(checkpoint);
+            }
+            Line::Event(link) => {
+                verifier.as_mut().expect("a checkpoint").event(&link);
+                if let Some(state) = link.kind.strip_prefix("call.") {
+                    told.insert(link.subject.replace("invocation:", ""), state.to_owned());
+                }
+            }
+        }
+    }
+    assert_eq!(verifier.expect("a record").finish().findings, []);
+    assert!(told == *rows, "{} calls are told and {} are there", told.len(), rows.len());
 }
 
 fn lines(path: &std::path::Path) -> usize {

@@ -18,7 +18,7 @@ async fn a_gateway_that_can_serve_lists_what_it_made_sure_of() {
     assert_eq!((answer.status, &answer.json["status"]), (200, &json!("ready")), "{answer:?}");
     let checks = answer.json["checks"].as_array().expect("checks");
     let names: Vec<_> = checks.iter().map(|check| check["name"].as_str().expect("a name")).collect();
-    assert_eq!(names, ["store", "migrations", "key", "rules", "journal", "calls"]);
+    assert_eq!(names, ["store", "migrations", "key", "rules", "journal", "audit", "calls"]);
     assert!(checks.iter().all(|check| check["ok"] == true), "{answer:?}");
 }
 

@@ -1,0 +1,59 @@
+//! How far each of those has come who are told the audit elsewhere.
+
+use sea_orm::ConnectionTrait as _;
+use sea_orm::sea_query::{Expr, ExprTrait as _, OnConflict, Query};
+
+use super::{CHAIN, read_head};
+use crate::store::{Store, StoreError};
+
+/// How far a sink has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SinkPosition {
+    /// the chain of this gateway
+    pub chain: i64,
+    /// the number of the last event that it was told
+    pub seq: i64,
+    /// the number of the last checkpoint that it was told
+    pub signed: i64,
+}
+
+/// Returns how far a sink has come; one that was never told anything has to be begun with [`begin_sink`].
+pub async fn sink_position(store: &Store, name: &str) -> Result<SinkPosition, StoreError> {
+    let select = Query::select()
+        .columns(["seq", "signed"])
+        .from("audit_sink")
+        .and_where(Expr::col("name").eq(name))
+        .and_where(Expr::col("chain").eq(CHAIN))
+        .take();
+    let Some(row) = store.reads().query_one(&select).await? else {
+        return Ok(SinkPosition { chain: CHAIN, seq: 0, signed: 0 });
+    };
+    Ok(SinkPosition { chain: CHAIN, seq: row.try_get("", "seq")?, signed: row.try_get("", "signed")? })
+}
+
+/// Has a sink that was never told anything begin at the end of the chain.
+pub async fn begin_sink(store: &Store, name: &str) -> Result<(), StoreError> {
+    let edit = store.begin_journal().await?;
+    let head = read_head(edit.connection()).await?;
+    let mut insert = Query::insert();
+    insert.into_table("audit_sink").columns(["name", "chain", "seq", "signed"]);
+    insert.values_panic([name.into(), CHAIN.into(), head.seq.into(), head.seq.into()]);
+    insert.on_conflict(OnConflict::columns(["name", "chain"]).do_nothing().to_owned());
+    edit.connection().execute(&insert).await?;
+    edit.commit().await
+}
+
+/// Notes how far a sink has come.
+pub async fn put_sink_position(store: &Store, name: &str, to: SinkPosition) -> Result<(), StoreError> {
+    let edit = store.begin_journal().await?;
+    let mut update = Query::update();
+    update.table("audit_sink").value("seq", to.seq).value("signed", to.signed);
+    update.and_where(Expr::col("name").eq(name)).and_where(Expr::col("chain").eq(to.chain));
+    edit.connection().execute(&update).await?;
+    edit.commit().await
+}
+
+/// Returns the number of the last event.
+pub async fn end(store: &Store) -> Result<i64, StoreError> {
+    Ok(read_head(store.reads()).await?.seq)
+}
