@@ -18,7 +18,7 @@ use crate::audit::{Audit, Keep, Target};
 use crate::clock;
 use crate::config::Config;
 use crate::downstream::{Bounds, Downstream};
-use crate::gate::{Approvals, Gate};
+use crate::gate::{Approvals, Gate, Terms};
 use crate::http::gateway::Gateway;
 use crate::http::server::Listening;
 use crate::identity::{Keyring, Operators};
@@ -61,17 +61,13 @@ impl App {
         let journal = Journal::start_with(store.clone(), redaction(&config, &vault)?);
         audit.start(&operators, &Arbiter::current()).await;
         let gate = Gate::start(store.clone(), Arbiter::current()).await?;
-        let approvals = Approvals::new(store.clone());
+        let approvals = Approvals::new(store.clone(), metrics.clone(), terms(&config));
+        approvals.start_sweep().await?;
         let upstreams = Arbiter::new();
         let arbiters = Arbiters { control: Arbiter::current(), upstreams: upstreams.handle() };
         let registry = Registry::start(store.clone(), vault.clone(), metrics.clone(), limits(&config), arbiters).await;
-        let invocations = Invocations::new(
-            gate.clone(),
-            approvals.clone(),
-            journal.clone(),
-            metrics.clone(),
-            Duration::from_secs(config.gate.approval_timeout_seconds),
-        );
+        let waits = config.gate.waits.clone();
+        let invocations = Invocations::new(gate.clone(), approvals.clone(), journal.clone(), metrics.clone(), waits);
         let listening = Listening::on(config.listen)?;
         let address = listening.address();
         let public_url = config.public_url(address);
@@ -132,8 +128,11 @@ impl App {
 /// Every call that an earlier process left unfinished gets its end before anybody can ask.
 async fn recover(store: &Store) -> Result<(), AppError> {
     let recovered = store::invocation::recover(store, clock::now_ms()).await?;
-    if recovered != store::invocation::Recovered::default() {
+    if recovered.unknown + recovered.cancelled > 0 {
         tracing::warn!(?recovered, "an earlier process left calls unfinished; they are ended as what is known of them");
+    }
+    if recovered.approvals > 0 {
+        tracing::info!(count = recovered.approvals, "approvals of an earlier process still wait for a person");
     }
     Ok(())
 }
@@ -165,6 +164,14 @@ fn targets(config: &Config) -> Vec<Target> {
     let secret = config.audit.webhook_secret.clone();
     let webhook = config.audit.webhook_url.clone().map(|url| Target::Webhook { url, secret });
     syslog.into_iter().chain(webhook).collect()
+}
+
+fn terms(config: &Config) -> Terms {
+    Terms {
+        open: Duration::from_secs(config.gate.approval_timeout_seconds),
+        holds: Duration::from_secs(config.gate.approval_holds_seconds),
+        agent_max: config.gate.approvals_per_agent,
+    }
 }
 
 fn limits(config: &Config) -> Limits {

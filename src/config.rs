@@ -16,6 +16,7 @@ mod layers;
 mod source;
 mod syslog;
 mod value;
+mod waits;
 
 pub use document::{example, schema};
 pub use environment::Environment;
@@ -23,6 +24,7 @@ pub use error::{ConfigError, Problem};
 pub use key::{KEYS, Key, Kind};
 pub use source::Source;
 pub use syslog::SyslogTarget;
+pub use waits::Waits;
 
 use std::{
     net::SocketAddr,
@@ -114,8 +116,14 @@ pub struct AuditConfig {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GateConfig {
-    /// How long a call waits for a person before that counts as a denial.
+    /// How long a person has for an answer before that counts as a denial.
     pub approval_timeout_seconds: u64,
+    /// How long an answer is good for the same call, made again after its agent had left.
+    pub approval_holds_seconds: u64,
+    /// Most questions of one agent that wait for a person.
+    pub approvals_per_agent: u64,
+    /// How long a call waits for the answer before its agent is told to come back, by client.
+    pub waits: Waits,
 }
 
 /// `[upstream]`

@@ -23,7 +23,7 @@ mod permit;
 mod rule;
 mod rule_set;
 
-pub use approvals::{Answer, Approvals, Approved};
+pub use approvals::{Answer, Approvals, Approved, Place, Terms, Turn};
 pub use call::{Arguments, Call};
 pub use condition::{Condition, ConditionError};
 pub use decision::{By, Decision, Shadow};

@@ -1,4 +1,5 @@
-//! The durable life of one call: decide, record, wait for a person if one is asked, dispatch, record, answer.
+//! The durable life of one call: decide, record, wait for a person if one is asked (for as long as the
+//! agent has patience), dispatch, record, answer.
 //!
 //! [`Invocations::run`] is the heart of the house and reads top to bottom. Its promises: a call that goes out was decided
 //! and its row was committed first; a call that was handed over is never sent again; and whatever happens, the row ends
@@ -9,9 +10,10 @@
 mod answer;
 mod measure;
 mod pipeline;
+mod question;
 mod record;
 mod run;
 
-pub use answer::{Answer, Refusal};
-pub use pipeline::{Invocations, Ready, Watch};
+pub use answer::{Answer, Pending, Refusal};
+pub use pipeline::{Invocations, Ready, Watch, Way};
 pub use record::Request;

@@ -33,14 +33,16 @@ pub enum Outcome {
     Denied,
     /// Nobody answered the question in time.
     Expired,
+    /// The question is still open: the agent was told to ask again.
+    Pending,
     /// The agent went away.
     Cancelled,
 }
 
 impl Outcome {
     #[cfg(test)]
-    const ALL: [Self; 6] =
-        [Self::Ok, Self::ToolError, Self::UpstreamError, Self::Denied, Self::Expired, Self::Cancelled];
+    const ALL: [Self; 7] =
+        [Self::Ok, Self::ToolError, Self::UpstreamError, Self::Denied, Self::Expired, Self::Pending, Self::Cancelled];
 
     /// Returns the label.
     #[must_use]
@@ -51,6 +53,7 @@ impl Outcome {
             Self::UpstreamError => "upstream_error",
             Self::Denied => "denied",
             Self::Expired => "expired",
+            Self::Pending => "pending",
             Self::Cancelled => "cancelled",
         }
     }
@@ -224,12 +227,17 @@ impl Metrics {
         self.inner.upstream_request_duration.with_label_values(&labels).observe(duration.as_secs_f64());
     }
 
-    /// A call began to wait for a person.
+    /// Questions of an earlier process are still open.
+    pub fn approvals_found(&self, pending: u64) {
+        self.inner.approvals_pending.set(i64::try_from(pending).unwrap_or(i64::MAX));
+    }
+
+    /// A question waits for a person.
     pub fn approval_asked(&self) {
         self.inner.approvals_pending.inc();
     }
 
-    /// A call no longer waits for a person.
+    /// A question no longer waits for a person.
     pub fn approval_ended(&self, outcome: ApprovalOutcome, waited: Duration) {
         self.inner.approvals_pending.dec();
         self.inner.approvals.with_label_values(&[outcome.as_str()]).inc();

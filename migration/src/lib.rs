@@ -9,6 +9,7 @@ mod m20261122_000001_create_tables;
 mod m20261122_000002_add_oauth;
 mod m20261123_000003_add_audit;
 mod m20261123_000004_add_rule_conditions;
+mod m20261123_000005_keep_approvals;
 
 /// All steps, in order.
 pub struct Migrator;
@@ -21,6 +22,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_000002_add_oauth::Migration),
             Box::new(m20261123_000003_add_audit::Migration),
             Box::new(m20261123_000004_add_rule_conditions::Migration),
+            Box::new(m20261123_000005_keep_approvals::Migration),
         ]
     }
 }

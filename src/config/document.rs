@@ -53,6 +53,7 @@ fn schema_of(key: &Key) -> Value {
         Kind::Number(least, most) => json!({ "type": "integer", "minimum": least, "maximum": most }),
         Kind::Choice(words) => json!({ "enum": words }),
         Kind::List => json!({ "type": "array", "items": { "type": "string" } }),
+        Kind::Named(..) => json!({ "type": "array", "items": { "type": "string", "pattern": "^.+=[0-9]+$" } }),
     };
     if let Some(members) = schema.as_object_mut() {
         members.insert("description".into(), json!(key.help));
@@ -102,9 +103,14 @@ fn example_value(key: &Key) -> String {
             Kind::Database => json!("postgres://atryum@localhost/atryum").to_string(),
             Kind::Url => json!("https://atryum.example.com").to_string(),
             Kind::Syslog => json!("unix:/dev/log").to_string(),
-            Kind::Text | Kind::Secret | Kind::Path | Kind::Address | Kind::Flag | Kind::Choice(_) | Kind::List => {
-                json!("…").to_string()
-            }
+            Kind::Text
+            | Kind::Secret
+            | Kind::Path
+            | Kind::Address
+            | Kind::Flag
+            | Kind::Choice(_)
+            | Kind::List
+            | Kind::Named(..) => json!("…").to_string(),
         },
     }
 }

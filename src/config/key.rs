@@ -27,6 +27,8 @@ pub enum Kind {
     Choice(&'static [&'static str]),
     /// Texts; in the environment, with commas between them.
     List,
+    /// Texts such as `NAME=7`, each number from the first to the second.
+    Named(u64, u64),
 }
 
 /// What a key is when nobody sets it.
@@ -158,7 +160,25 @@ pub static KEYS: &[Key] = &[
         "gate.approval_timeout_seconds",
         Kind::Number(1, WEEK),
         "600",
-        "how long a call waits for a person before that counts as a denial",
+        "how long a person has for an answer before that counts as a denial",
+    ),
+    key(
+        "gate.approval_holds_seconds",
+        Kind::Number(1, WEEK),
+        "600",
+        "how long an answer is good for the same call, made again by an agent that had left",
+    ),
+    key(
+        "gate.approvals_per_agent",
+        Kind::Number(1, 100_000),
+        "20",
+        "most questions of one agent that wait for a person; further calls that need one are refused",
+    ),
+    key(
+        "gate.waits",
+        Kind::Named(0, DAY),
+        "claude-code=210,codex-mcp-client=210,copilot-cli=210,gemini-cli-mcp-client=210,opencode=210,*=50",
+        "seconds that a call waits for a person before its agent is told to make it again, by the client's name; * is any other",
     ),
     key(
         "upstream.spawn_timeout_seconds",

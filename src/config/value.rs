@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::SyslogTarget;
 use super::key::{Key, Kind};
+use super::waits;
 
 /// A value as it was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +41,7 @@ pub(super) fn expected(kind: Kind) -> String {
         Kind::Number(least, most) => format!("a whole number from {least} to {most}"),
         Kind::Choice(words) => format!("one of {}", words.join(", ")),
         Kind::List => "a list of texts".into(),
+        Kind::Named(least, most) => format!("a list of texts such as NAME={most}, each number from {least} to {most}"),
     }
 }
 
@@ -64,6 +66,10 @@ pub(super) fn parse(key: &Key, raw: &Raw) -> Option<Value> {
         (Kind::Number(least, most), Raw::Written(text)) => in_range(text.trim().parse().ok()?, least, most),
         (Kind::List, Raw::List(texts)) => Some(json!(texts)),
         (Kind::List, Raw::Written(text)) => Some(json!(list(text))),
+        (Kind::Named(least, most), Raw::List(texts)) => {
+            named(&texts.iter().map(String::as_str).collect::<Vec<_>>(), least, most)
+        }
+        (Kind::Named(least, most), Raw::Written(text)) => named(&list(text), least, most),
         (kind, Raw::Text(text) | Raw::Written(text)) => parse_text(kind, text),
         (_, Raw::Number(..) | Raw::Flag(_) | Raw::List(_) | Raw::Other(_)) => None,
     }
@@ -78,7 +84,7 @@ fn parse_text(kind: Kind, text: &str) -> Option<Value> {
         Kind::Database => text.starts_with("sqlite:") || text.starts_with("postgres"),
         Kind::Choice(words) => words.contains(&text),
         Kind::Text | Kind::Secret | Kind::Path => !text.is_empty(),
-        Kind::Flag | Kind::Number(..) | Kind::List => false,
+        Kind::Flag | Kind::Number(..) | Kind::List | Kind::Named(..) => false,
     };
     fits.then(|| json!(text))
 }
@@ -97,6 +103,11 @@ fn in_range(number: u64, least: u64, most: u64) -> Option<Value> {
 
 fn list(text: &str) -> Vec<&str> {
     text.split(',').map(str::trim).filter(|part| !part.is_empty()).collect()
+}
+
+fn named(texts: &[&str], least: u64, most: u64) -> Option<Value> {
+    let is_in_range = |text: &&str| waits::split(text).is_some_and(|(_, number)| (least..=most).contains(&number));
+    texts.iter().all(is_in_range).then(|| json!(texts))
 }
 
 fn address(text: &str) -> Option<Value> {

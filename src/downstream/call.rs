@@ -7,16 +7,17 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::sync::watch;
 
-use super::asking::Asking;
+use super::asking::{self, Asking};
 use super::bridge::Crossing;
 use super::line::{Line, Way};
 use super::response::{Framing, Headers, Incoming, Response};
 use super::session::Session;
 use super::stream::EventStream;
 use super::{Downstream, Phase, listing};
-use crate::gate::{Arguments, Call, Gate};
+use crate::gate::{Arguments, Call};
 use crate::identity::Agent;
-use crate::invocation::{Answer, Ready, Refusal, Request};
+use crate::invocation::{self, Answer, Ready, Refusal, Request};
+use crate::mcp::definition::Definition;
 use crate::mcp::question::Abilities;
 use crate::mcp::version::Era;
 use crate::mcp::{envelope, error, meta, method, splice};
@@ -24,6 +25,9 @@ use crate::upstream::{Claim, Connection, Reply, Ticket, Upstream, UpstreamError}
 
 /// An answer that takes longer than this is sent as a stream, so that the connection shows life.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A server that lists its tools slower than this is asked about without what it says of them.
+const LISTS_WITHIN: Duration = Duration::from_secs(5);
 
 /// A request, and who makes it.
 pub(super) struct Task {
@@ -125,12 +129,14 @@ impl Task {
     pub(super) fn request(&self) -> Request {
         Request {
             call: self.call(),
+            agent_id: self.agent_id.clone(),
             request_id: self.request_id.clone(),
             client: self.client.clone(),
             session: self.session.clone(),
             server_id: self.upstream.spec.id.clone(),
             server_revision: self.upstream.spec.revision,
             arguments: self.arguments(),
+            other_params: self.other_params(),
         }
     }
 
@@ -141,6 +147,16 @@ impl Task {
             "tools/call" => splice::find(params, &["arguments"]).map(Into::into),
             _ => Some(splice::without(params, |key| key == "_meta")),
         }
+    }
+
+    /// What else a tool is called with: answers to its questions, the wish for a task, whatever a later revision has.
+    fn other_params(&self) -> Option<String> {
+        if self.method != "tools/call" {
+            return None;
+        }
+        let known = ["name", "arguments", "_meta"];
+        let others = splice::without(self.params.as_deref()?, |key| known.contains(&key));
+        splice::members(&others).is_some_and(|members| !members.is_empty()).then_some(others)
     }
 
     /// Whether what is decided on is what the server will read, whatever reads it there.
@@ -191,24 +207,47 @@ impl Downstream {
         let client = line.client();
         let crossing = Cell::new(Crossing { agent: task.era, server: task.era });
         let reopen = &open;
-        let open = async || {
+        let look = async || define(task, async || Ok(claimed(reopen).await?.0)).await;
+        let open = async |wants_definition: bool| {
             let way = if let Some(held) = line.take_held() {
                 Way::On(held)
             } else {
-                let (connection, claim) = claimed(&open).await?;
+                let (connection, claim) = claimed(reopen).await?;
                 Way::New(connection, claim)
             };
+            let definition =
+                if wants_definition { define(task, async || Ok(way.connection().clone())).await } else { None };
             crossing.set(Crossing { agent: task.era, server: way.connection().handshake.era });
             let (revision, means) = (way.connection().revision, (task, line, &client));
             let dispatch = async move |permit, ticket| self.dispatch(means, way, permit, ticket, reopen).await;
-            Ok(Ready { revision, dispatch })
+            Ok(Ready { revision, definition, dispatch })
         };
         let cancelled = self.given_up(task, cancelled);
-        let answer = match self.invocations.run(&task.request(), ticket, open, &watch, cancelled).await {
+        let way = invocation::Way { look, open, ticket };
+        let answer = match self.invocations.run(&task.request(), way, &watch, cancelled).await {
             Answer::Reply(reply) => Answer::Reply(crossing.get().visit(&task.method, reply, &client)),
             other => other,
         };
-        say(self.invocations.gate(), task, answer, crossing.get())
+        self.say(task, answer, crossing.get())
+    }
+
+    /// The message for what became of a call.
+    pub(super) fn say(&self, task: &Task, answer: Answer, crossing: Crossing) -> Option<Said> {
+        Some(match answer {
+            Answer::Reply(reply) => match crossing.reply(&task.method, reply) {
+                Reply::Result(result) => {
+                    task.says(&listing::filter(self.invocations.gate(), &task.call(), result))
+                }
+                Reply::Error(object) => task.says_error(&object),
+            },
+            Answer::Denied(refusal) => denied(task, &refusal),
+            Answer::Pending(pending) => asking::pending(task, &pending, &self.public_url),
+            Answer::Refused(refusal) => {
+                task.says_error(&error::object_with(error::INTERNAL, &refusal.text, &data(&refusal)))
+            }
+            Answer::Failed(failed) => task.says_error(&failure(task, &failed)),
+            Answer::Cancelled => return None,
+        })
     }
 
     /// Resolves when nobody wants the call any more: its agent, the key that it was made with, or the gateway.
@@ -227,6 +266,17 @@ impl Downstream {
         let work = Box::pin(work);
         actix_rt::spawn(async move { under_way.end(work.await) });
     }
+}
+
+/// What the server says at present that the tool is, for a person who is asked; `None` when that can't be had soon.
+async fn define(
+    task: &Task,
+    connection: impl AsyncFnOnce() -> Result<Arc<Connection>, UpstreamError>,
+) -> Option<Definition> {
+    let tool = task.call().tool.filter(|_| task.method == "tools/call")?;
+    // A server that takes its time to start is waited for; one that takes its time to list is not.
+    let connection = connection().await.ok()?;
+    tokio::time::timeout(LISTS_WITHIN, connection.definition(&tool)).await.ok()?.ok().flatten()
 }
 
 /// A connection that stays until the call is over, even if the server is edited or restarted meanwhile.
@@ -275,22 +325,6 @@ impl Drop for UnderWay {
     }
 }
 
-/// The message for what became of a call.
-pub(super) fn say(gate: &Gate, task: &Task, answer: Answer, crossing: Crossing) -> Option<Said> {
-    Some(match answer {
-        Answer::Reply(reply) => match crossing.reply(&task.method, reply) {
-            Reply::Result(result) => task.says(&listing::filter(gate, &task.call(), result)),
-            Reply::Error(object) => task.says_error(&object),
-        },
-        Answer::Denied(refusal) => denied(task, &refusal),
-        Answer::Refused(refusal) => {
-            task.says_error(&error::object_with(error::INTERNAL, &refusal.text, &data(&refusal)))
-        }
-        Answer::Failed(failed) => task.says_error(&failure(task, &failed)),
-        Answer::Cancelled => return None,
-    })
-}
-
 /// The model must learn of a denied tool call, so it is a tool's result; other requests can only be answered by an error.
 fn denied(task: &Task, refusal: &Refusal) -> Said {
     let what = task.call().tool.unwrap_or_else(|| task.method.clone());
@@ -299,9 +333,12 @@ fn denied(task: &Task, refusal: &Refusal) -> Said {
     } else {
         ("did not make", "Nothing was sent to the server.")
     };
+    let advice = match refusal.code {
+        "too_many_approvals" | "approval_used" | "approval_outdated" | "stopping" => "",
+        _ => " Don't repeat it unchanged; choose another way, or ask the operator for a rule that allows it.",
+    };
     let text = format!(
-        "Atryum {did} this call ({what} on {}): {}. {sent} Don't repeat it unchanged; choose another way, or ask the \
-         operator for a rule that allows it.",
+        "Atryum {did} this call ({what} on {}): {}. {sent}{advice}",
         task.upstream.spec.name,
         refusal.text.trim_end_matches('.'),
     );
@@ -313,7 +350,7 @@ fn denied(task: &Task, refusal: &Refusal) -> Said {
 }
 
 /// What the gateway says itself is said as a legacy server would say it, and crosses like that.
-fn crossing_of_own(agent: Era) -> Crossing {
+pub(super) fn crossing_of_own(agent: Era) -> Crossing {
     Crossing { agent, server: Era::Legacy }
 }
 

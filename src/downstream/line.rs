@@ -58,7 +58,7 @@ pub(super) enum Way {
 }
 
 impl Way {
-    pub(super) fn connection(&self) -> &Connection {
+    pub(super) fn connection(&self) -> &Arc<Connection> {
         match self {
             Self::New(connection, _) => connection,
             Self::On(held) => &held.connection,
@@ -89,7 +89,7 @@ impl Downstream {
         if let Some(refused) = self.promises.refusal(task, era) {
             return Ok(refused);
         }
-        let params = Crossing { agent: task.era, server: era }.params(task.params.clone(), client);
+        let params = Crossing { agent: task.era, server: era }.params(permit.params(task.params.clone()), client);
         match (line, era, method::may_ask(&task.method)) {
             (Line::InSession { session, sink }, Era::Modern, true) => {
                 let _held_to_the_end = claim;

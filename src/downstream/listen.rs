@@ -11,12 +11,12 @@ use serde_json::json;
 
 use super::asking::Asking;
 use super::bridge::Crossing;
-use super::call::{Said, Task, claimed, say};
+use super::call::{Said, Task, claimed};
 use super::promises::Promises;
 use super::stream::EventStream;
 use super::{Downstream, Phase};
 use crate::gate::{Action, Permit};
-use crate::invocation::Ready;
+use crate::invocation::{Ready, Way};
 use crate::mcp::version::Era;
 use crate::mcp::{envelope, error, meta, splice};
 use crate::upstream::{Connection, NoSink, Opening, Owner, Reply, Sink, Subscription, Ticket, Upstream, UpstreamError};
@@ -136,18 +136,19 @@ impl Downstream {
             if wanted.is_empty() || is_denied { Vec::new() } else { self.subscribe(task, &wanted, &open).await };
         let crossing = Cell::new(Crossing { agent: task.era, server: task.era });
         let heard_by = &listener;
-        let open = async || {
+        let open = async |_: bool| {
             // It can be made anew, so it doesn't keep the connection from closing.
             let (connection, _not_held) = claimed(&open).await?;
             crossing.set(Crossing { agent: task.era, server: connection.handshake.era });
             let revision = connection.revision;
             let dispatch = async move |permit, ticket| hear(task, heard_by, &connection, heard, permit, ticket).await;
-            Ok(Ready { revision, dispatch })
+            Ok(Ready { revision, definition: None, dispatch })
         };
         let ticket = Ticket { sink: task.stream.clone(), progress_token: None, id: task.id.clone() };
         let watch = self.patience(task);
-        let answer = self.invocations.run(&task.request(), ticket, open, &watch, self.over(task)).await;
-        say(self.invocations.gate(), task, answer, crossing.get())
+        let way = Way { look: async || None, open, ticket };
+        let answer = self.invocations.run(&task.request(), way, &watch, self.over(task)).await;
+        self.say(task, answer, crossing.get())
     }
 
     /// Puts each resource to the rules as the subscription that it is; gives those that may be heard of.
@@ -174,7 +175,7 @@ impl Downstream {
     ) -> Option<Heard> {
         let task = task.another("resources/subscribe", &json!({ "uri": uri }).to_string());
         let heard = Cell::new(None);
-        let open = async || {
+        let open = async |_: bool| {
             let (connection, claim) = claimed(open).await?;
             let (revision, heard) = (connection.revision, &heard);
             let dispatch = async move |permit, ticket| {
@@ -192,12 +193,13 @@ impl Downstream {
                 }
                 Ok(reply)
             };
-            Ok(Ready { revision, dispatch })
+            Ok(Ready { revision, definition: None, dispatch })
         };
         let ticket = Ticket { sink: Arc::new(NoSink), progress_token: None, id: task.id.clone() };
         let watch = self.patience(&task);
         // What came of it is in its row; for the agent, what was granted says it all.
-        let _answer = self.invocations.run(&task.request(), ticket, open, &watch, self.over(&task)).await;
+        let way = Way { look: async || None, open, ticket };
+        let _answer = self.invocations.run(&task.request(), way, &watch, self.over(&task)).await;
         heard.take()
     }
 

@@ -1,21 +1,46 @@
-//! Calls that wait for a person.
+//! Questions to a person, and the calls that wait for their answers.
 //!
-//! The approval itself is a row, written with the call's own; here is only the waiting. A person's answer is a
-//! compare-and-set on that row, so that of an approval, a denial and an expiry at the same moment exactly one wins; then
-//! the waiting call is woken. Whoever is woken by nobody wakes by the deadline and asks the row.
+//! An approval is a row. It is about *what an agent wants to do*, to the byte, and not about one attempt: calls that ask
+//! the same wait for the same answer, and the answer may come when nobody waits any more. A person's answer is a
+//! compare-and-set on that row, so that of an approval, a denial and an expiry at the same moment exactly one wins. A yes
+//! is good once, for a while: the journal spends it together with the move that lets a call go.
+//!
+//! In memory there is only who waits. Whoever is woken by nobody wakes by the deadline and asks the row.
 
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{Hash as _, Hasher as _};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use dashmap::DashMap;
-use tokio::sync::oneshot;
+use tokio::sync::{Mutex, OwnedMutexGuard, oneshot};
 
 use super::error::GateError;
 use super::permit::Permit;
 use crate::clock;
 use crate::journal::Receipt;
-use crate::store::{self, Store, StoreError};
+use crate::metrics::{ApprovalOutcome, Metrics};
+use crate::store::approval::{self, Row};
+use crate::store::{Store, StoreError};
+
+/// Agents are spread over so many turns; two that share one wait for each other's questions to be written, no more.
+const TURNS: usize = 64;
+/// How often questions that nobody waits for are looked through for those whose time is over.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// How many are ended at one look.
+const DUE_MAX: u64 = 500;
+
+/// What was set for approvals.
+#[derive(Debug, Clone, Copy)]
+pub struct Terms {
+    /// How long a person has for an answer.
+    pub open: Duration,
+    /// How long the answer is good for a call that comes later.
+    pub holds: Duration,
+    /// Most open questions of one agent.
+    pub agent_max: u64,
+}
 
 /// What became of an approval that a call waited for.
 #[derive(Debug)]
@@ -31,78 +56,200 @@ pub enum Answer {
     },
     /// Nobody answered in time.
     Expired,
-    /// The gateway withdrew the question.
+    /// The question was withdrawn.
     Cancelled,
+    /// A person said yes, and another call of the same agent that asked the same had it.
+    Used,
+    /// The gateway is stopping; the question stays.
+    Stopping,
 }
 
 /// Proof of a person's yes; only this file makes it.
 #[derive(Debug)]
-pub struct Approved(());
+pub struct Approved {
+    approval_id: String,
+    edited_arguments: Option<String>,
+}
 
 impl Approved {
-    /// The permit for the approved call, if its dispatch is committed.
+    /// The approval that the call's dispatch has to spend.
+    #[must_use]
+    pub fn approval_id(&self) -> &str {
+        &self.approval_id
+    }
+
+    /// What the person put in place of the agent's arguments.
+    #[must_use]
+    pub fn edited_arguments(&self) -> Option<&str> {
+        self.edited_arguments.as_deref()
+    }
+
+    /// The permit for the approved call, if its dispatch is committed and has spent this very yes.
     #[must_use]
     pub fn permit(self, receipt: Receipt) -> Option<Permit> {
-        Permit::new(receipt)
+        let is_spent = receipt.spent() == Some(&self.approval_id);
+        if is_spent { Permit::new(receipt, self.edited_arguments) } else { None }
     }
 }
 
-/// The calls that wait in this process.
+/// Where the question of a call belongs.
+#[derive(Debug)]
+pub enum Place {
+    /// The same was asked before, and that is open or its answer still holds.
+    Known(Box<Row>),
+    /// It is to be asked.
+    New,
+    /// The agent has so many open questions that it may not ask another.
+    Full(u64),
+}
+
+/// Held while a question is being written, so that an agent asks the same only once and no more than it may.
+pub type Turn = OwnedMutexGuard<()>;
+
+/// The approvals of this gateway.
 #[derive(Clone)]
 pub struct Approvals {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
     store: Store,
-    waiting: Arc<DashMap<String, oneshot::Sender<store::approval::Row>>>,
-    is_closed: Arc<AtomicBool>,
+    metrics: Metrics,
+    terms: Terms,
+    waiting: DashMap<String, Vec<Waiter>>,
+    next_number: AtomicU64,
+    turns: Vec<Arc<Mutex<()>>>,
+    is_closed: AtomicBool,
+}
+
+struct Waiter {
+    number: u64,
+    wake: oneshot::Sender<Woken>,
+}
+
+/// Why a call no longer waits.
+enum Woken {
+    /// The row has its answer.
+    Settled,
+    /// A person said yes, and a call that came later has it: its agent is the likelier one to be there.
+    Overtaken,
+    /// The gateway stops.
+    Closed,
 }
 
 impl Approvals {
-    /// Nothing waits yet.
+    /// Nobody waits yet.
     #[must_use]
-    pub fn new(store: Store) -> Self {
-        Self { store, waiting: Arc::default(), is_closed: Arc::default() }
+    pub fn new(store: Store, metrics: Metrics, terms: Terms) -> Self {
+        let turns = (0..TURNS).map(|_| Arc::default()).collect();
+        let (waiting, next_number, is_closed) = (DashMap::new(), AtomicU64::default(), AtomicBool::default());
+        Self { inner: Arc::new(Inner { store, metrics, terms, waiting, next_number, turns, is_closed }) }
+    }
+
+    /// Ends questions whose time is over though no call waits for them, for as long as the runtime of the caller lives.
+    ///
+    /// # Errors
+    /// The store can't be read.
+    pub async fn start_sweep(&self) -> Result<(), GateError> {
+        let pending = approval::count_pending(&self.inner.store, None, clock::now_ms()).await?;
+        self.inner.metrics.approvals_found(pending);
+        let inner = Arc::downgrade(&self.inner);
+        actix_rt::spawn(async move {
+            loop {
+                tokio::time::sleep(LOOK_EVERY).await;
+                let Some(inner) = inner.upgrade() else { return };
+                if let Err(error) = (Self { inner }).expire_due().await {
+                    tracing::warn!(error = %crate::chain(&error), "questions whose time is over could not be ended");
+                }
+            }
+        });
+        Ok(())
+    }
+
+    /// What was set.
+    #[must_use]
+    pub fn terms(&self) -> Terms {
+        self.inner.terms
     }
 
     /// How many calls wait.
     #[must_use]
     pub fn waiting(&self) -> usize {
-        self.waiting.len()
+        self.inner.waiting.iter().map(|entry| entry.value().len()).sum()
     }
 
-    /// Waits for the answer to the approval `id`, whose row is committed, until `expires_at` (ms), or later if that was
-    /// moved meanwhile.
+    /// Where a question belongs that `digest` stands for. It holds until the turn is let go of.
     ///
-    /// Dropping the future withdraws from waiting; the caller then cancels the row with [`Approvals::cancel`].
+    /// # Errors
+    /// The store could not be read.
+    pub async fn place(&self, agent_id: &str, digest: &str) -> Result<(Place, Turn), GateError> {
+        let turn = self.turn(agent_id).await;
+        let (store, now) = (&self.inner.store, clock::now_ms());
+        if let Some(row) = approval::find_live(store, digest, now).await? {
+            return Ok((Place::Known(Box::new(row)), turn));
+        }
+        let open = approval::count_pending(store, Some(agent_id), now).await?;
+        let is_full = open >= self.inner.terms.agent_max;
+        Ok((if is_full { Place::Full(open) } else { Place::New }, turn))
+    }
+
+    /// A question was written.
+    pub fn is_asked(&self) {
+        self.inner.metrics.approval_asked();
+    }
+
+    /// What is known of the approval `id` by now; `None` while it is open.
+    ///
+    /// # Errors
+    /// The store could not be read.
+    pub async fn answer(&self, id: &str) -> Result<Option<Answer>, GateError> {
+        let row = approval::find(&self.inner.store, id).await?;
+        Ok(row.map_or(Some(Answer::Cancelled), |row| read(&row, clock::now_ms())))
+    }
+
+    /// Waits for the answer to the approval `id`, whose row is committed, until its end.
+    ///
+    /// Dropping the future is how a call stops waiting; the question stays.
     ///
     /// # Errors
     /// The store could not say what became of it; the call must not go on.
-    pub async fn wait(&self, id: &str, mut expires_at: i64) -> Result<Answer, GateError> {
-        let (wake, mut woken) = oneshot::channel();
-        self.waiting.insert(id.to_owned(), wake);
-        let _withdraw = Withdraw { waiting: &self.waiting, id };
-        // Whoever closes from here on finds the entry; a close before it is seen now.
-        if self.is_closed.load(Ordering::SeqCst) {
-            self.waiting.remove(id);
-        }
-        // An answer may have come between the row's commit and the lines above.
-        if let Some(row) = store::approval::find(&self.store, id).await? {
-            if let Some(answer) = read(&row) {
+    pub async fn wait(&self, id: &str) -> Result<Answer, GateError> {
+        let (mut woken, _leaves) = self.begin_waiting(id);
+        loop {
+            // Asked after this call is known to wait: an answer that came before is here, one that comes after wakes it.
+            let row = approval::find(&self.inner.store, id).await?;
+            let Some(row) = row else { return Ok(Answer::Cancelled) };
+            let now = clock::now_ms();
+            if let Some(answer) = read(&row, now) {
                 return Ok(answer);
             }
-            expires_at = row.expires_at;
-        }
-        loop {
-            let left = Duration::from_millis(u64::try_from(expires_at - clock::now_ms()).unwrap_or(0));
-            match tokio::time::timeout(left, &mut woken).await {
-                Ok(Ok(row)) => return Ok(read(&row).unwrap_or(Answer::Cancelled)),
-                Ok(Err(_)) => {
-                    self.cancel(id).await?;
-                    return Ok(Answer::Cancelled);
-                }
-                Err(_) => match self.expire(id).await? {
-                    Deadline::Ended(answer) => return Ok(answer),
-                    Deadline::Moved(later) => expires_at = later,
-                },
+            if self.inner.is_closed.load(Ordering::SeqCst) {
+                return Ok(Answer::Stopping);
             }
+            if row.left_at.is_some() {
+                self.note(id, None).await;
+            }
+            let left = Duration::from_millis(u64::try_from(row.expires_at - now).unwrap_or(0));
+            match tokio::time::timeout(left, &mut woken).await {
+                Ok(Ok(Woken::Settled)) => {}
+                Ok(Ok(Woken::Overtaken)) => return Ok(Answer::Used),
+                Ok(Ok(Woken::Closed) | Err(_)) => return Ok(Answer::Stopping),
+                Err(_) => self.expire(id).await?,
+            }
+        }
+    }
+
+    /// A call no longer waits for the approval `id`: where it was the last one, whoever looks at the question can see that.
+    pub async fn is_left(&self, id: &str) {
+        if !self.inner.waiting.contains_key(id) {
+            self.note(id, Some(clock::now_ms())).await;
+        }
+    }
+
+    async fn note(&self, id: &str, left_at: Option<i64>) {
+        if let Err(error) = approval::note_left(&self.inner.store, id, left_at).await {
+            // It is only shown: whoever answers decides the same.
+            tracing::warn!(approval.id = id, error = %crate::chain(&error), "who waits could not be noted");
         }
     }
 
@@ -110,69 +257,126 @@ impl Approvals {
     ///
     /// # Errors
     /// The digest is not the one that was shown, the approval is already decided or expired, or the store failed.
-    pub async fn settle(&self, id: &str, answer: store::approval::Answer) -> Result<store::approval::Row, GateError> {
-        let row = store::approval::decide(&self.store, id, answer).await?;
-        if let Some((_, wake)) = self.waiting.remove(id) {
-            // The call may have gone away meanwhile; then nothing runs, and its row says so.
-            let _ = wake.send(row.clone());
-        }
+    pub async fn settle(&self, id: &str, answer: approval::Answer) -> Result<Row, GateError> {
+        let row = approval::decide(&self.inner.store, id, answer).await?;
+        let is_yes = row.status == approval::APPROVED;
+        self.is_ended(&row, if is_yes { ApprovalOutcome::Approved } else { ApprovalOutcome::Denied });
+        self.wake(id, is_yes);
         Ok(row)
     }
 
-    /// Withdraws the question, because nobody waits for its answer any more.
+    /// Withdraws a question.
     ///
     /// # Errors
-    /// The store failed.
+    /// The store failed. That it is decided already is none: then there is nothing to withdraw.
     pub async fn cancel(&self, id: &str) -> Result<(), GateError> {
-        match store::approval::cancel(&self.store, id, clock::now_ms()).await {
-            // Decided already: then there is nothing to withdraw.
-            Ok(_) | Err(StoreError::Conflict { .. }) => Ok(()),
+        match approval::cancel(&self.inner.store, id, clock::now_ms()).await {
+            Ok(row) => {
+                self.is_ended(&row, ApprovalOutcome::Cancelled);
+                self.wake(id, false);
+                Ok(())
+            }
+            Err(StoreError::Conflict { .. }) => Ok(()),
             Err(error) => Err(error.into()),
         }
     }
 
-    /// Withdraws every question: the gateway stops, and nobody will be there to be answered.
+    /// Ends all questions whose time is over.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn expire_due(&self) -> Result<(), GateError> {
+        for id in approval::due(&self.inner.store, clock::now_ms(), DUE_MAX).await? {
+            self.expire(&id).await?;
+        }
+        Ok(())
+    }
+
+    /// Lets all calls that wait know that the gateway stops. Their questions stay for the next start.
     pub fn close(&self) {
-        self.is_closed.store(true, Ordering::SeqCst);
-        // Dropping what would wake them wakes them, without an answer.
-        self.waiting.clear();
+        self.inner.is_closed.store(true, Ordering::SeqCst);
+        for mut entry in self.inner.waiting.iter_mut() {
+            for waiter in entry.value_mut().drain(..) {
+                // It may have stopped waiting at this moment.
+                let _ = waiter.wake.send(Woken::Closed);
+            }
+        }
     }
 
-    async fn expire(&self, id: &str) -> Result<Deadline, GateError> {
-        let row = match store::approval::expire(&self.store, id, clock::now_ms()).await {
-            Ok(row) => Some(row),
+    async fn turn(&self, agent_id: &str) -> Turn {
+        let mut hasher = DefaultHasher::new();
+        agent_id.hash(&mut hasher);
+        let at = usize::try_from(hasher.finish() % TURNS as u64).unwrap_or_default();
+        match self.inner.turns.get(at) {
+            Some(turn) => turn.clone().lock_owned().await,
+            None => Arc::new(Mutex::new(())).lock_owned().await,
+        }
+    }
+
+    fn begin_waiting(&self, id: &str) -> (oneshot::Receiver<Woken>, Leaves<'_>) {
+        let (wake, woken) = oneshot::channel();
+        let number = self.inner.next_number.fetch_add(1, Ordering::Relaxed);
+        self.inner.waiting.entry(id.to_owned()).or_default().push(Waiter { number, wake });
+        (woken, Leaves { inner: &self.inner, id: id.to_owned(), number })
+    }
+
+    /// A no is for everyone who waits. A yes is for one: the call that came last, because its agent has most likely given
+    /// up on the others.
+    fn wake(&self, id: &str, is_yes: bool) {
+        let Some((_, waiters)) = self.inner.waiting.remove(id) else { return };
+        let mut is_taken = false;
+        for waiter in waiters.into_iter().rev() {
+            let woken = if is_yes && is_taken { Woken::Overtaken } else { Woken::Settled };
+            // A call that has gone at this moment takes nothing.
+            is_taken |= waiter.wake.send(woken).is_ok();
+        }
+    }
+
+    async fn expire(&self, id: &str) -> Result<(), GateError> {
+        match approval::expire(&self.inner.store, id, clock::now_ms()).await {
+            Ok(row) => {
+                self.is_ended(&row, ApprovalOutcome::Expired);
+                self.wake(id, false);
+                Ok(())
+            }
             // Somebody was faster, or the deadline was moved; what the row says, holds.
-            Err(StoreError::Conflict { .. }) => store::approval::find(&self.store, id).await?,
-            Err(error) => return Err(error.into()),
-        };
-        Ok(match row {
-            Some(row) => read(&row).map_or(Deadline::Moved(row.expires_at), Deadline::Ended),
-            None => Deadline::Ended(Answer::Expired),
-        })
+            Err(StoreError::Conflict { .. }) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn is_ended(&self, row: &Row, outcome: ApprovalOutcome) {
+        let took = row.decided_at.unwrap_or(row.created_at) - row.created_at;
+        self.inner.metrics.approval_ended(outcome, Duration::from_millis(u64::try_from(took).unwrap_or(0)));
     }
 }
 
-/// What the row says when its deadline passes.
-enum Deadline {
-    Ended(Answer),
-    Moved(i64),
+/// Stops waiting when it is dropped.
+struct Leaves<'a> {
+    inner: &'a Inner,
+    id: String,
+    number: u64,
 }
 
-struct Withdraw<'w> {
-    waiting: &'w DashMap<String, oneshot::Sender<store::approval::Row>>,
-    id: &'w str,
-}
-
-impl Drop for Withdraw<'_> {
+impl Drop for Leaves<'_> {
     fn drop(&mut self) {
-        self.waiting.remove(self.id);
+        if let Some(mut waiters) = self.inner.waiting.get_mut(&self.id) {
+            waiters.retain(|waiter| waiter.number != self.number);
+        }
+        self.inner.waiting.remove_if(&self.id, |_, waiters| waiters.is_empty());
     }
 }
 
-fn read(row: &store::approval::Row) -> Option<Answer> {
+fn read(row: &Row, now: i64) -> Option<Answer> {
+    let is_over = row.holds_until.is_none_or(|until| until <= now);
     match row.status.as_str() {
-        "approved" => Some(Answer::Approved(Approved(()))),
-        "denied" => Some(Answer::Denied { reason: row.reason.clone(), by: row.decided_by.clone() }),
+        approval::APPROVED if row.used_at.is_some() => Some(Answer::Used),
+        approval::APPROVED if is_over => Some(Answer::Expired),
+        approval::APPROVED => Some(Answer::Approved(Approved {
+            approval_id: row.id.clone(),
+            edited_arguments: row.edited_arguments.clone(),
+        })),
+        approval::DENIED => Some(Answer::Denied { reason: row.reason.clone(), by: row.decided_by.clone() }),
         "expired" => Some(Answer::Expired),
         "cancelled" => Some(Answer::Cancelled),
         _ => None,

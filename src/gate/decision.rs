@@ -82,6 +82,6 @@ impl Decision {
     /// The permit for a call that the rules allow and whose dispatch is committed; `None` when they don't allow it.
     #[must_use]
     pub fn permit(&self, receipt: Receipt) -> Option<Permit> {
-        if self.action == Action::Allow { Permit::new(receipt) } else { None }
+        if self.action == Action::Allow { Permit::new(receipt, None) } else { None }
     }
 }

@@ -5,9 +5,9 @@ use std::time::Duration;
 use super::answer::Answer;
 use super::pipeline::Invocations;
 use super::record::Request;
-use crate::gate::{self, Action};
+use crate::gate::Action;
 use crate::journal::JournalError;
-use crate::metrics::{ApprovalOutcome, Outcome};
+use crate::metrics::Outcome;
 use crate::upstream::Reply;
 
 impl Invocations {
@@ -15,16 +15,6 @@ impl Invocations {
         if request.call.method == "tools/call" {
             self.metrics.call_finished(&request.call.server, action.as_str(), outcome(answer), took);
         }
-    }
-
-    pub(super) fn count_approval(&self, answer: Option<&gate::Answer>, waited: Duration) {
-        let outcome = match answer {
-            Some(gate::Answer::Approved(_)) => ApprovalOutcome::Approved,
-            Some(gate::Answer::Denied { .. }) => ApprovalOutcome::Denied,
-            Some(gate::Answer::Expired) => ApprovalOutcome::Expired,
-            Some(gate::Answer::Cancelled) | None => ApprovalOutcome::Cancelled,
-        };
-        self.metrics.approval_ended(outcome, waited);
     }
 
     pub(super) fn count_unrecorded(&self, error: &JournalError) {
@@ -40,6 +30,7 @@ fn outcome(answer: &Answer) -> Outcome {
         Answer::Reply(Reply::Error(_)) | Answer::Failed(_) => Outcome::UpstreamError,
         Answer::Denied(refusal) if refusal.code == "approval_expired" => Outcome::Expired,
         Answer::Denied(_) | Answer::Refused(_) => Outcome::Denied,
+        Answer::Pending(_) => Outcome::Pending,
         Answer::Cancelled => Outcome::Cancelled,
     }
 }

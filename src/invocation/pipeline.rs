@@ -8,16 +8,17 @@ use futures_util::FutureExt as _;
 use super::answer::{Answer, Refusal};
 use super::record::Request;
 use super::run::Run;
-use crate::clock;
-use crate::gate::{self, Action, Approvals, Approved, Decision, Gate, Permit};
-use crate::journal::{Entry, Journal, JournalError, State, Transition};
+use crate::config::Waits;
+use crate::gate::{Action, Approvals, Decision, Gate, Permit};
+use crate::journal::{Entry, Journal, JournalError, State};
+use crate::mcp::definition::Definition;
 use crate::metrics::Metrics;
 use crate::upstream::{Reply, Ticket, UpstreamError};
 
 /// Told while a call waits for a person.
 pub trait Watch {
     /// The wait begins.
-    fn asked(&self, approval_id: &str, expires_at: i64);
+    fn asked(&self, approval_id: &str);
     /// Resolves when nobody is left who would hear the answer.
     fn abandoned(&self) -> Pin<Box<dyn Future<Output = ()> + '_>>;
     /// The wait is over, one way or the other.
@@ -28,6 +29,8 @@ pub trait Watch {
 pub struct Ready<D> {
     /// The revision of the server that it leads to.
     pub revision: i64,
+    /// What the tool is there, when that was wanted and could be read.
+    pub definition: Option<Definition>,
     /// Takes the call there.
     pub dispatch: D,
 }
@@ -36,33 +39,35 @@ pub struct Ready<D> {
 pub trait Dispatch: AsyncFnOnce(Permit, Ticket) -> Result<Reply, UpstreamError> {}
 impl<D: AsyncFnOnce(Permit, Ticket) -> Result<Reply, UpstreamError>> Dispatch for D {}
 
+/// Opens the way to the server; told whether the tool's definition is wanted.
+pub trait Open<D>: AsyncFnOnce(bool) -> Result<Ready<D>, UpstreamError> {}
+impl<D, O: AsyncFnOnce(bool) -> Result<Ready<D>, UpstreamError>> Open<D> for O {}
+
 /// Runs calls. One for the whole process.
 #[derive(Clone)]
 pub struct Invocations {
-    gate: Gate,
-    approvals: Approvals,
-    journal: Journal,
+    pub(super) gate: Gate,
+    pub(super) approvals: Approvals,
+    pub(super) journal: Journal,
     pub(super) metrics: Metrics,
-    approval_timeout: Duration,
+    pub(super) waits: Waits,
 }
 
 /// How a call goes out, once it may.
-struct Way<O> {
-    open: O,
-    ticket: Ticket,
+pub struct Way<L, O> {
+    /// Reads what the tool is at present, for a person to be asked about; `None` when that can't be read.
+    pub look: L,
+    /// Gives the way to the server. Asked only for a call that may go, and told whether the definition is wanted.
+    pub open: O,
+    /// What the server is told the call by.
+    pub ticket: Ticket,
 }
 
 impl Invocations {
     /// Joins the rooms that a call passes.
     #[must_use]
-    pub fn new(
-        gate: Gate,
-        approvals: Approvals,
-        journal: Journal,
-        metrics: Metrics,
-        approval_timeout: Duration,
-    ) -> Self {
-        Self { gate, approvals, journal, metrics, approval_timeout }
+    pub fn new(gate: Gate, approvals: Approvals, journal: Journal, metrics: Metrics, waits: Waits) -> Self {
+        Self { gate, approvals, journal, metrics, waits }
     }
 
     /// The gate that these calls pass.
@@ -77,17 +82,14 @@ impl Invocations {
         &self.metrics
     }
 
-    /// Runs one call to its end. `open` gives the way to the server and is asked only for a call that may go; `cancelled`
-    /// resolves when the agent no longer wants the answer.
+    /// Runs one call to its end. `cancelled` resolves when the agent no longer wants the answer.
     pub async fn run<D: Dispatch>(
         &self,
         request: &Request,
-        ticket: Ticket,
-        open: impl AsyncFnOnce() -> Result<Ready<D>, UpstreamError>,
+        way: Way<impl AsyncFnOnce() -> Option<Definition>, impl Open<D>>,
         watch: &dyn Watch,
         cancelled: impl Future<Output = ()>,
     ) -> Answer {
-        let way = Way { open, ticket };
         let mut run = Run::new(request, self.journal.clone());
         let decision = self.gate.decide(&request.call);
         self.gate.count(&decision);
@@ -110,7 +112,7 @@ impl Invocations {
         &self,
         run: &mut Run<'_>,
         decision: &Decision,
-        way: Way<impl AsyncFnOnce() -> Result<Ready<D>, UpstreamError>>,
+        way: Way<impl AsyncFnOnce() -> Option<Definition>, impl Open<D>>,
         cancelled: &mut (impl Future<Output = ()> + Unpin),
     ) -> Answer {
         let opened = tokio::select! {
@@ -119,7 +121,7 @@ impl Invocations {
                 let error = "the agent cancelled before the server was ready".into();
                 return self.end_at_once(run, decision, State::Cancelled, error, Answer::Cancelled).await;
             }
-            opened = run.open(way.open) => opened,
+            opened = run.timed(async || (way.open)(false).await) => opened,
         };
         let ready = match opened {
             Ok(ready) => ready,
@@ -137,110 +139,7 @@ impl Invocations {
         }
     }
 
-    async fn ask<D: Dispatch>(
-        &self,
-        run: &mut Run<'_>,
-        decision: &Decision,
-        way: Way<impl AsyncFnOnce() -> Result<Ready<D>, UpstreamError>>,
-        watch: &dyn Watch,
-        cancelled: &mut (impl Future<Output = ()> + Unpin),
-    ) -> Answer {
-        let timeout_ms = i64::try_from(self.approval_timeout.as_millis()).unwrap_or(i64::MAX);
-        let entry = run.request.question(&run.id, decision, run.received_at, timeout_ms);
-        let Some(approval) = entry.approval.clone() else {
-            return Answer::Refused(run.refusal("internal", "the question could not be written".into()));
-        };
-        run.row.may_be(&[State::Pending]);
-        if let Err(error) = self.journal.record(entry).await {
-            return self.unrecorded(run, &error);
-        }
-        let asked = Instant::now();
-        self.metrics.approval_asked();
-        watch.asked(&approval.id, approval.expires_at);
-        let settled = tokio::select! {
-            answer = self.approvals.wait(&approval.id, approval.expires_at) => Some(answer),
-            () = &mut *cancelled => None,
-            () = watch.abandoned() => None,
-        };
-        watch.answered();
-        run.asked = asked.elapsed();
-        run.waited += run.asked;
-        self.count_approval(settled.as_ref().and_then(|answer| answer.as_ref().ok()), run.asked);
-        match settled {
-            None => self.withdraw(run, &approval.id).await,
-            Some(Ok(gate::Answer::Approved(approved))) => self.approved(run, approved, way, cancelled).await,
-            Some(Ok(gate::Answer::Denied { reason, by })) => self.person_denied(run, reason, by).await,
-            Some(Ok(gate::Answer::Expired)) => {
-                let text = "nobody answered in time; ask the operator, or do without this call".into();
-                self.end_pending(run, State::Expired, "approval_expired", text).await
-            }
-            Some(Ok(gate::Answer::Cancelled)) => {
-                let text = "the question was withdrawn, because the gateway is stopping; ask again later".into();
-                self.end_pending(run, State::Cancelled, "approval_cancelled", text).await
-            }
-            Some(Err(error)) => {
-                let text = format!("the answer to the approval could not be read: {}", crate::chain(&error));
-                self.end_pending(run, State::Cancelled, "approval_unavailable", text).await
-            }
-        }
-    }
-
-    /// A person said yes. The rules may have changed meanwhile: where they now say no, no it is.
-    async fn approved<D: Dispatch>(
-        &self,
-        run: &mut Run<'_>,
-        approved: Approved,
-        way: Way<impl AsyncFnOnce() -> Result<Ready<D>, UpstreamError>>,
-        cancelled: &mut (impl Future<Output = ()> + Unpin),
-    ) -> Answer {
-        let now = self.gate.decide(&run.request.call);
-        if now.action == Action::Deny {
-            return self.rules_denied(run, &now).await;
-        }
-        let opened = tokio::select! {
-            biased;
-            () = &mut *cancelled => {
-                let text = "the agent left or cancelled before the server was ready".into();
-                self.end_pending(run, State::Cancelled, "cancelled", text).await;
-                return Answer::Cancelled;
-            }
-            opened = run.open(way.open) => opened,
-        };
-        let ready = match opened {
-            Ok(ready) => ready,
-            Err(error) => {
-                self.end_pending(run, State::Cancelled, "upstream", error.to_string()).await;
-                return Answer::Failed(error);
-            }
-        };
-        if ready.revision != run.request.server_revision {
-            let text = "it was approved, but meanwhile the server was edited; ask again".into();
-            return self.end_pending(run, State::Denied, "denied", text).await;
-        }
-        let at = clock::now_ms();
-        let dispatch = Transition {
-            decided_by: Some(gate::By::Person.as_str().into()),
-            decided_at: Some(at),
-            dispatched_at: Some(at),
-            ..Transition::new(&run.id, State::Pending, State::Dispatched)
-        };
-        run.row.may_be(&[State::Pending, State::Dispatched]);
-        match self.journal.advance(dispatch).await {
-            Ok(receipt) => {
-                run.row.may_be(&[State::Dispatched]);
-                self.dispatch(run, approved.permit(receipt), ready.dispatch, way.ticket, cancelled).await
-            }
-            Err(error) => {
-                // It still waits, and nobody will come back to it; should the move be there after all, the journal
-                // takes it back.
-                run.row.may_be(&[State::Pending]);
-                run.row.end("the journal could not be written, so the call was not made");
-                self.unrecorded(run, &error)
-            }
-        }
-    }
-
-    async fn dispatch(
+    pub(super) async fn dispatch(
         &self,
         run: &Run<'_>,
         permit: Option<Permit>,
@@ -284,7 +183,7 @@ impl Invocations {
     }
 
     /// A row that begins with its end: nothing was sent.
-    async fn end_at_once(
+    pub(super) async fn end_at_once(
         &self,
         run: &Run<'_>,
         decision: &Decision,
@@ -301,64 +200,8 @@ impl Invocations {
         }
     }
 
-    async fn withdraw(&self, run: &Run<'_>, approval_id: &str) -> Answer {
-        if let Err(error) = self.approvals.cancel(approval_id).await {
-            tracing::error!(approval.id = approval_id, error = %crate::chain(&error), "an approval could not be withdrawn");
-        }
-        self.end_pending(run, State::Cancelled, "cancelled", "the agent left or cancelled while it waited".into())
-            .await;
-        Answer::Cancelled
-    }
-
-    async fn person_denied(&self, run: &Run<'_>, reason: Option<String>, by: Option<String>) -> Answer {
-        let by = by.map(|by| format!(" ({by})")).unwrap_or_default();
-        let text = match reason {
-            Some(reason) => format!("a person{by} denied this call: {reason}"),
-            None => format!("a person{by} denied this call and gave no reason; don't try it again unchanged"),
-        };
-        let end = Transition {
-            decided_by: Some(gate::By::Person.as_str().into()),
-            ..Transition::new(&run.id, State::Pending, State::Denied)
-        };
-        self.end(run, end, "denied", text).await
-    }
-
-    async fn rules_denied(&self, run: &Run<'_>, now: &Decision) -> Answer {
-        let text = format!("it was approved, but meanwhile the rules deny it: {}", now.reason);
-        let end = Transition {
-            action: Some(now.action.as_str().into()),
-            rule_id: now.rule_id.as_deref().map(Into::into),
-            rule_set_revision: Some(now.revision),
-            decided_by: Some(now.by.as_str().into()),
-            ..Transition::new(&run.id, State::Pending, State::Denied)
-        };
-        self.end(run, end, "denied", text).await
-    }
-
-    async fn end_pending(&self, run: &Run<'_>, state: State, code: &'static str, text: String) -> Answer {
-        self.end(run, Transition::new(&run.id, State::Pending, state), code, text).await
-    }
-
-    /// Ends a row that waited. It is written even if the database is away now: nobody else would end it.
-    async fn end(&self, run: &Run<'_>, end: Transition, code: &'static str, text: String) -> Answer {
-        let at = clock::now_ms();
-        let end = Transition {
-            decided_at: Some(at),
-            finished_at: Some(at),
-            error: Some(text.clone()),
-            overhead_us: Some(run.overhead_us(Duration::ZERO)),
-            ..end
-        };
-        let written = self.journal.settle(end);
-        run.row.is_ended();
-        if let Err(error) = written.await {
-            self.count_unrecorded(&error);
-        }
-        Answer::Denied(run.refusal(code, text))
-    }
-
     /// Nothing was sent. Should the row be there after all, the journal ends it.
-    fn unrecorded(&self, run: &Run<'_>, error: &JournalError) -> Answer {
+    pub(super) fn unrecorded(&self, run: &Run<'_>, error: &JournalError) -> Answer {
         run.row.is_ended();
         self.count_unrecorded(error);
         Answer::Refused(Refusal {

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 use crate::clock;
-use crate::gate::{Call, Decision};
-use crate::journal::{Entry, State};
+use crate::gate::{Call, Decision, Terms};
+use crate::journal::State;
+use crate::mcp::definition::Definition;
 use crate::store;
 
 /// A call with all that its row tells.
@@ -14,6 +15,8 @@ use crate::store;
 pub struct Request {
     /// The question for the rules.
     pub call: Call,
+    /// The agent's id: an agent of the same name made later is another.
+    pub agent_id: Arc<str>,
     /// The id in the log and in the answer's header.
     pub request_id: String,
     /// What the client says of itself: name and version.
@@ -26,6 +29,8 @@ pub struct Request {
     pub server_revision: i64,
     /// The text of what the call is made with, as it was received.
     pub arguments: Option<String>,
+    /// The text of what else a tool is called with, when there is something: it may decide what happens as the arguments do.
+    pub other_params: Option<String>,
 }
 
 /// `sha256:` and hex.
@@ -83,43 +88,74 @@ impl Request {
         }
     }
 
-    /// The pending row, and the question to a person beside it.
-    pub(super) fn question(&self, id: &str, decision: &Decision, received_at: i64, timeout_ms: i64) -> Entry {
-        let mut invocation = self.row(id, decision, State::Pending, received_at);
-        let approval_id = store::new_id();
-        invocation.approval_id = Some(approval_id.clone());
-        let now = clock::now_ms();
-        let approval = store::approval::Row {
-            id: approval_id,
-            invocation_id: id.to_owned(),
-            agent: self.call.agent.to_string(),
-            server: self.call.server.to_string(),
-            method: self.call.method.clone(),
-            tool: self.call.tool.clone(),
-            digest: self.approval_digest(),
-            status: "pending".into(),
-            reason: None,
-            created_at: now,
-            expires_at: now + timeout_ms,
-            decided_at: None,
-            decided_by: None,
-        };
-        Entry { invocation, approval: Some(approval) }
-    }
-
-    /// Over all that a person's yes is for.
-    fn approval_digest(&self) -> String {
-        digest(&[
-            &self.call.agent,
-            &self.server_id,
-            &self.server_revision.to_string(),
-            &self.call.method,
-            self.call.tool.as_deref().unwrap_or_default(),
-            self.arguments.as_deref().unwrap_or_default(),
-        ])
+    /// What a person is asked about this call.
+    pub(super) fn question(&self, definition: Option<Definition>) -> Question<'_> {
+        Question { request: self, definition }
     }
 }
 
-fn digest_of_text(text: &str) -> String {
+/// All that a person's yes is for.
+pub(super) struct Question<'r> {
+    request: &'r Request,
+    pub(super) definition: Option<Definition>,
+}
+
+impl Question<'_> {
+    /// Whoever asks the same asks by the same digest.
+    pub(super) fn digest(&self) -> String {
+        let Request { call, agent_id, server_id, server_revision, arguments, other_params, .. } = self.request;
+        // Absent is not the same as empty.
+        let part = |text: Option<&str>| text.map_or_else(|| "-".to_owned(), |text| format!("+{text}"));
+        digest(&[
+            agent_id,
+            server_id,
+            &server_revision.to_string(),
+            &call.method,
+            &part(call.tool.as_deref()),
+            &part(self.definition_digest()),
+            &part(arguments.as_deref()),
+            &part(other_params.as_deref()),
+        ])
+    }
+
+    pub(super) fn definition_digest(&self) -> Option<&str> {
+        self.definition.as_ref().map(|definition| &*definition.digest)
+    }
+
+    /// The question's row, for the call that asks it first.
+    pub(super) fn row(&self, invocation_id: &str, terms: &Terms) -> store::approval::Row {
+        let Request { call, agent_id, server_id, server_revision, arguments, other_params, .. } = self.request;
+        let now = clock::now_ms();
+        let open_ms = i64::try_from(terms.open.as_millis()).unwrap_or(i64::MAX);
+        store::approval::Row {
+            id: store::new_id(),
+            invocation_id: invocation_id.to_owned(),
+            agent: call.agent.to_string(),
+            agent_id: agent_id.to_string(),
+            server: call.server.to_string(),
+            server_id: server_id.to_string(),
+            server_revision: *server_revision,
+            method: call.method.clone(),
+            tool: call.tool.clone(),
+            definition_digest: self.definition_digest().map(Into::into),
+            arguments: arguments.clone(),
+            other_params: other_params.clone(),
+            edited_arguments: None,
+            digest: self.digest(),
+            status: store::approval::PENDING.into(),
+            reason: None,
+            created_at: now,
+            expires_at: now.saturating_add(open_ms),
+            decided_at: None,
+            decided_by: None,
+            left_at: None,
+            holds_until: None,
+            used_at: None,
+            used_by: None,
+        }
+    }
+}
+
+pub(super) fn digest_of_text(text: &str) -> String {
     format!("sha256:{}", hex(&Sha256::digest(text)))
 }

@@ -93,15 +93,12 @@ impl<'r> Run<'r> {
         }
     }
 
-    /// A server's start is not the gateway's time.
-    pub(super) async fn open<D>(
-        &mut self,
-        open: impl AsyncFnOnce() -> Result<D, UpstreamError>,
-    ) -> Result<D, UpstreamError> {
+    /// A server's start, and what it lists, is not the gateway's time.
+    pub(super) async fn timed<T>(&mut self, ask: impl AsyncFnOnce() -> T) -> T {
         let asked = Instant::now();
-        let opened = open().await;
+        let answer = ask().await;
         self.waited += asked.elapsed();
-        opened
+        answer
     }
 
     pub(super) fn refusal(&self, code: &'static str, text: String) -> Refusal {

@@ -41,6 +41,8 @@ pub struct Transition {
     pub decided_by: Option<String>,
     /// the approval, when one was asked for
     pub approval_id: Option<String>,
+    /// the approval whose yes lets the call go: it is spent together with this move, and without it there is none
+    pub spends: Option<String>,
     /// why there is no result
     pub error: Option<String>,
     /// ms
@@ -126,6 +128,8 @@ impl Entry {
         if let Some(approval) = approval {
             approval.tool = approval.tool.take().map(without_nul);
             approval.method = without_nul(std::mem::take(&mut approval.method));
+            approval.arguments = approval.arguments.take().map(without_nul);
+            approval.other_params = approval.other_params.take().map(without_nul);
         }
     }
 }
@@ -144,6 +148,7 @@ impl Transition {
             rule_set_revision: None,
             decided_by: None,
             approval_id: None,
+            spends: None,
             error: None,
             decided_at: None,
             dispatched_at: None,
@@ -155,6 +160,9 @@ impl Transition {
     pub(super) fn check(self) -> Result<Work, JournalError> {
         if self.from == State::Dispatched || !self.from.can_become(self.to) {
             return Err(JournalError::IllegalMove { from: self.from, to: self.to });
+        }
+        if self.spends.is_some() && (self.to != State::Dispatched || self.dispatched_at.is_none()) {
+            return Err(JournalError::BadEntry { why: "only a dispatch, at its time, spends an approval" });
         }
         let (arguments, arguments_digest) = self.arguments.unzip();
         let change = Change {
@@ -168,6 +176,7 @@ impl Transition {
             rule_set_revision: self.rule_set_revision,
             decided_by: self.decided_by,
             approval_id: self.approval_id,
+            spends: self.spends,
             error: self.error.map(|error| cut(without_nul(error))),
             decided_at: self.decided_at,
             dispatched_at: self.dispatched_at,

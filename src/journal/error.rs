@@ -39,6 +39,9 @@ pub enum JournalError {
         /// where it is
         found: Option<State>,
     },
+    /// The yes that was to let the call go was spent on another one, or holds no longer.
+    #[error("the approval is spent, or holds no longer")]
+    Spent,
     /// The entry contradicts itself.
     #[error("the entry cannot be recorded: {why}")]
     BadEntry {
@@ -59,6 +62,7 @@ impl JournalError {
             | Self::Full
             | Self::IllegalMove { .. }
             | Self::Elsewhere { .. }
+            | Self::Spent
             | Self::BadEntry { .. } => false,
         }
     }
@@ -74,6 +78,7 @@ impl JournalError {
             Self::Full => "full",
             Self::IllegalMove { .. } => "illegal_move",
             Self::Elsewhere { .. } => "elsewhere",
+            Self::Spent => "spent",
             Self::BadEntry { .. } => "bad_entry",
         }
     }

@@ -10,17 +10,24 @@ use super::State;
 pub struct Receipt {
     invocation_id: String,
     state: State,
+    spent: Option<String>,
 }
 
 impl Receipt {
-    pub(super) fn new(invocation_id: String, state: State) -> Self {
-        Self { invocation_id, state }
+    pub(super) fn new(invocation_id: String, state: State, spent: Option<String>) -> Self {
+        Self { invocation_id, state, spent }
     }
 
     /// Returns which invocation is committed.
     #[must_use]
     pub fn invocation_id(&self) -> &str {
         &self.invocation_id
+    }
+
+    /// Returns the approval that was spent together with it, if one was.
+    #[must_use]
+    pub fn spent(&self) -> Option<&str> {
+        self.spent.as_deref()
     }
 
     /// Returns the state in which it is committed.

@@ -60,6 +60,8 @@ struct Moved<'a> {
     rule_id: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     rule_set_revision: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    spent_approval_id: Option<&'a str>,
 }
 
 /// Tells of a new call.
@@ -96,6 +98,7 @@ pub(super) fn of_change(change: &Change) -> Event {
         result_digest: change.result.as_deref().map(digest),
         rule_id: change.rule_id.as_deref(),
         rule_set_revision: change.rule_set_revision,
+        spent_approval_id: change.spends.as_deref(),
     };
     event(change.state, &change.id, &data)
 }
@@ -134,6 +137,7 @@ mod tests {
             result_bytes: Some(2),
             rule_id: Some("4".to_owned()),
             rule_set_revision: Some(5),
+            spends: Some("6".to_owned()),
             ..Change::default()
         };
         let told = of_change(&change);

@@ -90,7 +90,11 @@ impl Pending {
     /// Tells the waiter, if there is one and it still waits.
     pub(super) fn tell(self, answer: Result<(), JournalError>) {
         let Some(waiter) = self.answer else { return };
-        let receipt = answer.map(|()| Receipt::new(self.work.id().to_owned(), self.work.state()));
+        let spent = match &self.work {
+            Work::Insert { .. } => None,
+            Work::Move { change, .. } => change.spends.clone(),
+        };
+        let receipt = answer.map(|()| Receipt::new(self.work.id().to_owned(), self.work.state(), spent));
         // one that no longer waits has left its call; the row is ended by its own `settle` or at the next start
         let _ = waiter.send(receipt);
     }

@@ -16,6 +16,7 @@ use super::backlog::{Backlog, Outage};
 use super::work::{Job, Pending, Work, batch};
 use super::{JournalError, State};
 use crate::clock;
+use crate::store::batch::Change;
 use crate::store::{self, Store, StoreError, invocation};
 
 /// How many jobs are committed together; more would make those who wait first wait for those who came last.
@@ -178,7 +179,7 @@ impl Writer {
         for pending in pending {
             let answer = match &pending.work {
                 Work::Move { from, to, change } if !moved.contains(&change.id) => {
-                    self.explain(*from, *to, &change.id, pending.is_repeated).await
+                    self.explain(*from, *to, change, pending.is_repeated).await
                 }
                 Work::Insert { .. } | Work::Move { .. } => Ok(()),
             };
@@ -187,11 +188,14 @@ impl Writer {
     }
 
     /// Finds out why a move did not take place. One that is repeated may have taken place the first time.
-    async fn explain(&self, from: State, to: State, id: &str, is_repeated: bool) -> Result<(), JournalError> {
-        let row = invocation::find(&self.store, id).await.ok().flatten();
+    async fn explain(&self, from: State, to: State, change: &Change, is_repeated: bool) -> Result<(), JournalError> {
+        let row = invocation::find(&self.store, &change.id).await.ok().flatten();
         let found = row.and_then(|row| State::parse(&row.state));
         if is_repeated && found == Some(to) {
             return Ok(());
+        }
+        if change.spends.is_some() && found == Some(from) {
+            return Err(JournalError::Spent);
         }
         Err(JournalError::Elsewhere { expected: from, found })
     }

@@ -1,22 +1,30 @@
-//! Questions to people about single calls.
+//! Questions to people about what agents want to do.
 //!
 //! Answers come in, rows go out. An approval leaves `pending` once, by a compare-and-set: of all who answer, one wins.
-//! A new approval is written by the journal, together with the call that waits for it.
+//! There is one pending approval for each digest. A new one is written by the journal, together with the first call that
+//! waits for it; a yes is spent by the journal, too, together with the move of the call that it lets go.
 
 use entity::approval::{Column, Entity};
-use sea_orm::sea_query::ExprTrait as _;
-use sea_orm::{ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, UpdateMany};
+use sea_orm::sea_query::{Expr, ExprTrait as _};
+use sea_orm::{
+    ColumnTrait, Condition, ConnectionTrait, EntityTrait, PaginatorTrait as _, QueryFilter, QueryOrder, QuerySelect,
+    UpdateMany,
+};
 
 use serde_json::json;
 
-use super::{Edit, Listed, Page, Store, StoreError};
-use crate::trail::Event;
+use super::{Listed, Page, Store, StoreError};
+use crate::trail::{Event, digest};
 
 /// A row of the table.
 pub type Row = entity::approval::Model;
 
 /// The status of an approval that nobody has answered.
 pub const PENDING: &str = "pending";
+/// The status of one that a person said yes to.
+pub const APPROVED: &str = "approved";
+/// The status of one that a person said no to.
+pub const DENIED: &str = "denied";
 
 /// A person's answer.
 #[derive(Clone, Debug)]
@@ -27,10 +35,14 @@ pub struct Answer {
     pub status: String,
     /// the person's words
     pub reason: Option<String>,
+    /// the JSON text that is to go out in place of the agent's arguments
+    pub edited_arguments: Option<String>,
     /// the operator
     pub by: String,
     /// ms
     pub now: i64,
+    /// ms; until when the answer is good for the same call
+    pub holds_until: i64,
 }
 
 /// Returns a page of approvals, newest first; only those of one status when it is given.
@@ -51,18 +63,46 @@ pub async fn find(store: &Store, id: &str) -> Result<Option<Row>, StoreError> {
     Ok(Entity::find_by_id(id).one(store.reads()).await?)
 }
 
+/// Returns what was last asked about exactly that, if it is still open or its answer still holds: it waits, it was denied
+/// a moment ago, or it was approved and nothing has used it.
+pub async fn find_live(store: &Store, digest: &str, now: i64) -> Result<Option<Row>, StoreError> {
+    let newest = Entity::find().filter(Column::Digest.eq(digest)).order_by_desc(Column::Id).limit(1);
+    Ok(newest.one(store.reads()).await?.filter(|row| is_live(row, now)))
+}
+
+/// Whether a call that asks the same has its question, or its answer, in this row.
+#[must_use]
+pub fn is_live(row: &Row, now: i64) -> bool {
+    let holds = row.holds_until.is_some_and(|until| until > now);
+    match row.status.as_str() {
+        PENDING => row.expires_at > now,
+        APPROVED => holds && row.used_at.is_none(),
+        DENIED => holds,
+        _ => false,
+    }
+}
+
+/// Counts the open approvals of one agent, or of all.
+pub async fn count_pending(store: &Store, agent_id: Option<&str>, now: i64) -> Result<u64, StoreError> {
+    let mut open = Condition::all().add(Column::Status.eq(PENDING)).add(Column::ExpiresAt.gt(now));
+    open = open.add_option(agent_id.map(|agent_id| Column::AgentId.eq(agent_id)));
+    Ok(Entity::find().filter(open).count(store.reads()).await?)
+}
+
 /// Answers a pending approval, once.
 ///
 /// Returns the row as it stands afterwards. A conflict says why not: it is already decided, it has expired, or what was
 /// shown is not what would be approved.
 pub async fn decide(store: &Store, id: &str, answer: Answer) -> Result<Row, StoreError> {
-    let Answer { digest, status, reason, by, now } = answer;
+    let Answer { digest, status, reason, edited_arguments, by, now, holds_until } = answer;
     let wanted = still_open(id, now).add(Column::Digest.eq(&digest));
     let decided = Entity::update_many()
         .col_expr(Column::Status, status.into())
         .col_expr(Column::Reason, reason.into())
+        .col_expr(Column::EditedArguments, edited_arguments.into())
         .col_expr(Column::DecidedBy, by.into())
         .col_expr(Column::DecidedAt, now.into())
+        .col_expr(Column::HoldsUntil, holds_until.into())
         .filter(wanted);
     set(store, id, decided, |row| explain(row, now, Some(&digest))).await
 }
@@ -84,21 +124,34 @@ pub async fn expire(store: &Store, id: &str, now: i64) -> Result<Row, StoreError
     set(store, id, expired, not_due).await
 }
 
-/// Cancels a pending approval because its call is gone. A conflict says that it is already decided.
+/// Returns the ids of the pending approvals whose time is over, at most `rows_max`.
+pub async fn due(store: &Store, now: i64, rows_max: u64) -> Result<Vec<String>, StoreError> {
+    let due = Condition::all().add(Column::Status.eq(PENDING)).add(Column::ExpiresAt.lte(now));
+    let ids = Entity::find().select_only().column(Column::Id).filter(due).limit(rows_max);
+    Ok(ids.into_tuple().all(store.reads()).await?)
+}
+
+/// Cancels a pending approval. A conflict says that it is already decided.
 pub async fn cancel(store: &Store, id: &str, now: i64) -> Result<Row, StoreError> {
     let pending = Condition::all().add(Column::Id.eq(id)).add(Column::Status.eq(PENDING));
     set(store, id, end("cancelled", now).filter(pending), |row| explain(row, now, None)).await
 }
 
-/// Cancels every pending approval, because no call of an earlier process waits any more.
-pub(super) async fn cancel_all(edit: &mut Edit, now: i64) -> Result<u64, StoreError> {
-    let open = Entity::find().filter(Column::Status.eq(PENDING)).all(edit.connection()).await?;
-    let cancelled = end("cancelled", now).filter(Column::Status.eq(PENDING));
-    let cancelled = cancelled.exec(edit.connection()).await?.rows_affected;
-    for row in open {
-        edit.tell(told(&Row { status: "cancelled".to_owned(), ..row }));
-    }
-    Ok(cancelled)
+/// Notes since when no call waits for a pending approval's answer; `None` when one does again.
+pub async fn note_left(store: &Store, id: &str, left_at: Option<i64>) -> Result<(), StoreError> {
+    let edit = store.begin_edit().await?;
+    let pending = Condition::all().add(Column::Id.eq(id)).add(Column::Status.eq(PENDING));
+    let noted = Entity::update_many().col_expr(Column::LeftAt, left_at.into()).filter(pending);
+    noted.exec(edit.connection()).await?;
+    edit.commit().await
+}
+
+/// Notes that the calls of an earlier process wait for nothing any more; returns how many approvals are pending.
+pub(super) async fn note_all_left(connection: &impl ConnectionTrait, now: i64) -> Result<u64, StoreError> {
+    let pending = Entity::update_many()
+        .col_expr(Column::LeftAt, Expr::col(Column::LeftAt).if_null(now))
+        .filter(Column::Status.eq(PENDING));
+    Ok(pending.exec(connection).await?.rows_affected)
 }
 
 /// Removes the answered approvals that were asked for before `before`.
@@ -138,7 +191,9 @@ async fn set(
 fn told(row: &Row) -> Event {
     let data = json!({
         "digest": row.digest,
+        "edited_arguments_digest": row.edited_arguments.as_deref().map(digest),
         "expires_at": row.expires_at,
+        "holds_until": row.holds_until,
         "invocation_id": row.invocation_id,
         "reason": row.reason,
     });

@@ -40,6 +40,8 @@ pub struct Change {
     pub decided_by: Option<String>,
     /// the approval, when one was asked for
     pub approval_id: Option<String>,
+    /// the approval whose yes lets this call go; if that can't be spent, nothing is changed
+    pub spends: Option<String>,
     /// the tool said that it failed
     pub is_error: Option<bool>,
     /// why there is no result
@@ -85,7 +87,7 @@ const CHANGED: [(&str, &str); 16] = [
 pub struct Batch<'a> {
     /// calls that are new
     pub invocations: Vec<&'a invocation::Row>,
-    /// the questions that come with them
+    /// the questions that some of them ask first
     pub approvals: Vec<&'a approval::Row>,
     /// calls that move on; no id twice, as a database may take either of the two
     pub changes: Vec<&'a Change>,
@@ -116,12 +118,21 @@ async fn write_on(connection: &impl ConnectionTrait, batch: &Batch<'_>) -> Resul
     if !batch.approvals.is_empty() {
         insert_all(connection, &INSERT_APPROVALS, &batch.approvals).await?;
     }
-    if batch.changes.is_empty() {
+    let spending: Vec<_> = batch.changes.iter().filter(|change| change.spends.is_some()).collect();
+    let mut changes: Vec<_> = batch.changes.iter().filter(|change| change.spends.is_none()).collect();
+    if !spending.is_empty() {
+        let spent = ids(connection, statement(backend, text(&SPEND_APPROVALS, backend), &spending)?).await?;
+        changes.extend(spending.into_iter().filter(|change| spent.contains(&change.id)));
+    }
+    if changes.is_empty() {
         return Ok(HashSet::new());
     }
-    let moved = statement(backend, text(&CHANGE_INVOCATIONS, backend), &batch.changes)?;
-    let moved = connection.query_all_raw(moved).await?;
-    Ok(moved.iter().map(|row| row.try_get_by_index(0)).collect::<Result<_, _>>()?)
+    ids(connection, statement(backend, text(&CHANGE_INVOCATIONS, backend), &changes)?).await
+}
+
+async fn ids(connection: &impl ConnectionTrait, statement: Statement) -> Result<HashSet<String>, StoreError> {
+    let rows = connection.query_all_raw(statement).await?;
+    Ok(rows.iter().map(|row| row.try_get_by_index(0)).collect::<Result<_, _>>()?)
 }
 
 /// Inserts rows as one parameter.
@@ -177,6 +188,25 @@ static CHANGE_INVOCATIONS: Texts = LazyLock::new(|| {
     (
         format!("{update} (SELECT {sqlite} FROM jsonb_each(?)) AS c {matching} RETURNING id"),
         format!("{update} json_to_recordset($1::json) AS c({postgres}) {matching} RETURNING invocation.id"),
+    )
+});
+
+/// A yes is spent once, while it holds, and on a call that still waits. Where two calls of a batch want the same one, the
+/// database takes either; what is returned names the call that got it.
+static SPEND_APPROVALS: Texts = LazyLock::new(|| {
+    let update = "UPDATE approval SET used_at = c.dispatched_at, used_by = c.id FROM";
+    let matching = "WHERE approval.id = c.spends AND approval.status = 'approved' AND approval.used_at IS NULL \
+                    AND approval.holds_until > c.dispatched_at \
+                    AND EXISTS (SELECT 1 FROM invocation WHERE invocation.id = c.id AND invocation.state = c.from_state)";
+    let columns = "json_extract(value, '$.id') AS id, json_extract(value, '$.from_state') AS from_state, \
+                   json_extract(value, '$.spends') AS spends, \
+                   json_extract(value, '$.dispatched_at') AS dispatched_at";
+    (
+        format!("{update} (SELECT {columns} FROM jsonb_each(?)) AS c {matching} RETURNING used_by"),
+        format!(
+            "{update} json_to_recordset($1::json) AS c(id text, from_state text, spends text, dispatched_at bigint) \
+             {matching} RETURNING approval.used_by"
+        ),
     )
 });
 

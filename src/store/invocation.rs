@@ -46,7 +46,7 @@ pub struct Recovered {
     pub unknown: u64,
     /// calls that were not decided
     pub cancelled: u64,
-    /// approvals that nobody waits for any more
+    /// approvals that go on waiting for a person, though no call waits for them now
     pub approvals: u64,
 }
 
@@ -122,10 +122,10 @@ pub async fn find(store: &Store, id: &str) -> Result<Option<Row>, StoreError> {
     Ok(Entity::find_by_id(id).one(store.reads()).await?)
 }
 
-/// Ends every invocation that an earlier process left open, and cancels the approvals nobody waits for.
+/// Ends every invocation that an earlier process left open.
 ///
 /// For the start of the gateway, before it listens: a call that was in flight becomes `unknown`, one that was not
-/// decided becomes `cancelled`.
+/// decided becomes `cancelled`. Approvals stay: a person can answer them, and the same call made again finds the answer.
 pub async fn recover(store: &Store, now: i64) -> Result<Recovered, StoreError> {
     let mut edit = store.begin_edit().await?;
     tell_ends(&mut edit, &["dispatched"], "unknown").await?;
@@ -138,7 +138,7 @@ pub async fn recover(store: &Store, now: i64) -> Result<Recovered, StoreError> {
         .filter(Column::State.is_in(["received", "pending"]))
         .exec(edit.connection())
         .await?;
-    let approvals = approval::cancel_all(&mut edit, now).await?;
+    let approvals = approval::note_all_left(edit.connection(), now).await?;
     edit.commit().await?;
     Ok(Recovered { unknown: in_flight.rows_affected, cancelled: undecided.rows_affected, approvals })
 }

@@ -16,6 +16,7 @@ use super::sink::Audience;
 use super::subscriptions::Subscriptions;
 use super::wire::{Reply, Ticket};
 use crate::gate::Permit;
+use crate::mcp::definition::Definition;
 use crate::mcp::{error, splice};
 
 const LISTEN: &str = "subscriptions/listen";
@@ -96,6 +97,18 @@ impl Connection {
     /// The tools can't be listed.
     pub async fn needs_task(&self, tool: &str) -> Result<bool, UpstreamError> {
         Ok(self.tool_traits().await?.task_only.contains(tool))
+    }
+
+    /// What the server says now that `tool` is; `None` when it lists no such tool. Asked anew each time: a server may change
+    /// a tool without telling.
+    ///
+    /// # Errors
+    /// The tools can't be listed.
+    pub async fn definition(&self, tool: &str) -> Result<Option<Definition>, UpstreamError> {
+        let tools = catalog::list_all(self, "tools/list", "tools").await?;
+        let is_it = |text: &&str| splice::find_string(text, &["name"]).as_deref() == Some(tool);
+        let texts: Vec<_> = tools.iter().map(|text| text.get()).filter(is_it).collect();
+        Ok(Definition::of(&texts))
     }
 
     async fn tool_traits(&self) -> Result<Arc<ToolTraits>, UpstreamError> {

@@ -26,6 +26,8 @@ Output
                   flood=init: does so when it is initialized
   stderr          64 MiB on stderr; stderr=N: N MiB
   pages           tools/list comes in two pages
+  redefine=FILE   while FILE is there, its text is echo's description
+  promises        echo promises the form of its structured results
 Calls and end
   mute            unknown requests get no answer
   resources       has resources that can be subscribed to, but x://refused; the
@@ -60,7 +62,7 @@ import threading
 import time
 
 KNOWN = """modern both slow version early exit exit-on-probe fork pidfile banner crlf double wrongid big
-flood stderr pages mute resources tasks die stubborn spy ledger""".split()
+flood stderr pages redefine promises mute resources tasks die stubborn spy ledger""".split()
 FLAGS = {name: value or "1" for name, _, value in (arg.partition("=") for arg in sys.argv[1:])}
 META = "io.modelcontextprotocol/"
 MODERN = "2026-07-28"
@@ -149,7 +151,12 @@ def tools():
         schema = {"type": "object", "properties": {k: {"type": t} for k, t in properties.items()}}
         support = {"job": "optional", "must": "required"}.get(name)
         execution = {"execution": {"taskSupport": support}} if support else {}
-        yield {"name": name, "description": f"The {name} tool", "inputSchema": schema, **execution}
+        described = f"The {name} tool"
+        if name == "echo" and os.path.exists(FLAGS.get("redefine", "")):
+            with open(FLAGS["redefine"]) as file:
+                described = file.read()
+        promised = {"outputSchema": {"type": "object"}} if name == "echo" and "promises" in FLAGS else {}
+        yield {"name": name, "description": described, "inputSchema": schema, **execution, **promised}
 
 
 def question(name, params, meta, modern):

@@ -3,5 +3,7 @@
 mod approvals;
 mod closed;
 mod conditions;
+mod lasting;
+mod mutations;
 mod rules;
 mod smuggling;

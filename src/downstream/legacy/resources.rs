@@ -6,10 +6,10 @@ use std::sync::Arc;
 use crate::downstream::Downstream;
 use crate::downstream::asking::Asking;
 use crate::downstream::bridge::Crossing;
-use crate::downstream::call::{Said, Task, claimed, say};
+use crate::downstream::call::{Said, Task, claimed};
 use crate::downstream::listen::RESOURCES_MAX;
 use crate::downstream::session::Session;
-use crate::invocation::Ready;
+use crate::invocation::{Ready, Way};
 use crate::mcp::version::Era;
 use crate::mcp::{error, meta, splice};
 use crate::upstream::{Audience, Connection, Reply, Sink, Ticket, UpstreamError};
@@ -39,7 +39,7 @@ impl Downstream {
             return Some(task.says_error(&error::object(error::INVALID_PARAMS, &what)));
         }
         let crossing = Cell::new(Crossing { agent: task.era, server: task.era });
-        let open = async || {
+        let open = async |_: bool| {
             let (connection, claim) = claimed(async || self.connect(task, session).await).await?;
             crossing.set(Crossing { agent: task.era, server: connection.handshake.era });
             let revision = connection.revision;
@@ -59,14 +59,15 @@ impl Downstream {
                 }
                 Ok(reply)
             };
-            Ok(Ready { revision, dispatch })
+            Ok(Ready { revision, definition: None, dispatch })
         };
         let cancelled = self.given_up(task, cancelled);
         let progress_token = meta::progress_token(task.params.as_deref()).map(Into::into);
         let watch = Asking::new(task.stream.clone(), progress_token.clone(), self.public_url.clone());
         let ticket = Ticket { sink, progress_token, id: task.id.clone() };
-        let answer = self.invocations.run(&task.request(), ticket, open, &watch, cancelled).await;
-        say(self.invocations.gate(), task, answer, crossing.get())
+        let way = Way { look: async || None, open, ticket };
+        let answer = self.invocations.run(&task.request(), way, &watch, cancelled).await;
+        self.say(task, answer, crossing.get())
     }
 
     async fn hear_in(

@@ -1,6 +1,8 @@
-//! Questions to people about single calls: list, read, approve, deny, extend.
+//! Questions to people about what agents want to do: list, read, approve (also with other arguments), deny, extend.
 //!
 //! An answer names the digest of what was shown. If that is not what would run, nothing is decided.
+
+mod edited;
 
 use actix_web::web;
 use serde::{Deserialize, Serialize};
@@ -15,7 +17,7 @@ use crate::http::gateway::Gateway;
 use crate::http::problem::{Code, Problem, ProblemBody};
 use crate::http::query::{self, Query};
 use crate::http::time::Time;
-use crate::store::approval::{Answer, Row};
+use crate::store::approval::{self, Answer, Row};
 use crate::store::{self, StoreError};
 
 const WHAT: &str = "approval";
@@ -31,7 +33,7 @@ const REASON_CHARS_MAX: usize = 2_000;
 #[schema(as = Approval)]
 pub struct ApprovalBody {
     id: String,
-    /// The call that waits.
+    /// The call that asked first.
     invocation_id: String,
     /// Who asks.
     agent: String,
@@ -41,7 +43,13 @@ pub struct ApprovalBody {
     tool: Option<String>,
     /// The text of the call's arguments, to the letter: show this, and never what a parser makes of it.
     arguments_text: Option<String>,
-    /// Over agent, server and its revision, method, tool and arguments. An approval holds for this alone.
+    /// The text of what else a tool is called with, to the letter, when there is something.
+    other_params_text: Option<String>,
+    /// The text that whoever approved it put in place of the arguments.
+    edited_arguments_text: Option<String>,
+    /// Over what the server said that the tool is; absent when that could not be read.
+    definition_digest: Option<String>,
+    /// Over agent, server and its revision, method, tool, its definition and arguments. An approval holds for this alone.
     digest: String,
     /// `pending`, `approved`, `denied`, `expired` or `cancelled`.
     status: String,
@@ -51,19 +59,29 @@ pub struct ApprovalBody {
     expires_at: Time,
     decided_at: Option<Time>,
     decided_by: Option<String>,
+    /// Since when no call waits for the answer; an answer is kept for when the agent makes the same call again.
+    left_at: Option<Time>,
+    /// Until when the answer is good for the same call, made again.
+    holds_until: Option<Time>,
+    /// When a yes was spent. It is good once.
+    used_at: Option<Time>,
+    /// The call that it was spent on.
+    used_by: Option<String>,
 }
 
-impl ApprovalBody {
-    async fn of(gateway: &Gateway, row: Row) -> Result<Self, Problem> {
-        let invocation = store::invocation::find(&gateway.store, &row.invocation_id).await?;
-        Ok(Self {
+impl From<Row> for ApprovalBody {
+    fn from(row: Row) -> Self {
+        Self {
             id: row.id,
             invocation_id: row.invocation_id,
             agent: row.agent,
             server: row.server,
             method: row.method,
             tool: row.tool,
-            arguments_text: invocation.and_then(|invocation| invocation.arguments),
+            arguments_text: row.arguments,
+            other_params_text: row.other_params,
+            edited_arguments_text: row.edited_arguments,
+            definition_digest: row.definition_digest,
             digest: row.digest,
             status: row.status,
             reason: row.reason,
@@ -71,7 +89,11 @@ impl ApprovalBody {
             expires_at: Time(row.expires_at),
             decided_at: row.decided_at.map(Time),
             decided_by: row.decided_by,
-        })
+            left_at: row.left_at.map(Time),
+            holds_until: row.holds_until.map(Time),
+            used_at: row.used_at.map(Time),
+            used_by: row.used_by,
+        }
     }
 }
 
@@ -104,10 +126,7 @@ pub async fn list(
         return Err(Problem::new(Code::InvalidParameter, detail));
     }
     let listed = store::approval::list(&gateway.store, query.status.as_deref(), &page).await?;
-    let mut items = Vec::with_capacity(listed.items.len());
-    for row in listed.items {
-        items.push(ApprovalBody::of(&gateway, row).await?);
-    }
+    let items = listed.items.into_iter().map(ApprovalBody::from).collect();
     Ok(web::Json(Listing { items, next_cursor: listed.next_cursor }))
 }
 
@@ -117,7 +136,7 @@ pub async fn list(
     responses((status = 200, description = "The question.", body = ApprovalBody),
               (status = 404, description = "There is none with that id.", body = ProblemBody)))]
 pub async fn read(gateway: web::Data<Gateway>, id: web::Path<String>) -> Result<web::Json<ApprovalBody>, Problem> {
-    Ok(web::Json(ApprovalBody::of(&gateway, find(&gateway, &id).await?).await?))
+    Ok(web::Json(find(&gateway, &id).await?.into()))
 }
 
 /// A person's yes.
@@ -126,9 +145,12 @@ pub async fn read(gateway: web::Data<Gateway>, id: web::Path<String>) -> Result<
 pub struct Approve {
     /// The digest that was shown.
     digest: String,
+    /// What is to go out in place of the agent's arguments, to the letter: a JSON object that fits the tool.
+    #[schema(example = r#"{"to":"staging"}"#)]
+    arguments_text: Option<String>,
 }
 
-/// Approves a call: this one, once.
+/// Approves a call: this one, once, as it was asked or with other arguments.
 #[utoipa::path(post, path = "/api/v1/approvals/{id}/approve", operation_id = "approve", tag = "Approvals",
     params(("id" = String, Path, description = "The question's id.")), request_body = Approve,
     responses((status = 200, description = "The call goes on.", body = ApprovalBody),
@@ -139,13 +161,15 @@ pub async fn approve(
     id: web::Path<String>,
     Body(yes): Body<Approve>,
 ) -> Result<web::Json<ApprovalBody>, Problem> {
-    let answer = Answer {
-        digest: yes.digest,
-        status: "approved".into(),
-        reason: None,
-        by: operator.name().to_owned(),
-        now: clock::now_ms(),
+    let edited_arguments = match yes.arguments_text {
+        Some(text) => {
+            // Whoever saw something else edits something else.
+            let row = find(&gateway, &id).await?;
+            if row.digest == yes.digest { edited::accepted(&gateway, &row, text).await? } else { None }
+        }
+        None => None,
     };
+    let answer = Answer { edited_arguments, ..answer(&gateway, &operator, yes.digest, approval::APPROVED) };
     settle(&gateway, &id, answer).await
 }
 
@@ -178,13 +202,7 @@ pub async fn deny(
         Some(digest) => digest,
         None => find(&gateway, &id).await?.digest,
     };
-    let answer = Answer {
-        digest,
-        status: "denied".into(),
-        reason: no.reason,
-        by: operator.name().to_owned(),
-        now: clock::now_ms(),
-    };
+    let answer = Answer { reason: no.reason, ..answer(&gateway, &operator, digest, approval::DENIED) };
     settle(&gateway, &id, answer).await
 }
 
@@ -216,13 +234,27 @@ pub async fn extend(
     let extended = store::approval::extend(&gateway.store, &id, expires_at, now).await;
     let row = extended
         .map_err(|error| Problem::from(error).named(WHAT, &id).recoded(Code::Conflict, Code::AlreadyDecided))?;
-    Ok(web::Json(ApprovalBody::of(&gateway, row).await?))
+    Ok(web::Json(row.into()))
+}
+
+fn answer(gateway: &Gateway, operator: &Operator, digest: String, status: &str) -> Answer {
+    let now = clock::now_ms();
+    let holds_ms = i64::try_from(gateway.approvals.terms().holds.as_millis()).unwrap_or(i64::MAX);
+    Answer {
+        digest,
+        status: status.to_owned(),
+        reason: None,
+        edited_arguments: None,
+        by: operator.name().to_owned(),
+        now,
+        holds_until: now.saturating_add(holds_ms),
+    }
 }
 
 async fn settle(gateway: &Gateway, id: &str, answer: Answer) -> Result<web::Json<ApprovalBody>, Problem> {
     let digest = answer.digest.clone();
     match gateway.approvals.settle(id, answer).await {
-        Ok(row) => Ok(web::Json(ApprovalBody::of(gateway, row).await?)),
+        Ok(row) => Ok(web::Json(row.into())),
         Err(GateError::Store(error @ StoreError::Conflict { .. })) => {
             let row = find(gateway, id).await?;
             let is_other = row.status == "pending" && row.digest != digest;

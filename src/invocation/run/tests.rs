@@ -1,7 +1,7 @@
 //! Runs that are cut short, as a panic or the end of a thread does it.
 
 use super::*;
-use crate::gate::{Action, Call, RuleSet};
+use crate::gate::{Action, Call, RuleSet, Terms};
 use crate::journal::Entry;
 use crate::store::Store;
 
@@ -27,12 +27,14 @@ async fn bench() -> Bench {
     };
     let request = Request {
         call,
+        agent_id: "a".into(),
         request_id: "r".into(),
         client: None,
         session: None,
         server_id: "s".into(),
         server_revision: 1,
         arguments: None,
+        other_params: None,
     };
     Bench { store, journal, request, _folder: folder }
 }
@@ -64,8 +66,11 @@ async fn a_call_that_was_cut_short_while_it_waited_ends_as_cancelled() {
         let id = run.id.clone();
         let decision = RuleSet::new(1, Action::Ask, Vec::new()).evaluate(&bench.request.call, 0);
         run.row.may_be(if states.len() == 1 { &[State::Pending] } else { &[State::Pending, State::Dispatched] });
-        let question = bench.request.question(&id, &decision, 1, 60_000);
-        let _receipt = bench.journal.record(question).await.unwrap();
+        let minute = Duration::from_mins(1);
+        let approval = bench.request.question(None).row(&id, &Terms { open: minute, holds: minute, agent_max: 1 });
+        let mut row = bench.request.row(&id, &decision, State::Pending, 1);
+        row.approval_id = Some(approval.id.clone());
+        let _receipt = bench.journal.record(Entry { invocation: row, approval: Some(approval) }).await.unwrap();
         drop(run);
         assert_eq!(state_of(&bench, &id).await, ("cancelled".to_owned(), CUT_SHORT.to_owned()));
     }

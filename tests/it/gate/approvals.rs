@@ -2,8 +2,13 @@
 
 use serde_json::{Value, json};
 
-use atryum::gate::Approvals;
+use std::time::Duration;
 
+use atryum::gate::{Answer, Approvals, Terms};
+use atryum::journal::{Entry, Journal};
+use atryum::metrics::Metrics;
+
+use crate::store::sample;
 use crate::support::app::{App, Settings};
 use crate::support::database::Database;
 use crate::support::eventually;
@@ -106,14 +111,26 @@ async fn a_denial_by_the_rules_after_a_persons_yes_is_told_as_theirs() {
     assert_eq!((&decision["by"], &decision["rule_id"], &decision["action"]), (&json!("rule"), &rule, &json!("deny")));
 }
 
-/// A gateway that stops withdraws what waits; what begins to wait a moment later must not wait for a person, either.
+/// A gateway that stops lets go of what waits; what begins to wait a moment later must not wait for a person, either.
 #[actix_rt::test]
-async fn nothing_waits_once_the_questions_were_withdrawn() {
+async fn nothing_waits_once_the_gateway_stops_and_the_question_stays() {
     let database = Database::sqlite().await;
-    let approvals = Approvals::new(database.open().await);
-    approvals.close();
-    let wait = approvals.wait("none", i64::MAX / 2);
-    tokio::time::timeout(std::time::Duration::from_secs(5), wait).await.expect("it does not wait").ok();
+    let store = database.open().await;
+    let (invocation, approval) = sample::question(i64::MAX / 2);
+    let id = approval.id.clone();
+    let journal = Journal::start(store.clone());
+    let _receipt = journal.record(Entry { invocation, approval: Some(approval) }).await.unwrap();
+    let minute = Duration::from_secs(60);
+    let terms = Terms { open: minute, holds: minute, agent_max: 20 };
+    let approvals = Approvals::new(store.clone(), Metrics::new().unwrap(), terms);
+    let (before, ()) = futures_util::future::join(approvals.wait(&id), async {
+        actix_rt::task::yield_now().await;
+        approvals.close();
+    })
+    .await;
+    let after = tokio::time::timeout(Duration::from_secs(5), approvals.wait(&id)).await.expect("it does not wait");
+    assert!(matches!((before.unwrap(), after.unwrap()), (Answer::Stopping, Answer::Stopping)));
+    assert_eq!(atryum::store::approval::find(&store, &id).await.unwrap().unwrap().status, "pending");
 }
 
 #[actix_rt::test]
@@ -132,7 +149,7 @@ async fn a_yes_for_a_server_that_was_edited_meanwhile_runs_nothing() {
 }
 
 #[actix_rt::test]
-async fn an_agent_that_cancels_withdraws_its_question() {
+async fn an_agent_that_cancels_leaves_its_question_and_nothing_runs() {
     let (app, session) = waiting().await;
     let id = session.next_id();
     let call = json!({"jsonrpc": "2.0", "id": id, "method": "tools/call",
@@ -142,11 +159,11 @@ async fn an_agent_that_cancels_withdraws_its_question() {
     let approval = app.pending_approval().await;
     session.notify("notifications/cancelled", json!({"requestId": id})).await;
     assert!(stream.message().await.is_none());
-    is_cancelled(&app, &approval).await;
+    is_left(&app, &approval).await;
 }
 
 #[actix_rt::test]
-async fn a_modern_agent_that_hangs_up_withdraws_its_question() {
+async fn a_modern_agent_that_hangs_up_leaves_its_question_and_nothing_runs() {
     let (app, session) = waiting().await;
     let agent = app.agent("bob").await;
     let mut params = json!({"name": "echo", "arguments": {"text": "x", "nonce": "one"}});
@@ -154,31 +171,32 @@ async fn a_modern_agent_that_hangs_up_withdraws_its_question() {
     let stream = client.open("POST", "/mcp/n", body).await;
     let approval = app.pending_approval().await;
     drop(stream);
-    is_cancelled(&app, &approval).await;
+    is_left(&app, &approval).await;
     drop(session);
 }
 
 #[actix_rt::test]
-async fn an_agent_that_loses_its_stream_and_does_not_come_back_withdraws_its_question() {
+async fn an_agent_that_loses_its_stream_and_does_not_come_back_leaves_its_question_and_nothing_runs() {
     let (app, session) = waiting().await;
     let stream = session.open_call("echo", json!({"text": "x", "nonce": "one"}), None).await;
     let approval = app.pending_approval().await;
     drop(stream);
-    is_cancelled(&app, &approval).await;
+    is_left(&app, &approval).await;
 }
 
-async fn is_cancelled(app: &App, approval: &Value) {
+async fn is_left(app: &App, approval: &Value) {
+    assert_eq!(approval["left_at"], Value::Null, "{approval}");
     let id = approval["id"].as_str().unwrap();
-    eventually("the question is withdrawn", async || {
+    eventually("the agent is known to be gone", async || {
         let read = app.operator().get(&format!("/api/v1/approvals/{id}")).await;
-        (read.json["status"] == "cancelled").then_some(())
+        (read.json["status"] == "pending" && read.json["left_at"].is_string()).then_some(())
     })
     .await;
+    assert_eq!(app.invocations().await[0]["state"], "cancelled");
     let late =
         app.operator().post(&format!("/api/v1/approvals/{id}/approve"), json!({"digest": approval["digest"]})).await;
-    assert_eq!(late.status, 409, "{late:?}");
-    assert_eq!(ledger(app), "");
-    assert_eq!(app.invocations().await[0]["state"], "cancelled");
+    assert_eq!((late.status, &late.json["used_at"]), (200, &Value::Null), "{late:?}");
+    assert_eq!(ledger(app), "", "nobody would hear of it");
 }
 
 #[actix_rt::test]
@@ -205,7 +223,8 @@ async fn a_hundred_answers_at_once_have_one_winner() {
 #[actix_rt::test]
 async fn whatever_comes_at_the_deadline_each_call_has_one_end_and_no_more_than_that_runs() {
     const CALLS: usize = 40;
-    let app = Settings::default().with("ATRYUM_GATE__APPROVAL_TIMEOUT_SECONDS", "2").start().await;
+    let settings = Settings::default().with("ATRYUM_GATE__APPROVALS_PER_AGENT", "100");
+    let app = settings.with("ATRYUM_GATE__APPROVAL_TIMEOUT_SECONDS", "2").start().await;
     let ledger = app.dir().join("ledger");
     app.nasty("n", &[&format!("ledger={}", ledger.display())]).await;
     let session = Session::open(&app.agent("ann").await, "n", "2025-11-25", json!({})).await;
@@ -262,6 +281,9 @@ async fn whatever_comes_at_the_deadline_each_call_has_one_end_and_no_more_than_t
     assert!(nonces.iter().all(|nonce| may_have_run.contains(&(*nonce).to_owned())), "{nonces:?} {may_have_run:?}");
     assert!(of("completed") <= nonces.len());
     assert!(statuses.contains(&200), "{statuses:?}");
-    let left = app.operator().get("/api/v1/approvals?status=pending").await;
-    assert_eq!(left.json["items"], json!([]), "nothing waits on");
+    eventually("nothing waits on, though nobody waited for it", async || {
+        let left = app.operator().get("/api/v1/approvals?status=pending").await;
+        (left.json["items"] == json!([])).then_some(())
+    })
+    .await;
 }

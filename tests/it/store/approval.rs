@@ -26,13 +26,15 @@ async fn ask(store: &Store, expires_at: i64) -> approval::Row {
     approval
 }
 
-fn answer(status: &str, by: &str) -> approval::Answer {
+fn answer(asked: &approval::Row, status: &str, by: &str) -> approval::Answer {
     approval::Answer {
-        digest: "sha256:shown".to_owned(),
+        digest: asked.digest.clone(),
         status: status.to_owned(),
         reason: Some("because".to_owned()),
+        edited_arguments: None,
         by: by.to_owned(),
         now: NOW,
+        holds_until: NOW + 600,
     }
 }
 
@@ -41,7 +43,7 @@ async fn of_two_hundred_answers_at_once_one_wins(database: Database) {
     let asked = ask(&store, NOW + 1).await;
     let answers = (0..200).map(|index| {
         let status = if index % 2 == 0 { "approved" } else { "denied" };
-        approval::decide(&store, &asked.id, answer(status, &format!("operator {index}")))
+        approval::decide(&store, &asked.id, answer(&asked, status, &format!("operator {index}")))
     });
     let (won, lost): (Vec<_>, Vec<_>) = join_all(answers).await.into_iter().partition(Result::is_ok);
     assert_eq!(won.len(), 1);
@@ -55,19 +57,19 @@ async fn of_two_hundred_answers_at_once_one_wins(database: Database) {
 async fn an_answer_to_what_was_not_shown_is_a_conflict(database: Database) {
     let store = database.open().await;
     let asked = ask(&store, NOW + 1).await;
-    let mut other = answer("approved", "ada");
+    let mut other = answer(&asked, "approved", "ada");
     other.digest = "sha256:other".to_owned();
     let error = approval::decide(&store, &asked.id, other).await.unwrap_err();
     assert_eq!(error.to_string(), "what was shown is not what would be approved: the digest differs");
-    assert_eq!(approval::find(&store, &asked.id).await.unwrap(), Some(asked));
-    let error = approval::decide(&store, "no id", answer("approved", "ada")).await.unwrap_err();
+    assert_eq!(approval::find(&store, &asked.id).await.unwrap(), Some(asked.clone()));
+    let error = approval::decide(&store, "no id", answer(&asked, "approved", "ada")).await.unwrap_err();
     assert!(matches!(error, StoreError::NotFound { .. }));
 }
 
 async fn an_approval_that_has_expired_cannot_be_answered(database: Database) {
     let store = database.open().await;
     let asked = ask(&store, NOW).await;
-    let error = approval::decide(&store, &asked.id, answer("approved", "ada")).await.unwrap_err();
+    let error = approval::decide(&store, &asked.id, answer(&asked, "approved", "ada")).await.unwrap_err();
     assert_eq!(error.to_string(), "the approval has expired");
     assert_eq!(approval::expire(&store, &asked.id, NOW).await.unwrap().status, "expired");
     let error = approval::cancel(&store, &asked.id, NOW).await.unwrap_err();

@@ -224,9 +224,12 @@ async fn a_restart_ends_what_was_open(database: Database) {
         let row = find(&store, undecided).await;
         assert_eq!((row.state.as_str(), row.finished_at), ("cancelled", Some(3_000)));
     }
-    assert_eq!(approval::find(&store, &question.id).await.unwrap().unwrap().status, "cancelled");
+    let stays = approval::find(&store, &question.id).await.unwrap().unwrap();
+    assert_eq!((stays.status.as_str(), stays.left_at), ("pending", Some(3_000)), "a person can still answer");
     assert_eq!(find(&store, &ended.id).await, ended);
-    assert_eq!(invocation::recover(&store, 4_000).await.unwrap(), invocation::Recovered::default());
+    let again = invocation::recover(&store, 4_000).await.unwrap();
+    assert_eq!((again.unknown, again.cancelled, again.approvals), (0, 0, 1));
+    assert_eq!(approval::find(&store, &question.id).await.unwrap(), Some(stays));
 }
 
 async fn the_list_is_filtered_and_paged_newest_first(database: Database) {

@@ -115,8 +115,21 @@ impl Client {
             text.extend(chunk.ok()?);
         }
         let text = String::from_utf8(text).ok()?;
-        let json = serde_json::from_str(&text).ok()?;
+        let is_stream = text.starts_with("event:") || text.starts_with(':') || text.starts_with("id:");
+        let json =
+            if is_stream { events(&text).pop().unwrap_or_default() } else { serde_json::from_str(&text).ok()? };
         Some(Answer { status: stream.status, headers: stream.headers, json, text })
+    }
+
+    /// A GET from a gateway that may be gone at any moment; its JSON if it was there and could give it.
+    pub async fn try_get(&self, path: &str) -> Option<Value> {
+        let mut stream = self.try_open("GET", path, String::new()).await.ok()?;
+        let mut text = Vec::new();
+        while let Some(chunk) = stream.body.next().await {
+            text.extend(chunk.ok()?);
+        }
+        let json = serde_json::from_slice(&text).ok()?;
+        (stream.status == 200).then_some(json)
     }
 
     /// The answer as it comes. Dropping it closes the connection.
@@ -231,6 +244,20 @@ impl Session {
         let accepted = this.notify("notifications/initialized", json!({})).await;
         assert_eq!(accepted.status, 202, "{accepted:?}");
         this
+    }
+
+    /// With a gateway that may be gone at any moment; `None` when it was.
+    pub async fn try_open(client: &Client, server: &str, version: &str) -> Option<Self> {
+        let path = format!("/mcp/{server}");
+        let client = client.clone().header("accept", "application/json, text/event-stream");
+        let params = json!({
+            "protocolVersion": version, "capabilities": {}, "clientInfo": {"name": "it", "version": "1"},
+        });
+        let message = json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": params}).to_string();
+        let answer = client.clone().header("content-type", "application/json").try_post(&path, message).await?;
+        let session = answer.header("mcp-session-id")?.to_owned();
+        let client = client.header("mcp-session-id", &session).header("mcp-protocol-version", version);
+        Some(Self { client, path, initialized: answer.json, next_id: std::cell::Cell::new(1) })
     }
 
     pub fn next_id(&self) -> i64 {
