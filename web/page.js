@@ -9,6 +9,8 @@ const KEY = "csrf";
 const byId = (id) => document.getElementById(id);
 let shownServers = "";
 let timer = 0;
+// The one that a link named: it is shown first, and nothing more is done by opening a link.
+let wantedApproval = null;
 
 /** A refusal of the gateway, in its own words. */
 class Refused extends Error {
@@ -149,6 +151,18 @@ function renderApprovals(approvals) {
   for (const approval of approvals.toReversed()) {
     if (!present.has(approval.id)) list.append(approvalItem(approval));
   }
+  for (const approval of approvals) {
+    const item = [...list.children].find((item) => item.dataset.id === approval.id);
+    const waits = item?.querySelector('[data-part="waits"]');
+    const words = approval.left_at
+      ? "The agent has left. Your answer is kept for when it makes the same call again."
+      : "The agent is waiting.";
+    if (waits && waits.textContent !== words) waits.textContent = words;
+    if (approval.id === wantedApproval) {
+      wantedApproval = null;
+      item?.focus();
+    }
+  }
   byId("no-approvals").hidden = approvals.length > 0;
   document.title = approvals.length > 0 ? `(${approvals.length}) Atryum` : "Atryum";
 }
@@ -156,15 +170,26 @@ function renderApprovals(approvals) {
 function approvalItem(approval) {
   const item = element("li");
   item.dataset.id = approval.id;
+  item.tabIndex = -1;
   const what = `${approval.server} · ${approval.tool ?? approval.method}`;
   item.append(element("h3", visible(what)));
   const until = new Date(approval.expires_at).toLocaleTimeString();
   item.append(element("p", visible(`${approval.agent} asks for ${approval.method}, until ${until}`)));
+  const waits = element("p");
+  waits.dataset.part = "waits";
+  item.append(waits);
   const text = element("pre", visible(approval.arguments_text ?? "no arguments"));
   text.dir = "ltr";
   text.tabIndex = 0;
   text.setAttribute("aria-label", "Arguments");
   item.append(text);
+  if (approval.other_params_text) {
+    const others = element("pre", visible(approval.other_params_text));
+    others.dir = "ltr";
+    others.tabIndex = 0;
+    others.setAttribute("aria-label", "What else is sent");
+    item.append(others);
+  }
 
   const reason = element("input");
   reason.placeholder = "Reason, told to the model (optional)";
@@ -211,6 +236,7 @@ document.addEventListener("visibilitychange", refresh);
 
 // The code stands behind a #, which browsers neither send nor log; it also leaves the address bar and the history.
 const code = location.hash.startsWith("#code=") ? codeIn(location.hash) : null;
+if (location.hash.startsWith("#approval=")) wantedApproval = location.hash.split("=").pop();
 if (code !== null) history.replaceState(null, "", "/ui/");
 if (code !== null) {
   login(code);

@@ -2,6 +2,8 @@
 
 use std::{
     collections::BTreeSet,
+    io,
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
@@ -44,14 +46,28 @@ enum Act {
         /// The digest that was shown; refused when the call is another one by now
         #[arg(long)]
         digest: Option<String>,
+        /// A JSON object that goes out in place of the agent's arguments, to the letter
+        #[arg(long, value_name = "JSON", conflicts_with = "arguments_file")]
+        arguments: Option<String>,
+        /// The same, from a file; - is standard input
+        #[arg(long, value_name = "FILE")]
+        arguments_file: Option<PathBuf>,
     },
     /// End a call
     Deny {
         #[command(flatten)]
         which: Which,
         /// Why, for the model
-        #[arg(long, value_name = "TEXT")]
+        #[arg(long, short = 'm', value_name = "TEXT")]
         reason: Option<String>,
+    },
+    /// Give a question more time
+    Extend {
+        #[command(flatten)]
+        which: Which,
+        /// How much more
+        #[arg(long, value_name = "SECONDS", default_value_t = 600)]
+        seconds: u32,
     },
     /// Tell of each call that begins to wait
     Watch {
@@ -83,17 +99,28 @@ impl Approval {
                 show(output, &approvals, listing);
             }
             Act::Show(which) => show(output, &client.get(&which.path()).await?, describe),
-            Act::Approve { which, digest } => {
+            Act::Approve { which, digest, arguments, arguments_file } => {
                 let digest = match digest {
                     Some(digest) => digest.clone(),
                     None => text(&client.get(&which.path()).await?, "/digest").to_owned(),
                 };
-                let body = json!({ "digest": digest });
+                let arguments = match arguments_file {
+                    Some(path) => Some(read(path)?),
+                    None => arguments.clone(),
+                };
+                let body = match arguments {
+                    Some(arguments) => json!({ "digest": digest, "arguments_text": arguments.trim() }),
+                    None => json!({ "digest": digest }),
+                };
                 show(output, &client.post(&format!("{}/approve", which.path()), &body).await?, describe);
             }
             Act::Deny { which, reason } => {
                 let body = reason.as_ref().map_or_else(|| json!({}), |reason| json!({ "reason": reason }));
                 show(output, &client.post(&format!("{}/deny", which.path()), &body).await?, describe);
+            }
+            Act::Extend { which, seconds } => {
+                let body = json!({ "seconds": seconds });
+                show(output, &client.post(&format!("{}/extend", which.path()), &body).await?, describe);
             }
             Act::Watch { seconds } => watch(&client, output, Duration::from_secs(*seconds)).await?,
         }
@@ -110,6 +137,7 @@ fn listing(approvals: &Value) -> String {
         ("TOOL", "/tool"),
         ("SINCE", "/created_at"),
         ("UNTIL", "/expires_at"),
+        ("AGENT LEFT", "/left_at"),
     ];
     table(approvals, &columns)
 }
@@ -124,15 +152,28 @@ fn describe(approval: &Value) -> String {
         ("method", "/method"),
         ("tool", "/tool"),
         ("arguments", "/arguments_text"),
+        ("also sent", "/other_params_text"),
+        ("definition", "/definition_digest"),
         ("digest", "/digest"),
         ("since", "/created_at"),
         ("until", "/expires_at"),
+        ("agent left", "/left_at"),
         ("decided", "/decided_at"),
         ("by", "/decided_by"),
         ("reason", "/reason"),
+        ("edited to", "/edited_arguments_text"),
+        ("holds until", "/holds_until"),
+        ("used", "/used_at"),
+        ("used by", "/used_by"),
     ];
     let there: Vec<_> = lines.into_iter().filter(|(_, pointer)| cell(approval, pointer) != "-").collect();
     sheet(approval, &there)
+}
+
+/// The text of a file, or of standard input.
+fn read(path: &Path) -> Result<String, CliError> {
+    let read = if path == Path::new("-") { io::read_to_string(io::stdin()) } else { std::fs::read_to_string(path) };
+    read.map_err(|error| CliError::Usage(format!("{} can't be read: {error}", path.display())))
 }
 
 async fn watch(client: &Client, output: Format, during: Duration) -> Result<(), CliError> {

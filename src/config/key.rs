@@ -177,7 +177,7 @@ pub static KEYS: &[Key] = &[
     key(
         "gate.waits",
         Kind::Named(0, DAY),
-        "claude-code=210,codex-mcp-client=210,copilot-cli=210,gemini-cli-mcp-client=210,opencode=210,*=50",
+        "claude-code=210,codex-mcp-client=210,copilot-cli=210,gemini-cli-mcp-client=210,opencode=210,atryum-call=600,*=50",
         "seconds that a call waits for a person before its agent is told to make it again, by the client's name; * is any other",
     ),
     key(

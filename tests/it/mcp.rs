@@ -8,6 +8,7 @@ mod leaving;
 mod legacy_sse;
 mod log;
 mod modern;
+mod patience;
 mod questions;
 mod relay;
 mod rounds;

@@ -121,3 +121,44 @@ async fn an_agent_can_not_answer_for_itself_and_nobody_answers_what_is_not_asked
     }
     assert_eq!(app.operator().get("/api/v1/approvals?status=open").await.status, 400);
 }
+
+#[actix_rt::test]
+async fn what_a_person_edits_is_what_goes_out_and_both_versions_are_recorded() {
+    let (app, session) = started().await;
+    let (mut call, approval) = ask(&app, &session, &json!({"text": "hi"})).await;
+    let edited = r#"{ "text":"edited",  "n": 1.0 }"#;
+    let body = json!({"digest": approval["digest"], "arguments_text": edited});
+    let approved = answer(&app.operator(), &approval, "approve", body).await;
+    assert_eq!((approved.status, &approved.json["edited_arguments_text"]), (200, &json!(edited)), "{approved:?}");
+    assert_eq!(approved.json["arguments_text"], approval["arguments_text"]);
+    let reply = call.message().await.expect("an answer");
+    assert_eq!(reply["result"]["content"][0]["text"], "edited", "{reply}");
+    let row = &app.invocations().await[0];
+    assert_eq!(row["arguments"], json!({"text": "edited", "n": 1.0}), "the row says what ran");
+}
+
+#[actix_rt::test]
+async fn an_edit_that_is_not_strict_or_does_not_fit_the_tool_decides_nothing() {
+    let (app, session) = started().await;
+    let (_call, approval) = ask(&app, &session, &json!({"text": "hi"})).await;
+    for (edited, expected) in [
+        (r#"{"text":"a","text":"b"}"#, "repeated"),
+        (r#"["text"]"#, "object"),
+        (r#"{"text":"a"},"x":{}"#, "object"),
+        (r#"{"text":7}"#, "/text"),
+        ("", "strict"),
+    ] {
+        let body = json!({"digest": approval["digest"], "arguments_text": edited});
+        let refused = answer(&app.operator(), &approval, "approve", body).await;
+        assert_eq!(
+            (refused.status, &refused.json["errors"][0]["pointer"]),
+            (422, &json!("/arguments_text")),
+            "{edited}"
+        );
+        assert!(refused.json["detail"].as_str().unwrap().contains(expected), "{edited}: {refused:?}");
+    }
+    let other = json!({"digest": "sha256:00", "arguments_text": "{}"});
+    assert_eq!(answer(&app.operator(), &approval, "approve", other).await.status, 409);
+    let path = format!("/api/v1/approvals/{}", approval["id"].as_str().unwrap());
+    assert_eq!(app.operator().get(&path).await.json["status"], "pending");
+}

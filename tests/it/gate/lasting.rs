@@ -101,8 +101,9 @@ async fn calls_that_ask_the_same_are_one_question_and_a_yes_runs_one_of_them() {
     for stream in &mut streams {
         told.push(stream.message().await.expect("an answer"));
     }
-    assert_eq!(told[4]["result"]["content"][0]["text"], "x", "the last that asked: {told:?}");
-    for other in &told[..4] {
+    let (ran, others): (Vec<_>, Vec<_>) = told.iter().partition(|told| told["result"]["isError"] == false);
+    assert_eq!(ran.len(), 1, "{told:?}");
+    for other in others {
         assert!(other["result"]["content"][0]["text"].as_str().unwrap().contains("has used that"), "{other}");
     }
     assert_eq!(ledger(&app), "one\n");

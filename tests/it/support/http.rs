@@ -170,6 +170,15 @@ impl Open {
         self.body.next().await.map(|chunk| chunk.expect("a whole answer").to_vec())
     }
 
+    /// The last message, whether it is one or an event stream; `None` when there is none.
+    pub async fn reply(mut self) -> Option<Value> {
+        let mut text = std::mem::take(&mut self.seen);
+        while let Some(chunk) = self.chunk().await {
+            text.push_str(&String::from_utf8(chunk).expect("UTF-8"));
+        }
+        serde_json::from_str(&text).ok().or_else(|| events(&text).pop())
+    }
+
     /// The next event of a stream, id and data; `None` at its end.
     pub async fn event(&mut self) -> Option<(Option<String>, Value)> {
         loop {
@@ -227,10 +236,15 @@ pub struct Session {
 impl Session {
     /// Shakes hands as SDK clients do, with some capabilities.
     pub async fn open(client: &Client, server: &str, version: &str, capabilities: Value) -> Self {
+        Self::open_as("it", client, server, version, capabilities).await
+    }
+
+    /// Shakes hands as the client of that name.
+    pub async fn open_as(name: &str, client: &Client, server: &str, version: &str, capabilities: Value) -> Self {
         let path = format!("/mcp/{server}");
         let client = client.clone().header("accept", "application/json, text/event-stream");
         let params = json!({
-            "protocolVersion": version, "capabilities": capabilities, "clientInfo": {"name": "it", "version": "1"},
+            "protocolVersion": version, "capabilities": capabilities, "clientInfo": {"name": name, "version": "1"},
         });
         let answer =
             client.post(&path, json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": params})).await;
