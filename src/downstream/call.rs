@@ -235,9 +235,7 @@ impl Downstream {
     pub(super) fn say(&self, task: &Task, answer: Answer, crossing: Crossing) -> Option<Said> {
         Some(match answer {
             Answer::Reply(reply) => match crossing.reply(&task.method, reply) {
-                Reply::Result(result) => {
-                    task.says(&listing::filter(self.invocations.gate(), &task.call(), result))
-                }
+                Reply::Result(result) => task.says(&listing::filter(self.invocations.gate(), &task.call(), result)),
                 Reply::Error(object) => task.says_error(&object),
             },
             Answer::Denied(refusal) => denied(task, &refusal),

@@ -10,7 +10,7 @@ use super::pipeline::{Dispatch, Invocations, Open, Watch, Way};
 use super::record::{Question, digest_of_text};
 use super::run::Run;
 use crate::clock;
-use crate::gate::{self, Action, Approved, Decision, GateError, Place};
+use crate::gate::{self, Action, Approved, Arguments, Decision, GateError, Place};
 use crate::journal::{Entry, JournalError, State, Transition};
 use crate::mcp::definition::Definition;
 use crate::store::approval;
@@ -141,7 +141,11 @@ impl Invocations {
         (open, ticket): (impl Open<D>, Ticket),
         cancelled: &mut (impl Future<Output = ()> + Unpin),
     ) -> Answer {
-        let now = self.gate.decide(&run.request.call);
+        let mut call = run.request.call.clone();
+        if let Some(edited) = approved.edited_arguments() {
+            call.arguments = Arguments::given(Some(edited));
+        }
+        let now = self.gate.decide(&call);
         if now.action == Action::Deny {
             return self.rules_denied(run, &now).await;
         }
