@@ -52,6 +52,8 @@ enum Act {
         /// The same, from a file; - is standard input
         #[arg(long, value_name = "FILE")]
         arguments_file: Option<PathBuf>,
+        #[command(flatten)]
+        remember: Remember,
     },
     /// End a call
     Deny {
@@ -60,6 +62,15 @@ enum Act {
         /// Why, for the model
         #[arg(long, short = 'm', value_name = "TEXT")]
         reason: Option<String>,
+        #[command(flatten)]
+        remember: Remember,
+    },
+    /// Look which recorded calls a remembered answer would have been about
+    Remember {
+        #[command(flatten)]
+        which: Which,
+        #[command(flatten)]
+        remember: Remember,
     },
     /// Give a question more time
     Extend {
@@ -75,6 +86,60 @@ enum Act {
         #[arg(long = "for", value_name = "SECONDS", default_value_t = 3_600)]
         seconds: u64,
     },
+}
+
+/// A rule that an answer makes, for a while.
+#[derive(Args, Debug)]
+struct Remember {
+    /// Remember the answer for this long, as a rule: 30m, 8h, 7d
+    #[arg(long = "remember", value_name = "TIME")]
+    lasts: Option<String>,
+    /// For agents like this, instead of the one that asked; may be repeated
+    #[arg(long, value_name = "GLOB", requires = "lasts")]
+    agents: Vec<String>,
+    /// For servers like this
+    #[arg(long, value_name = "GLOB", requires = "lasts")]
+    servers: Vec<String>,
+    /// For tools like this
+    #[arg(long, value_name = "GLOB", requires = "lasts")]
+    tools: Vec<String>,
+    /// For arguments of which this holds, in CEL
+    #[arg(long, value_name = "CEL", requires = "lasts")]
+    when: Option<String>,
+}
+
+impl Remember {
+    /// What is sent; nothing when nothing is to be remembered.
+    fn body(&self) -> Result<Option<Value>, CliError> {
+        let Some(lasts) = &self.lasts else { return Ok(None) };
+        let seconds = seconds(lasts)
+            .ok_or_else(|| CliError::Usage(format!("{lasts:?} is no time: a number and s, m, h or d is expected")))?;
+        let until = chrono::Utc::now() + chrono::TimeDelta::seconds(seconds);
+        let mut body = json!({ "expires_at": until.to_rfc3339_opts(chrono::SecondsFormat::Millis, true) });
+        if let Some(members) = body.as_object_mut() {
+            for (name, globs) in [("agents", &self.agents), ("servers", &self.servers), ("tools", &self.tools)] {
+                if !globs.is_empty() {
+                    members.insert(name.into(), json!(globs));
+                }
+            }
+            members.extend(self.when.as_ref().map(|when| ("when".to_owned(), json!(when))));
+        }
+        Ok(Some(body))
+    }
+}
+
+/// The seconds of a time such as `8h`, a year at most.
+fn seconds(text: &str) -> Option<i64> {
+    let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    let factor = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3_600,
+        "d" => 86_400,
+        _ => return None,
+    };
+    let seconds = number.parse::<u32>().map(i64::from).ok()?.checked_mul(factor)?;
+    (1..=366 * 86_400).contains(&seconds).then_some(seconds)
 }
 
 #[derive(Args, Debug)]
@@ -99,7 +164,7 @@ impl Approval {
                 show(output, &approvals, listing);
             }
             Act::Show(which) => show(output, &client.get(&which.path()).await?, describe),
-            Act::Approve { which, digest, arguments, arguments_file } => {
+            Act::Approve { which, digest, arguments, arguments_file, remember } => {
                 let digest = match digest {
                     Some(digest) => digest.clone(),
                     None => text(&client.get(&which.path()).await?, "/digest").to_owned(),
@@ -108,15 +173,18 @@ impl Approval {
                     Some(path) => Some(read(path)?),
                     None => arguments.clone(),
                 };
-                let body = match arguments {
-                    Some(arguments) => json!({ "digest": digest, "arguments_text": arguments.trim() }),
-                    None => json!({ "digest": digest }),
-                };
+                let arguments = arguments.as_deref().map(str::trim);
+                let body = json!({ "digest": digest, "arguments_text": arguments, "remember": remember.body()? });
                 show(output, &client.post(&format!("{}/approve", which.path()), &body).await?, describe);
             }
-            Act::Deny { which, reason } => {
-                let body = reason.as_ref().map_or_else(|| json!({}), |reason| json!({ "reason": reason }));
+            Act::Deny { which, reason, remember } => {
+                let body = json!({ "reason": reason, "remember": remember.body()? });
                 show(output, &client.post(&format!("{}/deny", which.path()), &body).await?, describe);
+            }
+            Act::Remember { which, remember } => {
+                let body = remember.body()?.ok_or_else(|| CliError::Usage("say for how long: --remember 8h".into()))?;
+                let body = json!({ "remember": body });
+                show(output, &client.post(&format!("{}/remember", which.path()), &body).await?, matches);
             }
             Act::Extend { which, seconds } => {
                 let body = json!({ "seconds": seconds });
@@ -142,6 +210,25 @@ fn listing(approvals: &Value) -> String {
     table(approvals, &columns)
 }
 
+/// The calls that a rule would have been about.
+fn matches(found: &Value) -> String {
+    let columns = [
+        ("AT", "/received_at"),
+        ("AGENT", "/agent"),
+        ("SERVER", "/server"),
+        ("TOOL", "/tool"),
+        ("WAS", "/was"),
+        ("ARGUMENTS", "/arguments_text"),
+    ];
+    let calls = found.get("matches").cloned().unwrap_or_default();
+    format!(
+        "{} of the last {} calls would have matched\n{}",
+        cell(found, "/matching"),
+        cell(found, "/calls"),
+        table(&calls, &columns)
+    )
+}
+
 /// All that a person needs to decide; the arguments are the very text that would be sent.
 fn describe(approval: &Value) -> String {
     let lines = [
@@ -165,6 +252,7 @@ fn describe(approval: &Value) -> String {
         ("holds until", "/holds_until"),
         ("used", "/used_at"),
         ("used by", "/used_by"),
+        ("remembered", "/remembered_rule_id"),
     ];
     let there: Vec<_> = lines.into_iter().filter(|(_, pointer)| cell(approval, pointer) != "-").collect();
     sheet(approval, &there)

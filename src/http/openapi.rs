@@ -45,6 +45,7 @@ use super::problem::{self, Code, ProblemBody};
         rules::list, rules::create, rules::read, rules::update, rules::delete, rules::order::put,
         rules::order::read_default, rules::order::put_default, rules::trial::test, rules::simulation::simulate,
         approvals::list, approvals::read, approvals::approve, approvals::deny, approvals::extend,
+        approvals::remembered::preview,
         invocations::list, invocations::read, invocations::export::export,
         audit::list, audit::export::export, audit::checkpoint, audit::sign,
         agents::list, agents::create, agents::read, agents::update, agents::delete, agents::keys::create,

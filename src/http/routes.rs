@@ -137,6 +137,7 @@ routes! {
         "/api/v1/approvals/{id}/approve" => POST approvals::approve;
         "/api/v1/approvals/{id}/deny" => POST approvals::deny;
         "/api/v1/approvals/{id}/extend" => POST approvals::extend;
+        "/api/v1/approvals/{id}/remember" => POST approvals::remembered::preview;
 
         "/api/v1/invocations" => GET invocations::list;
         "/api/v1/invocations/export" => GET invocations::export::export;

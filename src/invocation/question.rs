@@ -43,7 +43,7 @@ impl Invocations {
             }
             definition = run.timed(way.look) => definition,
         };
-        let question = run.request.question(definition);
+        let question = run.request.question(definition, self.journal.redaction());
         let approval = match self.pose(run, decision, &question).await {
             Ok(approval) => approval,
             Err(answer) => return answer,

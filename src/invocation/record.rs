@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 
 use crate::clock;
 use crate::gate::{Call, Decision, Terms};
-use crate::journal::State;
+use crate::journal::{Part, Redaction, State};
 use crate::mcp::definition::Definition;
 use crate::store;
 
@@ -89,8 +89,14 @@ impl Request {
     }
 
     /// What a person is asked about this call.
-    pub(super) fn question(&self, definition: Option<Definition>) -> Question<'_> {
-        Question { request: self, definition }
+    pub(super) fn question(&self, definition: Option<Definition>, redaction: &Redaction) -> Question<'_> {
+        let is_redacted = |text: &&String| {
+            redaction.apply(&self.call.server, self.call.tool.as_deref(), Part::Arguments, text).is_some()
+        };
+        // Whoever reads the digest could else try out what is not written down.
+        let keyed = self.arguments.as_ref().filter(is_redacted).and_then(|text| redaction.digest_of(text));
+        let arguments = keyed.or_else(|| self.arguments.clone());
+        Question { request: self, definition, arguments }
     }
 }
 
@@ -98,12 +104,14 @@ impl Request {
 pub(super) struct Question<'r> {
     request: &'r Request,
     pub(super) definition: Option<Definition>,
+    /// What stands for the arguments in the digest.
+    arguments: Option<String>,
 }
 
 impl Question<'_> {
     /// Whoever asks the same asks by the same digest.
     pub(super) fn digest(&self) -> String {
-        let Request { call, agent_id, server_id, server_revision, arguments, other_params, .. } = self.request;
+        let Request { call, agent_id, server_id, server_revision, other_params, .. } = self.request;
         // Absent is not the same as empty.
         let part = |text: Option<&str>| text.map_or_else(|| "-".to_owned(), |text| format!("+{text}"));
         digest(&[
@@ -113,7 +121,7 @@ impl Question<'_> {
             &call.method,
             &part(call.tool.as_deref()),
             &part(self.definition_digest()),
-            &part(arguments.as_deref()),
+            &part(self.arguments.as_deref()),
             &part(other_params.as_deref()),
         ])
     }

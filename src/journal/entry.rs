@@ -105,6 +105,10 @@ impl Entry {
         let Some(text) = &row.arguments else { return self };
         if let Some(kept) = redaction.apply(server, tool, Part::Arguments, text) {
             row.arguments_digest = redaction.digest_of(text).unwrap_or_default();
+            // A person is shown no more than is written down; what is approved is known by its digest.
+            if let Some(approval) = &mut self.approval {
+                approval.arguments = Some(kept.clone());
+            }
             row.arguments = Some(kept);
         }
         self

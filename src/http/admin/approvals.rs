@@ -3,13 +3,15 @@
 //! An answer names the digest of what was shown. If that is not what would run, nothing is decided.
 
 mod edited;
+pub mod remembered;
 
 use actix_web::web;
+use remembered::Remember;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::clock;
-use crate::gate::GateError;
+use crate::gate::{Action, GateError};
 use crate::http::answer::Listing;
 use crate::http::body::Body;
 use crate::http::extract::Operator;
@@ -18,6 +20,7 @@ use crate::http::problem::{Code, Problem, ProblemBody};
 use crate::http::query::{self, Query};
 use crate::http::time::Time;
 use crate::store::approval::{self, Answer, Row};
+use crate::store::rule::NewRule;
 use crate::store::{self, StoreError};
 
 const WHAT: &str = "approval";
@@ -67,6 +70,8 @@ pub struct ApprovalBody {
     used_at: Option<Time>,
     /// The call that it was spent on.
     used_by: Option<String>,
+    /// The rule that this very answer has made.
+    remembered_rule_id: Option<String>,
 }
 
 impl From<Row> for ApprovalBody {
@@ -93,6 +98,7 @@ impl From<Row> for ApprovalBody {
             holds_until: row.holds_until.map(Time),
             used_at: row.used_at.map(Time),
             used_by: row.used_by,
+            remembered_rule_id: None,
         }
     }
 }
@@ -148,6 +154,8 @@ pub struct Approve {
     /// What is to go out in place of the agent's arguments, to the letter: a JSON object that fits the tool.
     #[schema(example = r#"{"to":"staging"}"#)]
     arguments_text: Option<String>,
+    /// A rule that allows what is like it from now on; look first at what that would have been (`…/remember`).
+    remember: Option<Remember>,
 }
 
 /// Approves a call: this one, once, as it was asked or with other arguments.
@@ -161,16 +169,51 @@ pub async fn approve(
     id: web::Path<String>,
     Body(yes): Body<Approve>,
 ) -> Result<web::Json<ApprovalBody>, Problem> {
+    let row = find(&gateway, &id).await?;
     let edited_arguments = match yes.arguments_text {
-        Some(text) => {
-            // Whoever saw something else edits something else.
-            let row = find(&gateway, &id).await?;
-            if row.digest == yes.digest { edited::accepted(&gateway, &row, text).await? } else { None }
-        }
-        None => None,
+        // Whoever saw something else edits something else.
+        Some(text) if row.digest == yes.digest => edited::accepted(&gateway, &row, text).await?,
+        Some(_) | None => None,
     };
+    if edited_arguments.is_some() && yes.remember.is_some() {
+        let what = "what was edited is for one call; approve it, and remember another one, or write a rule";
+        return Err(Problem::field("/remember", what));
+    }
+    let rule = judged(&gateway, &row, yes.remember, (Action::Allow, None)).await?;
     let answer = Answer { edited_arguments, ..answer(&gateway, &operator, yes.digest, approval::APPROVED) };
-    settle(&gateway, &id, answer).await
+    let settled = settle(&gateway, &id, answer).await?;
+    keep(&gateway, settled, rule).await
+}
+
+/// Judges the rule before anything is decided.
+async fn judged(
+    gateway: &Gateway,
+    row: &Row,
+    remember: Option<Remember>,
+    (action, guidance): (Action, Option<&str>),
+) -> Result<Option<(NewRule, Option<String>)>, Problem> {
+    match remember {
+        Some(remember) => Ok(Some(remembered::judged(remember.draft(gateway, row, action, guidance).await?)?)),
+        None => Ok(None),
+    }
+}
+
+/// Adds the rule to an answer that is committed.
+async fn keep(
+    gateway: &Gateway,
+    mut answered: ApprovalBody,
+    rule: Option<(NewRule, Option<String>)>,
+) -> Result<web::Json<ApprovalBody>, Problem> {
+    if let Some((new, before)) = rule {
+        let added = store::rule::insert(&gateway.store, new, before.as_deref()).await.map_err(|error| {
+            tracing::error!(error = %crate::chain(&error), "an answer was given and its rule could not be added");
+            let what = "the answer is given, and the rule that was to remember it could not be added; add it yourself";
+            Problem::new(Code::Unavailable, what)
+        })?;
+        gateway.publish_rules().await?;
+        answered.remembered_rule_id = Some(added.id);
+    }
+    Ok(web::Json(answered))
 }
 
 /// A person's no.
@@ -182,6 +225,8 @@ pub struct Deny {
     /// Told to the model.
     #[schema(example = "use the staging account instead")]
     reason: Option<String>,
+    /// A rule that denies what is like it from now on, with the reason as its guidance.
+    remember: Option<Remember>,
 }
 
 /// Denies a call.
@@ -198,12 +243,12 @@ pub async fn deny(
     if no.reason.as_ref().is_some_and(|reason| reason.chars().count() > REASON_CHARS_MAX) {
         return Err(Problem::field("/reason", format!("at most {REASON_CHARS_MAX} characters are expected")));
     }
-    let digest = match no.digest {
-        Some(digest) => digest,
-        None => find(&gateway, &id).await?.digest,
-    };
+    let row = find(&gateway, &id).await?;
+    let rule = judged(&gateway, &row, no.remember, (Action::Deny, no.reason.as_deref())).await?;
+    let digest = no.digest.unwrap_or(row.digest);
     let answer = Answer { reason: no.reason, ..answer(&gateway, &operator, digest, approval::DENIED) };
-    settle(&gateway, &id, answer).await
+    let settled = settle(&gateway, &id, answer).await?;
+    keep(&gateway, settled, rule).await
 }
 
 /// A later end.
@@ -251,10 +296,10 @@ fn answer(gateway: &Gateway, operator: &Operator, digest: String, status: &str) 
     }
 }
 
-async fn settle(gateway: &Gateway, id: &str, answer: Answer) -> Result<web::Json<ApprovalBody>, Problem> {
+async fn settle(gateway: &Gateway, id: &str, answer: Answer) -> Result<ApprovalBody, Problem> {
     let digest = answer.digest.clone();
     match gateway.approvals.settle(id, answer).await {
-        Ok(row) => Ok(web::Json(row.into())),
+        Ok(row) => Ok(row.into()),
         Err(GateError::Store(error @ StoreError::Conflict { .. })) => {
             let row = find(gateway, id).await?;
             let is_other = row.status == "pending" && row.digest != digest;

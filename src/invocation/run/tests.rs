@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::gate::{Action, Call, RuleSet, Terms};
-use crate::journal::Entry;
+use crate::journal::{Entry, Redaction};
 use crate::store::Store;
 
 struct Bench {
@@ -67,7 +67,10 @@ async fn a_call_that_was_cut_short_while_it_waited_ends_as_cancelled() {
         let decision = RuleSet::new(1, Action::Ask, Vec::new()).evaluate(&bench.request.call, 0);
         run.row.may_be(if states.len() == 1 { &[State::Pending] } else { &[State::Pending, State::Dispatched] });
         let minute = Duration::from_mins(1);
-        let approval = bench.request.question(None).row(&id, &Terms { open: minute, holds: minute, agent_max: 1 });
+        let approval = bench
+            .request
+            .question(None, &Redaction::default())
+            .row(&id, &Terms { open: minute, holds: minute, agent_max: 1 });
         let mut row = bench.request.row(&id, &decision, State::Pending, 1);
         row.approval_id = Some(approval.id.clone());
         let _receipt = bench.journal.record(Entry { invocation: row, approval: Some(approval) }).await.unwrap();

@@ -162,3 +162,58 @@ async fn an_edit_that_is_not_strict_or_does_not_fit_the_tool_decides_nothing() {
     let path = format!("/api/v1/approvals/{}", approval["id"].as_str().unwrap());
     assert_eq!(app.operator().get(&path).await.json["status"], "pending");
 }
+
+fn soon(seconds: i64) -> String {
+    (chrono::Utc::now() + chrono::TimeDelta::seconds(seconds)).to_rfc3339()
+}
+
+#[actix_rt::test]
+async fn an_answer_is_remembered_for_what_it_was_about_and_no_longer_than_was_said() {
+    let (app, session) = started().await;
+    let asking = app.rule(json!({"action": "ask", "agents": ["*"], "servers": ["n"], "tools": ["*"]})).await.json;
+    let (mut call, approval) = ask(&app, &session, &json!({"text": "hi"})).await;
+    let remember = json!({"expires_at": soon(600), "when": "args.text.startsWith('h')"});
+    let body = json!({"digest": approval["digest"], "remember": remember});
+    let approved = answer(&app.operator(), &approval, "approve", body).await;
+    assert_eq!(approved.status, 200, "{approved:?}");
+    call.message().await.expect("an answer");
+    let rules = app.operator().get("/api/v1/rules").await.json;
+    let rule = &rules["items"][0];
+    assert_eq!((&rule["id"], &rules["items"][1]["id"]), (&approved.json["remembered_rule_id"], &asking["id"]));
+    let scope = (&rule["agents"], &rule["servers"], &rule["tools"], &rule["methods"]);
+    assert_eq!(scope, (&json!(["ann"]), &json!(["n"]), &json!(["echo"]), &json!(["tools/call"])), "{rule}");
+    assert!(rule["expires_at"].is_string() && rule["action"] == "allow", "{rule}");
+    let again = session.call("echo", json!({"text": "hello"})).await;
+    assert_eq!(again["result"]["content"][0]["text"], "hello", "{again}");
+    let (_call, other) = ask(&app, &session, &json!({"text": "other"})).await;
+    assert_eq!(other["status"], "pending", "what it is not about is asked");
+}
+
+#[actix_rt::test]
+async fn before_it_is_remembered_it_can_be_seen_what_that_would_have_been_about() {
+    let (app, session) = started().await;
+    let allowed = app.allow_all().await.json;
+    for text in ["a", "b", "b"] {
+        session.call("echo", json!({ "text": text })).await;
+    }
+    app.operator().delete(&format!("/api/v1/rules/{}", allowed["id"].as_str().unwrap())).await;
+    let (_call, approval) = ask(&app, &session, &json!({"text": "b"})).await;
+    let body = json!({"remember": {"expires_at": soon(600), "when": "args.text == 'b'"}});
+    let seen = answer(&app.operator(), &approval, "remember", body).await;
+    assert_eq!((seen.status, &seen.json["matching"]), (200, &json!(3)), "{seen:?}");
+    let was: Vec<_> =
+        seen.json["matches"].as_array().unwrap().iter().map(|call| call["was"].as_str().unwrap()).collect();
+    assert_eq!(was, ["ask", "allow", "allow"], "newest first: {seen:?}");
+    assert_eq!(app.operator().get("/api/v1/rules").await.json["items"], json!([]), "nothing is remembered by looking");
+    for (remember, pointer) in [
+        (json!({"expires_at": soon(-1)}), "/remember/expires_at"),
+        (json!({"expires_at": soon(600), "agents": []}), "/remember/agents"),
+    ] {
+        let refused = answer(&app.operator(), &approval, "remember", json!({ "remember": remember })).await;
+        assert_eq!((refused.status, &refused.json["errors"][0]["pointer"]), (422, &json!(pointer)), "{refused:?}");
+    }
+    let denied = json!({"reason": "never b", "remember": {"expires_at": soon(600)}});
+    assert_eq!(answer(&app.operator(), &approval, "deny", denied).await.status, 200);
+    let told = session.call("echo", json!({"text": "c"})).await;
+    assert!(told["result"]["content"][0]["text"].as_str().unwrap().contains("never b"), "{told}");
+}

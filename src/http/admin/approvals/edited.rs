@@ -6,10 +6,13 @@ use actix_web::web;
 
 use crate::http::gateway::Gateway;
 use crate::http::problem::{Code, Problem};
+use crate::journal::Part;
 use crate::mcp::definition::Definition;
 use crate::mcp::{schema, splice, strict};
 use crate::store::approval::Row;
 
+/// What stands in the place of what is not written down.
+const REDACTED: &str = "\"redacted:hmac-sha256:";
 const FIELD: &str = "/arguments_text";
 /// A schema that takes longer is refused: it is a server's, and may be made to take for ever.
 const FITS_WITHIN: Duration = Duration::from_secs(5);
@@ -32,6 +35,13 @@ pub(super) async fn accepted(gateway: &Gateway, row: &Row, text: String) -> Resu
     }
     if splice::members(&text).is_none() || strict::check(&text).is_err() {
         return Err(Problem::field(FIELD, "a JSON object is expected"));
+    }
+    let redaction = gateway.journal.redaction();
+    let is_redacted = redaction.apply(&row.server, row.tool.as_deref(), Part::Arguments, &text).is_some()
+        || row.arguments.as_ref().is_some_and(|shown| shown.contains(REDACTED));
+    if is_redacted {
+        let what = "parts of these arguments are not written down, so they can't be edited; deny it with a reason";
+        return Err(Problem::field(FIELD, what));
     }
     let schema = input_schema(gateway, row).await?;
     let checked = web::block({

@@ -14,35 +14,35 @@ use crate::store::rule::{NewRule, Row};
 #[serde(deny_unknown_fields)]
 #[schema(as = RuleWrite)]
 pub struct RuleDraft {
-    action: Action,
+    pub(in crate::http::admin) action: Action,
     /// Globs (`*`, `?`, `{a,b}`) over agents' names; any when left out.
     #[schema(example = json!(["*"]))]
-    agents: Option<Vec<String>>,
+    pub(in crate::http::admin) agents: Option<Vec<String>>,
     /// Globs over servers' names; any when left out.
     #[schema(example = json!(["git*"]))]
-    servers: Option<Vec<String>>,
+    pub(in crate::http::admin) servers: Option<Vec<String>>,
     /// Globs over the names of tools and prompts, and over URIs of resources; any when left out.
     #[schema(example = json!(["create_*"]))]
-    tools: Option<Vec<String>>,
+    pub(in crate::http::admin) tools: Option<Vec<String>>,
     /// Globs over MCP methods; `tools/call` when left out.
     #[schema(example = json!(["tools/call"]))]
-    methods: Option<Vec<String>>,
+    pub(in crate::http::admin) methods: Option<Vec<String>>,
     /// CEL over `args`, `agent`, `server`, `tool`, `method`, `hints` and `now`; without it the rule holds for every call.
     /// A call for which it can't be evaluated is denied.
     #[schema(example = "args.repo == 'api' && args.amount <= 1000")]
-    when: Option<String>,
+    pub(in crate::http::admin) when: Option<String>,
     /// For operators.
-    description: Option<String>,
+    pub(in crate::http::admin) description: Option<String>,
     /// Told to the model when the rule denies.
-    guidance: Option<String>,
+    pub(in crate::http::admin) guidance: Option<String>,
     /// The rule is evaluated and recorded, and decides nothing; false when left out.
-    shadow: Option<bool>,
+    pub(in crate::http::admin) shadow: Option<bool>,
     /// The rule matches nothing from then on; never when left out.
-    expires_at: Option<Time>,
+    pub(in crate::http::admin) expires_at: Option<Time>,
     /// A disabled rule never matches; true when left out.
-    enabled: Option<bool>,
+    pub(in crate::http::admin) enabled: Option<bool>,
     /// The id of the rule before which it is to stand; at the end when left out.
-    before: Option<String>,
+    pub(in crate::http::admin) before: Option<String>,
 }
 
 impl RuleDraft {
