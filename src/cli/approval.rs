@@ -53,7 +53,7 @@ enum Act {
         #[arg(long, value_name = "FILE")]
         arguments_file: Option<PathBuf>,
         #[command(flatten)]
-        remember: Remember,
+        remember: Lasting,
     },
     /// End a call
     Deny {
@@ -63,14 +63,14 @@ enum Act {
         #[arg(long, short = 'm', value_name = "TEXT")]
         reason: Option<String>,
         #[command(flatten)]
-        remember: Remember,
+        remember: Lasting,
     },
     /// Look which recorded calls a remembered answer would have been about
     Remember {
         #[command(flatten)]
         which: Which,
         #[command(flatten)]
-        remember: Remember,
+        remember: Lasting,
     },
     /// Give a question more time
     Extend {
@@ -90,7 +90,7 @@ enum Act {
 
 /// A rule that an answer makes, for a while.
 #[derive(Args, Debug)]
-struct Remember {
+struct Lasting {
     /// Remember the answer for this long, as a rule: 30m, 8h, 7d
     #[arg(long = "remember", value_name = "TIME")]
     lasts: Option<String>,
@@ -108,7 +108,7 @@ struct Remember {
     when: Option<String>,
 }
 
-impl Remember {
+impl Lasting {
     /// What is sent; nothing when nothing is to be remembered.
     fn body(&self) -> Result<Option<Value>, CliError> {
         let Some(lasts) = &self.lasts else { return Ok(None) };

@@ -65,6 +65,10 @@ impl Watch for Asking {
         Box::pin(self.stream.abandoned(GRACE))
     }
 
+    fn attended(&self) -> Pin<Box<dyn Future<Output = ()> + '_>> {
+        Box::pin(self.stream.has_come())
+    }
+
     fn answered(&self) {
         self.set_beat(None);
     }

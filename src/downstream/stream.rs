@@ -213,6 +213,19 @@ impl EventStream {
         }
     }
 
+    /// Waits until somebody reads.
+    pub async fn has_come(&self) {
+        loop {
+            let changed = self.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            if self.has_reader() {
+                return;
+            }
+            changed.await;
+        }
+    }
+
     /// Waits until the reader has been away for `grace` without another one coming.
     pub async fn abandoned(&self, grace: Duration) {
         loop {

@@ -21,6 +21,8 @@ pub trait Watch {
     fn asked(&self, approval_id: &str);
     /// Resolves when nobody is left who would hear the answer.
     fn abandoned(&self) -> Pin<Box<dyn Future<Output = ()> + '_>>;
+    /// Resolves when somebody would hear the answer: at once, unless the agent's connection broke.
+    fn attended(&self) -> Pin<Box<dyn Future<Output = ()> + '_>>;
     /// The wait is over, one way or the other.
     fn answered(&self);
 }

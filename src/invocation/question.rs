@@ -127,6 +127,15 @@ impl Invocations {
             () = watch.abandoned() => Heard::Left,
             () = tokio::time::sleep(self.waits.of(client)) => Heard::Enough,
         };
+        // A yes is not spent on an agent that is gone: it is kept for the one that comes back.
+        let heard = match heard {
+            Heard::Answer(Ok(gate::Answer::Approved(approved))) => tokio::select! {
+                biased;
+                () = watch.attended() => Heard::Answer(Ok(gate::Answer::Approved(approved))),
+                () = watch.abandoned() => Heard::Left,
+            },
+            heard => heard,
+        };
         watch.answered();
         run.asked = asked.elapsed();
         run.waited += run.asked;
