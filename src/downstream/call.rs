@@ -111,12 +111,17 @@ impl Task {
     }
 
     pub(super) fn call(&self) -> Call {
+        self.call_with(Arguments::given(self.arguments().as_deref()))
+    }
+
+    /// The call, with arguments that are at hand: they may be large.
+    pub(super) fn call_with(&self, arguments: Arguments) -> Call {
         Call {
             agent: self.agent.clone(),
             server: self.upstream.spec.name.clone(),
             method: self.method.clone(),
             tool: self.subject(),
-            arguments: Arguments::given(self.arguments().as_deref()),
+            arguments,
             hints: None,
         }
     }
@@ -127,15 +132,16 @@ impl Task {
     }
 
     pub(super) fn request(&self) -> Request {
+        let arguments = self.arguments();
         Request {
-            call: self.call(),
+            call: self.call_with(Arguments::given(arguments.as_deref())),
             agent_id: self.agent_id.clone(),
             request_id: self.request_id.clone(),
             client: self.client.clone(),
             session: self.session.clone(),
             server_id: self.upstream.spec.id.clone(),
             server_revision: self.upstream.spec.revision,
-            arguments: self.arguments(),
+            arguments,
             other_params: self.other_params(),
         }
     }
@@ -235,7 +241,10 @@ impl Downstream {
     pub(super) fn say(&self, task: &Task, answer: Answer, crossing: Crossing) -> Option<Said> {
         Some(match answer {
             Answer::Reply(reply) => match crossing.reply(&task.method, reply) {
-                Reply::Result(result) => task.says(&listing::filter(self.invocations.gate(), &task.call(), result)),
+                Reply::Result(result) => {
+                    let call = task.call_with(Arguments::Unknown);
+                    task.says(&listing::filter(self.invocations.gate(), &call, result))
+                }
                 Reply::Error(object) => task.says_error(&object),
             },
             Answer::Denied(refusal) => denied(task, &refusal),

@@ -3,10 +3,11 @@
 use serde_json::value::RawValue;
 
 use crate::clock;
-use crate::gate::{Arguments, Call, Gate};
+use crate::gate::{Call, Gate};
 use crate::mcp::{method, splice};
 
-/// The listing's result without the items that `agent` may not use; unchanged, byte for byte, when that is none.
+/// The listing's result without the items that the agent may not use; unchanged, byte for byte, when that is none. `call`
+/// is one without known arguments.
 pub(super) fn filter(gate: &Gate, call: &Call, result: String) -> String {
     let Some((member, name, used_by)) = method::listed(&call.method) else { return result };
     let Some(items) =
@@ -26,13 +27,8 @@ pub(super) fn filter(gate: &Gate, call: &Call, result: String) -> String {
     let shown: Vec<&str> = items
         .iter()
         .filter(|item| {
-            let question = Call {
-                method: used_by.into(),
-                tool: named(item),
-                arguments: Arguments::Unknown,
-                hints: hints(item).map(Into::into),
-                ..call.clone()
-            };
+            let question =
+                Call { method: used_by.into(), tool: named(item), hints: hints(item).map(Into::into), ..call.clone() };
             rule_set.as_ref().is_some_and(|rule_set| rule_set.shows(&question, now_ms))
         })
         .map(|item| item.get())

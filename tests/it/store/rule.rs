@@ -12,6 +12,7 @@ on_both_databases!(
     removing_a_rule_closes_the_gap,
     an_order_that_is_not_all_the_rules_is_a_conflict,
     an_order_is_taken_over,
+    hits_are_added_and_are_no_edit,
 );
 
 async fn order(store: &Store) -> Vec<(i32, String)> {
@@ -105,4 +106,22 @@ async fn an_order_is_taken_over(database: Database) {
     let rows = rule::reorder(&store, &[c, a, b]).await.unwrap();
     assert_eq!(order(&store).await, places(&["c", "a", "b"]));
     assert_eq!(rows, rule::list(&store).await.unwrap());
+}
+
+async fn hits_are_added_and_are_no_edit(database: Database) {
+    let store = database.open().await;
+    let ids = add(&store, &["one", "two"]).await;
+    let before = rule::load_rule_set(&store).await.unwrap().revision;
+    let hits = |count, last_at| [rule::Hits { id: ids[0].clone(), count, last_at }];
+    rule::add_hits(&store, &hits(2, 10)).await.unwrap();
+    rule::add_hits(&store, &hits(1, 20)).await.unwrap();
+    let change = |row: &mut rule::Row| -> Result<(), StoreError> {
+        (row.hits, row.last_hit_at) = (0, None);
+        Ok(())
+    };
+    let edited = rule::update(&store, &ids[0], None, change).await.unwrap();
+    assert_eq!((edited.hits, edited.last_hit_at), (3, Some(20)), "an edit leaves them as they are");
+    let snapshot = rule::load_rule_set(&store).await.unwrap();
+    assert_eq!(snapshot.revision, before + 1, "only the edit counts");
+    assert_eq!((snapshot.rules[1].hits, snapshot.rules[1].last_hit_at), (0, None));
 }
