@@ -41,7 +41,8 @@ impl Patterns {
         if globs.is_empty() {
             return Err(PatternError::Empty);
         }
-        globs.iter().map(|glob| parse_one(glob)).collect::<Result<_, _>>().map(Self)
+        let patterns = globs.iter().map(|glob| parse_any(glob)).collect::<Result<Vec<_>, _>>()?;
+        Ok(Self(patterns.into_iter().flatten().collect()))
     }
 
     /// Whether one of the globs matches `name`.
@@ -98,6 +99,18 @@ impl Pattern {
     }
 }
 
+/// One plain choice is as many globs without one, each of which is far cheaper to compare.
+fn parse_any(glob: &str) -> Result<Vec<Pattern>, PatternError> {
+    if let Some((before, (choices, after))) =
+        glob.split_once('{').and_then(|(before, rest)| Some((before, rest.split_once('}')?)))
+        && ![before, choices, after].iter().any(|part| part.contains(['{', '}']))
+        && choices.split(',').all(|choice| !choice.is_empty())
+    {
+        return choices.split(',').map(|choice| parse_one(&format!("{before}{choice}{after}"))).collect();
+    }
+    parse_one(glob).map(|pattern| vec![pattern])
+}
+
 fn parse_one(glob: &str) -> Result<Pattern, PatternError> {
     if glob == "*" {
         return Ok(Pattern::Any);
@@ -142,6 +155,11 @@ mod tests {
             ("a?c", "ac", false),
             ("{get,list}_*", "list_all", true),
             ("{get,list}_*", "set_all", false),
+            ("{get,list}", "list", true),
+            ("{get,list}", "lists", false),
+            ("a{b,c}?{d,e}*", "abxe", true),
+            ("a{b,c}?{d,e}*", "adxe", false),
+            ("{a,{b,c}}d", "cd", true),
             ("a[b]*", "a[b]c", true),
             ("a[b]*", "abc", false),
             (r"a\*", r"a\x", true),
