@@ -161,7 +161,8 @@ impl Store {
 
     async fn begin_on(&self, pool: &DatabaseConnection) -> Result<Edit, StoreError> {
         self.inner.guard.demand()?;
-        let turn = Arc::clone(&self.inner.turn).lock_owned().await;
+        let mut turn = Arc::clone(&self.inner.turn).lock_owned().await;
+        turn.roll_back(&self.inner.journal).await;
         // at once the writer: a transaction that reads first and writes later fails when another wrote in between
         let sqlite_transaction_mode = (!self.inner.is_postgres).then_some(SqliteTransactionMode::Immediate);
         let options = TransactionOptions { sqlite_transaction_mode, ..TransactionOptions::default() };

@@ -12,7 +12,10 @@ mod sink;
 use std::fmt;
 
 use entity::audit_event::{Column, Entity};
-use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, Iterable as _, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, Iterable as _, QueryFilter, QueryOrder,
+    QuerySelect,
+};
 use tokio::sync::watch;
 
 use super::{Store, StoreError, batch};
@@ -50,13 +53,15 @@ fn actor() -> String {
 pub(super) struct Tail {
     /// none while it is not certain what was committed last; the database knows
     head: Option<Head>,
+    /// SQLite: the journal's connection may be within a transaction that nobody goes on with
+    pub(super) is_open: bool,
     /// the number of the last event that is committed
     committed: watch::Sender<i64>,
 }
 
 impl Tail {
     pub(super) fn new() -> Self {
-        Self { head: None, committed: watch::Sender::new(0) }
+        Self { head: None, is_open: false, committed: watch::Sender::new(0) }
     }
 
     pub(super) fn watch(&self) -> watch::Receiver<i64> {
@@ -71,6 +76,23 @@ impl Tail {
         }
     }
 
+    /// Gives events their places after the end, if it is certain; it is not until they are committed.
+    pub(super) fn place(&mut self, told: impl IntoIterator<Item = Event>) -> Option<(Head, Vec<Link>)> {
+        let mut head = self.head.take()?;
+        let (actor, now) = (actor(), clock::now_ms());
+        let links = told.into_iter().map(|event| head.append(event, &actor, now)).collect();
+        Some((head, links))
+    }
+
+    /// Ends a transaction that was given up in the middle.
+    pub(super) async fn roll_back(&mut self, journal: &DatabaseConnection) {
+        if self.is_open {
+            // an error says that there is none
+            let _ended = journal.execute_unprepared("ROLLBACK").await;
+            self.is_open = false;
+        }
+    }
+
     /// Writes events in the caller's transaction. The end is not certain until that is committed: see [`Tail::moved_to`].
     pub(super) async fn append(
         &mut self,
@@ -80,10 +102,8 @@ impl Tail {
         if told.is_empty() {
             return Ok(None);
         }
-        let mut head = self.head(connection).await?;
-        self.head = None;
-        let (actor, now) = (actor(), clock::now_ms());
-        let links: Vec<Link> = told.into_iter().map(|event| head.append(event, &actor, now)).collect();
+        self.head = Some(self.head(connection).await?);
+        let Some((head, links)) = self.place(told) else { return Ok(None) };
         batch::insert_all(connection, &INSERT, &links).await.map_err(contended)?;
         Ok(Some(head))
     }

@@ -7,6 +7,8 @@
 //! SQLite takes the rows apart with `jsonb_each` (3.51 and later; ours is compiled in): its text twin `json_each` renders
 //! each row anew for every column, which costs three times as much.
 
+mod at_once;
+
 use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::sync::LazyLock;
@@ -99,6 +101,9 @@ pub struct Batch<'a> {
 
 /// Commits a batch on the journal's connection and returns the ids of the changes that took place.
 pub async fn write(store: &Store, batch: Batch<'_>) -> Result<HashSet<String>, StoreError> {
+    if let Some(moved) = at_once::write(store, &batch).await? {
+        return Ok(moved);
+    }
     let mut edit = store.begin_journal().await?;
     let moved = write_on(edit.connection(), &batch).await?;
     let Batch { changes, told, told_of_changes, .. } = batch;
