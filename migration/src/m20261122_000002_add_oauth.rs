@@ -9,8 +9,11 @@ pub(crate) struct Migration;
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        let typed = ColumnDef::new("oauth").text().take();
-        manager.alter_table(Table::alter().table("server").add_column(typed).take()).await?;
+        // One a statement: SQLite adds no two at once.
+        for name in ["oauth", "oauth_issuer", "oauth_removed"] {
+            let column = ColumnDef::new(name).text().take();
+            manager.alter_table(Table::alter().table("server").add_column(column).take()).await?;
+        }
         manager.create_table(credential()).await?;
         manager.create_table(oauth_flow()).await?;
         manager

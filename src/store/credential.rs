@@ -6,7 +6,10 @@
 
 use entity::credential::{Column, Entity};
 use sea_orm::sea_query::{Expr, ExprTrait as _, OnConflict};
-use sea_orm::{ColumnTrait, Condition, EntityTrait, IntoActiveModel, Iterable as _, QueryFilter};
+use sea_orm::{
+    ColumnTrait, Condition, ConnectionTrait, EntityTrait, FromQueryResult, IntoActiveModel, Iterable as _, QueryFilter,
+    QuerySelect as _, SelectModel, Selector,
+};
 
 use super::{Store, StoreError};
 
@@ -61,6 +64,60 @@ pub struct Failure {
     pub is_over: bool,
     /// The authorization server knows the client no more.
     pub is_client_unknown: bool,
+}
+
+/// What can be told of a login without opening anything.
+#[derive(Clone, Debug, PartialEq, Eq, FromQueryResult)]
+pub struct Summary {
+    /// The server it is for.
+    pub server_id: String,
+    /// Who gave the tokens out.
+    pub issuer: String,
+    /// Who the gateway is there.
+    pub client_id: String,
+    /// `manual`, `metadata_document`, `dynamic`
+    pub registration: String,
+    /// JSON: the scopes that were given.
+    pub scopes: Option<String>,
+    /// ms; of the access token
+    pub expires_at: Option<i64>,
+    /// ms; since then a person has to log in anew
+    pub ended_at: Option<i64>,
+    /// Why the last refresh failed.
+    pub problem: Option<String>,
+    /// The operator who logged in.
+    pub connected_by: String,
+    /// ms
+    pub connected_at: i64,
+}
+
+/// Returns what can be told of the logins that are held for these servers.
+pub async fn summaries(store: &Store, server_ids: &[&str]) -> Result<Vec<Summary>, StoreError> {
+    Ok(summaries_of(server_ids).all(store.reads()).await?)
+}
+
+pub(super) async fn summary_of(
+    connection: &impl ConnectionTrait,
+    server_id: &str,
+) -> Result<Option<Summary>, StoreError> {
+    Ok(summaries_of(&[server_id]).one(connection).await?)
+}
+
+fn summaries_of(server_ids: &[&str]) -> Selector<SelectModel<Summary>> {
+    let columns = [
+        Column::ServerId,
+        Column::Issuer,
+        Column::ClientId,
+        Column::Registration,
+        Column::Scopes,
+        Column::ExpiresAt,
+        Column::EndedAt,
+        Column::Problem,
+        Column::ConnectedBy,
+        Column::ConnectedAt,
+    ];
+    let of_servers = Entity::find().filter(Column::ServerId.is_in(server_ids.iter().copied()));
+    of_servers.select_only().columns(columns).into_model()
 }
 
 /// Returns what is held for a server.
@@ -163,9 +220,13 @@ pub async fn failed(
 /// Forgets what is held for a server; says whether there was something.
 pub async fn delete(store: &Store, server_id: &str) -> Result<bool, StoreError> {
     let edit = store.begin_edit().await?;
-    let deleted = Entity::delete_by_id(server_id).exec(edit.connection()).await?;
+    let is_deleted = delete_on(edit.connection(), server_id).await?;
     edit.commit().await?;
-    Ok(deleted.rows_affected == 1)
+    Ok(is_deleted)
+}
+
+pub(super) async fn delete_on(connection: &impl ConnectionTrait, server_id: &str) -> Result<bool, StoreError> {
+    Ok(Entity::delete_by_id(server_id).exec(connection).await?.rows_affected == 1)
 }
 
 fn at(server_id: &str, revision: i64) -> Condition {

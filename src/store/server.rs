@@ -10,7 +10,7 @@ use sea_orm::{
     QueryFilter, QueryOrder, QuerySelect,
 };
 
-use super::{Listed, Page, Store, StoreError, secret};
+use super::{Listed, Page, Store, StoreError, credential, secret};
 use crate::clock;
 
 /// A row of the table.
@@ -57,6 +57,24 @@ pub struct NewServer {
     pub credential_origin: Option<String>,
     /// http: JSON, what was typed for a login by OAuth
     pub oauth: Option<String>,
+}
+
+/// What is kept beside a server, as far as an edit has to know it.
+#[derive(Debug)]
+pub struct Kept {
+    /// the slots of its secrets that are filled
+    pub fields: Vec<String>,
+    /// the login by OAuth that is held for it
+    pub login: Option<credential::Summary>,
+}
+
+/// What an edit makes of what is kept beside a server.
+#[derive(Debug, Default)]
+pub struct Changes {
+    /// of its secrets
+    pub secrets: Vec<secret::Change>,
+    /// whether the login that is held for it goes
+    pub forgets_login: bool,
 }
 
 /// Returns a page of servers, by name.
@@ -112,14 +130,16 @@ fn first_revision(new: NewServer, now: i64) -> Row {
         auth_type: new.auth_type,
         credential_origin: new.credential_origin,
         oauth: new.oauth,
+        oauth_issuer: None,
+        oauth_removed: None,
         revision: 1,
         created_at: now,
         updated_at: now,
     }
 }
 
-/// Edits a server: `change` is given the stored row and the slots of its secrets that are filled, alters the row and
-/// returns what becomes of the secrets.
+/// Edits a server: `change` is given the stored row and what is kept beside it, alters the row and returns what becomes
+/// of the rest.
 ///
 /// The revision goes up by one. When `expected_revision` is given and is not the stored one, nothing is changed and the
 /// answer is [`StoreError::Stale`]. The id, the name, the mode and the times of a row are not for `change` to alter.
@@ -127,35 +147,44 @@ pub async fn update<E: From<StoreError>>(
     store: &Store,
     name: &str,
     expected_revision: Option<i64>,
-    change: impl FnOnce(&mut Row, Vec<String>) -> Result<Vec<secret::Change>, E>,
+    change: impl FnOnce(&mut Row, Kept) -> Result<Changes, E>,
 ) -> Result<Row, E> {
     let edit = store.begin_edit().await?;
     let old = find_locked(edit.connection(), name).await?;
     super::demand_revision(expected_revision, old.revision)?;
     let mut row = old.clone();
-    let fields = secret::list_fields_of(edit.connection(), &row.id).await?;
-    let secrets = change(&mut row, fields)?;
+    let kept = Kept {
+        fields: secret::list_fields_of(edit.connection(), &row.id).await?,
+        login: credential::summary_of(edit.connection(), &row.id).await?,
+    };
+    let changes = change(&mut row, kept)?;
     row.revision = old.revision + 1;
     row.updated_at = clock::now_ms();
     (row.id, row.name, row.mode, row.created_at) = (old.id, old.name, old.mode, old.created_at);
     let all_columns = row.clone().into_active_model().reset_all();
     Entity::update(all_columns).exec(edit.connection()).await.map_err(StoreError::from)?;
-    secret::apply(edit.connection(), &row.id, secrets, row.updated_at).await?;
+    secret::apply(edit.connection(), &row.id, changes.secrets, row.updated_at).await?;
+    if changes.forgets_login {
+        credential::delete_on(edit.connection(), &row.id).await?;
+    }
     edit.commit().await?;
     Ok(row)
 }
 
-/// Notes that a login at the server's authorization server was made; `false`: the server is another one by now.
+/// Notes that a login at the server's authorization server was made: what an edit took away is replaced by it, and a
+/// client that was typed is that server's from now on. `false`: the server is another one by now.
 pub(super) async fn note_login(
     connection: &impl ConnectionTrait,
     login: &super::credential::Row,
     revision: i64,
 ) -> Result<bool, StoreError> {
     let wanted = Condition::all().add(Column::Id.eq(&login.server_id)).add(Column::Revision.eq(revision));
-    let Some(row) = Entity::find().filter(wanted).one(connection).await? else { return Ok(false) };
+    let Some(row) = Entity::find().filter(wanted).lock_exclusive().one(connection).await? else { return Ok(false) };
     let mut changed = row.clone();
     changed.auth_type = Some("oauth".to_owned());
     changed.credential_origin = Some(login.base_origin.clone());
+    changed.oauth_issuer = (login.registration == "manual").then(|| login.issuer.clone());
+    changed.oauth_removed = None;
     if changed != row {
         changed.revision += 1;
         changed.updated_at = clock::now_ms();

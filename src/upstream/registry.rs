@@ -119,7 +119,7 @@ async fn start(parts: &Parts, row: &store::server::Row) -> Arc<Upstream> {
 
 async fn load_spec(parts: &Parts, row: &store::server::Row) -> Result<ServerSpec, String> {
     let sealed = store::secret::load_all(&parts.store, &row.id).await.map_err(|error| crate::chain(&error))?;
-    let token_url = OAuthSettings::parse(row.oauth.as_deref())?.token_url;
+    let token_url = OAuthSettings::read(row)?.token_url;
     let mut secrets = Vec::new();
     for secret in sealed {
         let slot = slot(&row.id, &secret.field, row.base_url.as_deref(), token_url.as_deref());

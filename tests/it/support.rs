@@ -4,6 +4,7 @@ pub mod app;
 pub mod database;
 #[expect(dead_code, reason = "the rest is for the tests of the whole flow")]
 pub mod guarded;
+pub mod held;
 pub mod http;
 pub mod login;
 pub mod postgres;

@@ -5,6 +5,7 @@ pub mod create;
 pub mod draft;
 pub mod json;
 pub mod live;
+pub mod oauth;
 pub mod update;
 
 use actix_web::{HttpResponse, web};

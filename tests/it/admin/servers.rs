@@ -6,5 +6,6 @@ mod http;
 mod list;
 mod live;
 mod login;
+mod oauth;
 mod secrets;
 mod update;
