@@ -6,6 +6,6 @@ mod call;
 mod local;
 mod login;
 mod rule;
-mod run;
+pub mod run;
 mod serve;
 mod server;

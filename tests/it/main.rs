@@ -27,3 +27,4 @@ mod store;
 mod support;
 mod tidy;
 mod upstream;
+mod vault;

@@ -1,4 +1,4 @@
-//! The store, the journal, the vault and who is calling: what they promise, on both databases.
+//! The store, the journal and who is calling: what they promise, on both databases.
 
 mod agent;
 mod approval;
@@ -9,6 +9,5 @@ mod oauth_flow;
 mod opening;
 mod operator;
 mod rule;
-mod sample;
+pub mod sample;
 mod server;
-mod vault;

@@ -46,7 +46,7 @@ fn data_directory(path: &Path) -> Finding {
 }
 
 /// The file of a SQLite URL; `None` for a database that is a server.
-fn database_file(url: &str) -> Option<PathBuf> {
+pub(in crate::cli) fn database_file(url: &str) -> Option<PathBuf> {
     let path = url.strip_prefix("sqlite:")?.split('?').next().unwrap_or_default();
     Some(PathBuf::from(path.strip_prefix("//").unwrap_or(path)))
 }

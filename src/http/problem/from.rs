@@ -79,6 +79,9 @@ impl From<VaultError> for Problem {
             | VaultError::Malformed { .. }
             | VaultError::Exposed { .. }
             | VaultError::File { .. }
+            | VaultError::NotInPlace { .. }
+            | VaultError::Unsealed
+            | VaultError::NoNewKeyFile { .. }
             | VaultError::NoSeed { .. }
             | VaultError::DoesNotOpen { .. }
             | VaultError::UnknownFormat { .. }

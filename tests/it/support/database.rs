@@ -1,5 +1,6 @@
 //! A fresh database for one test, of either kind.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use atryum::store::{Store, StoreError};
@@ -43,6 +44,23 @@ impl Database {
 
     pub async fn try_open(&self) -> Result<Store, StoreError> {
         Store::open(&self.url).await
+    }
+
+    /// Every column that holds bytes, by table and name.
+    pub async fn binary_columns(&self) -> BTreeSet<(String, String)> {
+        use sea_orm::{ConnectionTrait as _, Statement};
+        let connection = sea_orm::Database::connect(&self.url).await.expect("a connection");
+        let sql = if self.url.starts_with("sqlite:") {
+            "SELECT tables.name AS \"table\", columns.name AS \"column\" FROM sqlite_master tables, \
+             pragma_table_info(tables.name) columns WHERE tables.type = 'table' AND columns.type LIKE '%blob%'"
+        } else {
+            "SELECT table_name AS \"table\", column_name AS \"column\" FROM information_schema.columns \
+             WHERE table_schema = 'public' AND data_type = 'bytea'"
+        };
+        let rows = connection.query_all_raw(Statement::from_string(connection.get_database_backend(), sql)).await;
+        let names =
+            |row: &sea_orm::QueryResult| (row.try_get("", "table").unwrap(), row.try_get("", "column").unwrap());
+        rows.expect("the statement to run").iter().map(names).collect()
     }
 
     /// Runs SQL beside the store, as another release or a careless person would.

@@ -1,0 +1,8 @@
+//! The vault: when it opens, what it gives out, and how its master key is changed.
+
+mod attack;
+mod changing;
+mod kept;
+mod killed;
+mod serving;
+mod unlocking;
