@@ -39,8 +39,6 @@ const PROBE_MIN: Duration = Duration::from_secs(5);
 const ROOM_WITHIN: Duration = Duration::from_secs(7);
 /// Most connections to one remote server.
 const CONNECTIONS_MAX: usize = 20_000;
-/// How long a retired connection may finish what is in flight.
-const DRAIN_MAX: Duration = Duration::from_secs(30);
 
 /// What all upstreams of the process have in common.
 #[derive(Clone)]
@@ -458,7 +456,8 @@ pub(super) fn own_opening() -> Opening {
 }
 
 async fn drain(connection: Weak<Connection>) {
-    let deadline = Instant::now() + DRAIN_MAX;
+    let Some(limit) = connection.upgrade().map(|connection| connection.drain_max()) else { return };
+    let deadline = Instant::now() + limit;
     while let Some(connection) = connection.upgrade() {
         if !connection.is_busy() || Instant::now() > deadline {
             return connection.stop();
