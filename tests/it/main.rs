@@ -16,6 +16,7 @@ mod admin;
 mod child;
 mod cli;
 mod crash;
+mod credential;
 mod door;
 mod egress;
 mod gate;

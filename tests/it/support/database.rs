@@ -82,7 +82,7 @@ macro_rules! on_both_databases {
     ($($test:ident),+ $(,)?) => {
         mod on_sqlite {
             $(
-                #[tokio::test]
+                #[actix_rt::test]
                 async fn $test() {
                     super::$test(crate::support::database::Database::sqlite().await).await;
                 }
@@ -90,7 +90,7 @@ macro_rules! on_both_databases {
         }
         mod on_postgres {
             $(
-                #[tokio::test]
+                #[actix_rt::test]
                 async fn $test() {
                     super::$test(crate::support::database::Database::postgres().await).await;
                 }
