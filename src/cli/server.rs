@@ -1,6 +1,7 @@
 //! `atryum server …`: the servers behind the gateway.
 
 mod add;
+mod oauth;
 
 use std::io;
 
@@ -31,6 +32,8 @@ pub(super) enum Server {
     Connect(Named),
     /// Give a remote server a bearer token, read from standard input, in place of the login that it has
     SetToken(Named),
+    /// Have a remote server logged in to by OAuth, in place of the login that it has, and say what can't be discovered
+    SetOauth(Box<oauth::SetOAuth>),
     /// Let agents reach a server
     Enable(Named),
     /// Keep agents from a server
@@ -89,6 +92,7 @@ impl Server {
             Self::Tools(of) => of.run().await,
             Self::Connect(of) => of.connect().await,
             Self::SetToken(of) => of.set_token().await,
+            Self::SetOauth(set) => set.run().await,
             Self::Enable(of) => of.set_enabled(true).await,
             Self::Disable(of) => of.set_enabled(false).await,
             Self::Restart(of) => of.restart().await,
@@ -143,6 +147,17 @@ fn describe(server: &Value) -> String {
         ("timeout", "/timeout_seconds"),
         ("auth type", "/auth/type"),
         ("headers", "/auth/header_names"),
+        ("client id", "/auth/oauth/client_id"),
+        ("client secret", "/auth/oauth/client_secret_set"),
+        ("registration", "/auth/oauth/registration"),
+        ("authorize url", "/auth/oauth/authorize_url"),
+        ("token url", "/auth/oauth/token_url"),
+        ("scopes", "/auth/oauth/scopes"),
+        ("issuer", "/auth/oauth/issuer"),
+        ("granted", "/auth/oauth/granted_scopes"),
+        ("expires", "/auth/oauth/expires_at"),
+        ("connected by", "/auth/oauth/connected_by"),
+        ("connected at", "/auth/oauth/connected_at"),
         ("auth", "/credentials/status"),
         ("auth reason", "/credentials/reason"),
         ("auth next", "/credentials/action"),
@@ -196,7 +211,7 @@ impl Named {
     }
 
     async fn set_token(&self) -> Result<(), CliError> {
-        let token = add::read_token(io::stdin().lock())?;
+        let token = add::read_secret(io::stdin().lock(), "token")?;
         let auth = json!({ "auth": { "type": "bearer", "bearer_token": token } });
         let server = self.client().patch(&self.path(), &auth).await?;
         show(self.remote.output, &server, |_| format!("{} has a new token", self.name));

@@ -80,6 +80,44 @@ async fn a_token_is_replaced_from_standard_input() {
 }
 
 #[actix_rt::test]
+async fn a_login_by_oauth_is_configured_and_seen_without_its_secret() {
+    let app = App::start().await;
+    let url = "http://127.0.0.1:1/mcp";
+    let fed = |arguments: &[&str], input: &str| {
+        let mut command = atryum(arguments);
+        fed(command.env("ATRYUM_URL", &app.url).env("ATRYUM_TOKEN", ADMIN_TOKEN), input)
+    };
+    let plain = operator(&app, &["server", "add", "wiki", "--url", url, "--oauth"]).ok();
+    assert!(plain.out.contains("oauth") && plain.out.contains("connect"), "{plain:?}");
+    let manual = ["--client-id", "me", "--client-secret-stdin", "--token-url", "https://as.example/token"];
+    let arguments = [&["server", "add", "git", "--url", url, "--scope", "a", "--scope", "b"], &manual[..]].concat();
+    let added = fed(&arguments, "s3cret\n").ok();
+    let shown = operator(&app, &["server", "show", "git"]).ok();
+    let line = |name: &str| shown.out.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
+    assert_eq!(
+        (line("auth type "), line("client id "), line("client secret ")),
+        (Some("oauth"), Some("me"), Some("yes"))
+    );
+    assert_eq!((line("token url "), line("scopes ")), (Some("https://as.example/token"), Some("a,b")), "{shown:?}");
+    assert_eq!((line("registration "), line("auth next ")), (Some("manual"), Some("connect")), "{shown:?}");
+
+    let other = ["server", "set-oauth", "git", "--client-id", "other", "--default-scopes", "-o", "json"];
+    let set = operator(&app, &other).ok();
+    let oauth = &set.json()["auth"]["oauth"];
+    assert_eq!((&oauth["client_id"], &oauth["client_secret_set"]), (&json!("other"), &json!(false)));
+    assert_eq!((&oauth["use_default_scopes"], &oauth["token_url"]), (&json!(true), &json!("https://as.example/token")));
+    assert!(set.err.contains("atryum server connect git"), "{set:?}");
+    let again = fed(&["server", "set-oauth", "git", "--client-secret-stdin"], "s3cret\n").ok();
+    let gone = operator(&app, &["server", "set-oauth", "git", "--no-client-secret", "-o", "json"]).ok();
+    assert_eq!(gone.json()["auth"]["oauth"]["client_secret_set"], false);
+    let nothing = fed(&["server", "set-oauth", "git", "--client-secret-stdin"], "\n");
+    assert!(nothing.code == 2 && nothing.err.contains("no client secret on standard input"), "{nothing:?}");
+    let refused = operator(&app, &["server", "set-oauth", "git", "--token-url", "http://as.example"]);
+    assert!(refused.code == 1 && refused.err.contains("/auth/oauth/token_url: "), "{refused:?}");
+    assert!(!format!("{plain:?}{added:?}{shown:?}{set:?}{again:?}{gone:?}{refused:?}").contains("s3cret"));
+}
+
+#[actix_rt::test]
 async fn the_address_of_a_server_and_that_of_the_gateway_are_told_apart() {
     let app = App::start().await;
     let arguments = ["server", "add", "git", "--gateway-url", &app.url, "--url", "https://example.com/mcp"];
@@ -104,6 +142,7 @@ async fn what_a_remote_server_cannot_have_is_refused_before_or_by_the_gateway() 
         &["--url", "https://example.com", "--", "cat"],
         &["--url", "https://example.com", "--shared"],
         &["--url", "https://example.com", "--header", "no-value"],
+        &["--client-id", "me", "--", "cat"],
     ] {
         let refused = operator(&app, &[&["server", "add", "x"], arguments].concat());
         assert_eq!(refused.code, 2, "{refused:?}");
