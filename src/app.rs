@@ -15,6 +15,7 @@ pub use error::AppError;
 
 use crate::clock;
 use crate::config::Config;
+use crate::connect::{Connect, Place};
 use crate::downstream::{Bounds, Downstream};
 use crate::gate::{Approvals, Gate};
 use crate::http::gateway::Gateway;
@@ -69,6 +70,8 @@ impl App {
         let listening = Listening::on(config.listen)?;
         let address = listening.address();
         let public_url = config.public_url(address);
+        let place = Place { public_url: public_url.clone(), metadata_url: config.oauth.client_metadata_url.clone() };
+        let connect = Connect::new(store.clone(), vault.clone(), operators.clone(), registry.clone(), place);
         let downstream = Downstream::new(invocations, registry.directory(), bounds(&config), &public_url);
         let gateway = Gateway {
             directory: registry.directory(),
@@ -82,6 +85,7 @@ impl App {
             gate,
             approvals,
             registry,
+            connect,
             journal,
             metrics,
             downstream,

@@ -19,7 +19,7 @@ mod exchange;
 mod reach;
 mod resolve;
 
-pub use address::{is_own, origin, parse};
+pub use address::{has_same_host, is_own, origin, parse};
 /// The words of HTTP, so that nobody else has to name the client that brings them.
 pub use awc::http;
 pub use client::{Answer, Outbound, connect, origin_of, send};

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::config::Config;
+use crate::connect::Connect;
 use crate::downstream::Downstream;
 use crate::gate::{Approvals, Gate};
 use crate::http::extract::Attempts;
@@ -36,6 +37,8 @@ pub struct Gateway {
     pub registry: Registry,
     /// The running servers by name.
     pub directory: Directory,
+    /// Logs in at servers that want OAuth.
+    pub connect: Connect,
     /// The record of calls.
     pub journal: Journal,
     /// What agents talk to.

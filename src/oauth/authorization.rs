@@ -95,7 +95,7 @@ pub struct Callback {
 pub fn accept(server: &AuthorizationServer, callback: Callback) -> Result<SecretText, OAuthError> {
     let is_promised = server.authorization_response_iss_parameter_supported;
     let is_right = callback.iss.as_ref().map_or(!is_promised, |iss| *iss == server.issuer);
-    if !is_right {
+    if server.is_issuer_known && !is_right {
         let found = callback.iss.map_or_else(|| "nobody".to_owned(), |iss| format!("{:?}", clean(&iss, 300)));
         return Err(OAuthError::WrongIssuer { expected: clean(&server.issuer, 300), found });
     }
@@ -187,6 +187,7 @@ mod tests {
     #[test]
     fn whose_callback_it_is_comes_before_what_it_says() {
         let mut server = server("https://as.example/authorize");
+        server.is_issuer_known = true;
         let of = |server: &AuthorizationServer, iss: Option<&str>, code: Option<&str>, error: Option<&str>| {
             let callback = Callback {
                 code: code.map(SecretText::new),
@@ -218,6 +219,8 @@ mod tests {
             let expected = if expected == "c" { "denied" } else { expected };
             assert_eq!(of(&server, iss, Some("c"), Some("access_denied")), expected, "{is_promised} {iss:?}");
         }
+        server.is_issuer_known = false;
+        assert_eq!(of(&server, Some("https://evil.example"), Some("c"), None), "c", "a guess refuses nobody");
         assert_eq!(of(&server, None, None, None), "no_code");
         assert_eq!(of(&server, None, Some(""), None), "no_code");
     }

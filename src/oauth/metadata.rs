@@ -59,6 +59,10 @@ impl ResourceMetadata {
 pub struct AuthorizationServer {
     /// Its name, byte for byte. What belongs to it (clients, tokens) is never used with another.
     pub issuer: String,
+    /// Whether that is what it calls itself. Of one that publishes nothing it is a guess, which nothing that it says may be
+    /// compared with.
+    #[serde(default = "yes")]
+    pub is_issuer_known: bool,
     /// Where a person is sent.
     pub authorization_endpoint: Address,
     /// Where codes and refresh tokens are exchanged.
@@ -78,13 +82,14 @@ pub struct AuthorizationServer {
 }
 
 impl AuthorizationServer {
-    /// One whose addresses an operator typed, of whom nothing else is known. Its issuer is the origin of its token
-    /// endpoint.
+    /// One whose addresses an operator typed, of whom nothing else is known. Its issuer is taken to be the origin of its
+    /// token endpoint.
     #[must_use]
     pub fn typed(authorization_endpoint: Address, token_endpoint: Address) -> Self {
         let issuer = crate::egress::origin(&token_endpoint.url).unwrap_or_default();
         Self {
             issuer,
+            is_issuer_known: false,
             authorization_endpoint,
             token_endpoint,
             registration_endpoint: None,
@@ -116,6 +121,7 @@ impl AuthorizationServer {
         let is_true = |name: &str| document.get(name).and_then(Value::as_bool).unwrap_or_default();
         Ok(Self {
             issuer: document.get("issuer").and_then(Value::as_str).unwrap_or_default().to_owned(),
+            is_issuer_known: true,
             authorization_endpoint: needed("authorization_endpoint")?,
             token_endpoint: needed("token_endpoint")?,
             registration_endpoint: endpoint("registration_endpoint")?,
@@ -126,6 +132,10 @@ impl AuthorizationServer {
             authorization_response_iss_parameter_supported: is_true("authorization_response_iss_parameter_supported"),
         })
     }
+}
+
+fn yes() -> bool {
+    true
 }
 
 fn names(document: &Map<String, Value>, name: &str) -> Option<Vec<String>> {

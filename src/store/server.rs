@@ -103,6 +103,11 @@ pub async fn find(store: &Store, name: &str) -> Result<Option<Row>, StoreError> 
     Ok(Entity::find().filter(Column::Name.eq(name)).one(store.reads()).await?)
 }
 
+/// Returns the server with that id.
+pub async fn find_by_id(store: &Store, id: &str) -> Result<Option<Row>, StoreError> {
+    Ok(Entity::find_by_id(id).one(store.reads()).await?)
+}
+
 /// Registers a server with its secrets. A name that is taken is a conflict.
 pub async fn insert(store: &Store, new: NewServer, secrets: Vec<secret::Change>) -> Result<Row, StoreError> {
     let now = clock::now_ms();

@@ -1,6 +1,7 @@
 //! Registered servers: list, read, delete; the other verbs stand beside.
 
 pub mod auth;
+pub mod connect;
 pub mod create;
 pub mod draft;
 pub mod json;
