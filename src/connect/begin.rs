@@ -12,8 +12,8 @@ use crate::oauth::authorization::{self, Wanted};
 use crate::oauth::registration::{self, Client, Means, Registration};
 use crate::oauth::{AuthorizationServer, Challenge, OAuthError, Subject};
 use crate::store::{self, oauth_flow, secret};
-use crate::upstream::{AuthType, OAUTH_CLIENT_SECRET_FIELD, OAuthSettings, slot_name};
-use crate::vault::{SecretText, Slot};
+use crate::upstream::{AuthType, OAUTH_CLIENT_SECRET_FIELD, OAuthSettings, slot};
+use crate::vault::SecretText;
 
 /// A flow that was begun.
 #[derive(Debug)]
@@ -49,7 +49,7 @@ impl Connect {
         oauth_flow::delete_expired(&self.store, now - KEPT_MS).await?;
         let redirect_uri = self.place.redirect_uri()?;
         let target = self.target(name).await?;
-        let challenge = challenge(&target).await?;
+        let challenge = self.challenge(&target).await?;
 
         let discovery = |cause| ConnectError::Failed { step: Step::Discovery, cause };
         let subject = Subject::new(&target.base_url).map_err(discovery)?;
@@ -81,6 +81,24 @@ impl Connect {
             Tie::Token | Tie::Login(_) => None,
         };
         Ok(Begun { flow_id: row.id, authorize_url: begun.url, expires_at: row.expires_at, cookie })
+    }
+
+    /// How the server asks for a login: as it last did, or as it does when it is asked for a handshake without one.
+    async fn challenge(&self, target: &Target) -> Result<Option<Challenge>, ConnectError> {
+        let running = self.registry.directory().find(&target.row.name);
+        let running = running.filter(|upstream| *upstream.spec.id == *target.row.id);
+        if let Some(challenge) = running.and_then(|upstream| upstream.challenge()) {
+            return Ok(Some(challenge));
+        }
+        match probe(&target.base_url).await {
+            Ok(Heard::Asked(challenge)) => Ok(challenge),
+            Ok(Heard::Unasked { .. }) if target.is_oauth => Ok(None),
+            Ok(Heard::Unasked { status }) => Err(ConnectError::NotAsked { status }),
+            Err(cause) => {
+                let cause = OAuthError::Egress { what: "the server", cause };
+                Err(ConnectError::Failed { step: Step::Discovery, cause })
+            }
+        }
     }
 
     async fn target(&self, name: &str) -> Result<Target, ConnectError> {
@@ -119,8 +137,8 @@ impl Connect {
         let Some(found) = secrets.into_iter().find(|secret| secret.field == OAUTH_CLIENT_SECRET_FIELD) else {
             return Ok(None);
         };
-        let slot = slot_name(OAUTH_CLIENT_SECRET_FIELD, row.base_url.as_deref(), settings.token_url.as_deref());
-        Ok(Some(self.vault.open(Slot::of_server(&row.id, &slot), &found.sealed)?))
+        let slot = slot(&row.id, OAUTH_CLIENT_SECRET_FIELD, row.base_url.as_deref(), settings.token_url.as_deref());
+        Ok(Some(self.vault.open(&slot, &found.sealed)?))
     }
 
     async fn client(
@@ -152,16 +170,4 @@ fn typed_client(target: &Target, server: &AuthorizationServer, id: &str) -> Resu
 /// One that registered itself and is still known.
 fn is_usable(held: &Held) -> bool {
     held.client.registration == Registration::Dynamic && !held.is_client_unknown()
-}
-
-/// How the server asks for a login.
-async fn challenge(target: &Target) -> Result<Option<Challenge>, ConnectError> {
-    match probe(&target.base_url).await {
-        Ok(Heard::Asked(challenge)) => Ok(challenge),
-        Ok(Heard::Unasked { .. }) if target.is_oauth => Ok(None),
-        Ok(Heard::Unasked { status }) => Err(ConnectError::NotAsked { status }),
-        Err(cause) => {
-            Err(ConnectError::Failed { step: Step::Discovery, cause: OAuthError::Egress { what: "the server", cause } })
-        }
-    }
 }

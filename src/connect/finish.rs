@@ -151,6 +151,7 @@ impl Connect {
         self.registry.nudge().await;
         let not_there = || CallbackError::Handshake { reason: "it is not running; look at the log".into() };
         let upstream = self.registry.directory().find(name).ok_or_else(not_there)?;
+        upstream.reload_credential().await;
         let report = upstream.test().await;
         if report.ok {
             return Ok(());

@@ -8,11 +8,9 @@ use crate::credential::CredentialError;
 use crate::oauth::AuthorizationServer;
 use crate::oauth::authorization::Begun;
 use crate::oauth::registration::{AuthMethod, Client, Registration};
-use crate::store::{self, oauth_flow::Row};
+use crate::store;
+use crate::store::oauth_flow::{Row, Sealed};
 use crate::vault::{SecretText, Slot, Vault, hex};
-
-const VERIFIER: &str = "verifier";
-const CLIENT_SECRET: &str = "client_secret";
 
 /// What there is of a flow when it begins.
 pub(super) struct Draft<'a> {
@@ -31,7 +29,8 @@ impl Draft<'_> {
         let id = store::new_id();
         let text = |field, value: serde_json::Result<String>| value.map_err(|_| CredentialError::Malformed { field });
         let secret = self.client.secret.as_ref();
-        let client_secret = secret.map(|secret| vault.seal(Slot::of_flow(&id, CLIENT_SECRET), secret)).transpose()?;
+        let client_secret =
+            secret.map(|secret| vault.seal(&Slot::of_flow(&id, Sealed::ClientSecret), secret)).transpose()?;
         Ok(Row {
             state_digest: digest(&begun.state),
             server_id: self.server.id.clone(),
@@ -47,7 +46,7 @@ impl Draft<'_> {
             auth_method: self.client.auth_method.as_str().to_owned(),
             client_secret,
             client_secret_expires_at: self.client.secret_expires_at_ms,
-            verifier: vault.seal(Slot::of_flow(&id, VERIFIER), &begun.verifier)?,
+            verifier: vault.seal(&Slot::of_flow(&id, Sealed::Verifier), &begun.verifier)?,
             scopes: text("scopes", serde_json::to_string(self.scopes))?,
             created_at: self.now,
             expires_at: self.now + FLOW_MS,
@@ -72,7 +71,8 @@ impl Flow {
         let malformed = |field| move || CredentialError::Malformed { field };
         let provider: AuthorizationServer = serde_json::from_str(&row.provider).map_err(|_| malformed("provider")())?;
         let sealed = row.client_secret.as_ref();
-        let secret = sealed.map(|sealed| vault.open(Slot::of_flow(&row.id, CLIENT_SECRET), sealed)).transpose()?;
+        let secret =
+            sealed.map(|sealed| vault.open(&Slot::of_flow(&row.id, Sealed::ClientSecret), sealed)).transpose()?;
         let client = Client {
             issuer: row.issuer.clone(),
             id: row.client_id.clone(),
@@ -84,7 +84,7 @@ impl Flow {
         Ok(Self {
             provider,
             client,
-            verifier: vault.open(Slot::of_flow(&row.id, VERIFIER), &row.verifier)?,
+            verifier: vault.open(&Slot::of_flow(&row.id, Sealed::Verifier), &row.verifier)?,
             scopes: serde_json::from_str(&row.scopes).map_err(|_| malformed("scopes")())?,
         })
     }

@@ -1,5 +1,6 @@
 //! `/api/v1/servers`
 
+mod connect;
 mod create;
 mod delete;
 mod http;
