@@ -113,7 +113,7 @@ impl Connect {
             Some(AuthType::None) => false,
             _ => return Err(ConnectError::OtherLogin { auth_type }),
         };
-        let settings = OAuthSettings::parse(row.oauth.as_deref());
+        let settings = OAuthSettings::read(&row);
         let settings = settings.map_err(|reason| ConnectError::Settings { reason })?;
         let client_secret = self.client_secret(&row, &settings).await?;
         let held = match self.credentials.find(&row.id, client_secret.as_ref()).await {
@@ -157,11 +157,13 @@ impl Connect {
     }
 }
 
-/// A client that was typed belongs to whom it was first shown to; where nothing is published, to the addresses that were
+/// A client that was typed belongs to whom it was first shown to, whoever is found now; unless all of where it goes was
 /// typed with it.
 fn typed_client(target: &Target, server: &AuthorizationServer, id: &str) -> Result<Client, OAuthError> {
     let mut client = registration::typed(server, id, target.client_secret.clone())?;
-    if let Some(issuer) = target.settings.issuer.as_ref().filter(|_| server.is_issuer_known) {
+    let settings = &target.settings;
+    let is_all_typed = settings.authorize_url.is_some() && settings.token_url.is_some();
+    if let Some(issuer) = settings.issuer.as_ref().filter(|_| !is_all_typed) {
         client.issuer.clone_from(issuer);
     }
     Ok(client)

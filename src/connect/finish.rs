@@ -8,11 +8,8 @@ use crate::clock;
 use crate::credential::Login;
 use crate::egress;
 use crate::oauth::authorization::{self, Callback};
-use crate::oauth::registration::Registration;
 use crate::oauth::token::{Grant, TokenSet};
-use crate::store::server::LoginNote;
 use crate::store::{self, oauth_flow};
-use crate::upstream::OAuthSettings;
 use crate::vault::SecretText;
 
 /// What a callback brings. It holds secrets.
@@ -133,7 +130,6 @@ impl Connect {
         flow: Flow,
         tokens: TokenSet,
     ) -> Result<(), CallbackError> {
-        let note = note(server, &flow);
         let login = Login {
             server_id: server.id.clone(),
             base_origin: server.base_url.as_deref().and_then(egress::origin).unwrap_or_default(),
@@ -144,7 +140,7 @@ impl Connect {
             asked_scopes: flow.scopes,
             connected_by: row.operator.clone(),
         };
-        self.credentials.put(login, note).await?.map(drop).ok_or(CallbackError::Edited)
+        self.credentials.put(login, row.server_revision).await?.map(drop).ok_or(CallbackError::Edited)
     }
 
     async fn shake_hands(&self, name: &str) -> Result<(), CallbackError> {
@@ -159,14 +155,4 @@ impl Connect {
         let failed = report.steps.into_iter().find(|step| !step.ok);
         Err(CallbackError::Handshake { reason: failed.map_or_else(|| "no step failed".into(), |step| step.detail) })
     }
-}
-
-/// What the login leaves in the server's row: whose client it is that was typed, and no more word of what was removed.
-fn note(server: &store::server::Row, flow: &Flow) -> LoginNote {
-    let mut settings = OAuthSettings::parse(server.oauth.as_deref()).unwrap_or_default();
-    settings.removed = None;
-    if flow.client.registration == Registration::Manual && flow.provider.is_issuer_known {
-        settings.issuer = Some(flow.provider.issuer.clone());
-    }
-    LoginNote { revision: server.revision, oauth: settings.to_json() }
 }
