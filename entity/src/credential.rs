@@ -51,7 +51,7 @@ pub struct Model {
     pub connected_by: String,
     /// ms
     pub connected_at: i64,
-    /// ms
+    /// ms; when the tokens were given
     pub updated_at: i64,
 }
 

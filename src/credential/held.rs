@@ -10,6 +10,9 @@ use crate::vault::{SecretText, Slot, Vault};
 
 use super::{CredentialError, has_typed_secret};
 
+/// A shorter secret would be found in what is none.
+const SECRET_BYTES_MIN: usize = 6;
+
 /// What is held for one server, opened.
 #[derive(Clone, Debug)]
 pub struct Held {
@@ -88,11 +91,44 @@ impl Held {
         self.row.problem.as_deref()
     }
 
-    pub(super) fn leased_until(&self) -> Option<i64> {
+    /// Until when a gateway, this one or another, may be renewing it, in ms since 1970.
+    #[must_use]
+    pub fn leased_until(&self) -> Option<i64> {
         self.row.refreshing_until
     }
 
-    pub(super) fn is_registered_by_us(&self) -> bool {
+    /// When the tokens were given, in ms since 1970.
+    #[must_use]
+    pub fn given_at(&self) -> i64 {
+        self.row.updated_at
+    }
+
+    /// When the operator logged in, in ms since 1970.
+    #[must_use]
+    pub fn connected_at(&self) -> i64 {
+        self.row.connected_at
+    }
+
+    /// Whether there is something to renew it with that may still do.
+    #[must_use]
+    pub fn is_renewable(&self) -> bool {
+        !self.is_over() && self.tokens.refresh.is_some()
+    }
+
+    /// All that must not be seen.
+    pub fn secrets(&self) -> impl Iterator<Item = &SecretText> {
+        [Some(&self.tokens.access), self.tokens.refresh.as_ref(), self.client.secret.as_ref()].into_iter().flatten()
+    }
+
+    /// The text, without what the other side repeats of the secrets.
+    pub(super) fn scrub(&self, text: &str) -> String {
+        let long = self.secrets().map(SecretText::expose).filter(|secret| secret.len() >= SECRET_BYTES_MIN);
+        long.fold(text.to_owned(), |text, secret| text.replace(secret, "•••"))
+    }
+
+    /// Whether the gateway registered itself there, and may do so again.
+    #[must_use]
+    pub fn is_registered_by_us(&self) -> bool {
         self.client.registration == Registration::Dynamic
     }
 

@@ -194,7 +194,8 @@ pub async fn refreshed(
     Ok(written.rows_affected == 1)
 }
 
-/// Says why a refresh failed, and ends the lease. The tokens stay, whatever it was.
+/// Says why a refresh failed, and ends the lease. The tokens stay, whatever it was, and so does the time when they were
+/// given.
 pub async fn failed(
     store: &Store,
     server_id: &str,
@@ -208,7 +209,6 @@ pub async fn failed(
         .col_expr(Column::EndedAt, failure.is_over.then_some(now).into())
         .col_expr(Column::IsClientUnknown, failure.is_client_unknown.into())
         .col_expr(Column::Problem, failure.problem.into())
-        .col_expr(Column::UpdatedAt, now.into())
         .col_expr(Column::Revision, Expr::col(Column::Revision).add(1))
         .filter(at(server_id, revision))
         .exec(edit.connection())
