@@ -1,7 +1,7 @@
 //! What is held for servers that want OAuth: one use of a refresh token, and never the older over the newer.
 
 use atryum::store::credential::{self, Failure, Refreshed, Row};
-use atryum::store::{Store, server};
+use atryum::store::{Store, StoreError, server};
 use futures_util::future::join_all;
 
 use super::sample;
@@ -14,6 +14,7 @@ on_both_databases!(
     a_grant_that_is_over_is_not_leased_and_nothing_of_it_is_lost,
     a_credential_goes_with_its_server,
     a_login_of_before_an_edit_is_not_kept,
+    an_edit_takes_a_login_with_it_or_leaves_it_and_the_next_one_replaces_what_was_missing,
 );
 
 const NOW: i64 = sample::NOW;
@@ -105,4 +106,34 @@ async fn a_login_of_before_an_edit_is_not_kept(database: Database) {
     credential::put(&store, other, 2).await.unwrap().expect("nobody edited it");
     let server = server::find(&store, "s").await.unwrap().unwrap();
     assert_eq!(server.revision, 2, "a login anew is no edit");
+}
+
+async fn an_edit_takes_a_login_with_it_or_leaves_it_and_the_next_one_replaces_what_was_missing(database: Database) {
+    let store = database.open().await;
+    let row = stored(&store).await;
+    let edit = async |forgets_login: bool, is_refused: bool| {
+        server::update(&store, "s", None, |server, kept| {
+            server.oauth_removed = Some("{}".to_owned());
+            assert_eq!(kept.login.map(|login| login.client_id), Some("me".to_owned()));
+            if is_refused {
+                Err(StoreError::BadCursor)
+            } else {
+                Ok(server::Changes { forgets_login, ..Default::default() })
+            }
+        })
+        .await
+    };
+    edit(true, true).await.unwrap_err();
+    edit(false, false).await.unwrap();
+    let summaries = credential::summaries(&store, &[&row.server_id, "another"]).await.unwrap();
+    assert_eq!(summaries.len(), 1);
+    assert_eq!((summaries[0].issuer.as_str(), summaries[0].connected_by.as_str()), ("https://as.example", "ann"));
+    let edited = edit(true, false).await.unwrap();
+    assert_eq!(credential::find(&store, &row.server_id).await.unwrap(), None);
+    assert!(!credential::refreshed(&store, &row.server_id, row.revision, next(), NOW).await.unwrap());
+    assert!(credential::summaries(&store, &[&row.server_id]).await.unwrap().is_empty());
+    let typed = Row { registration: "manual".to_owned(), ..row };
+    credential::put(&store, typed, edited.revision).await.unwrap().expect("nobody edited it");
+    let server = server::find(&store, "s").await.unwrap().unwrap();
+    assert_eq!((server.oauth_issuer.as_deref(), server.oauth_removed), (Some("https://as.example"), None));
 }
