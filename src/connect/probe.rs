@@ -37,8 +37,8 @@ pub(super) async fn probe(base_url: &str) -> Result<Heard, EgressError> {
         method: Method::POST,
         url: &url,
         headers: &headers,
-        more: Vec::new(),
-        body: Some(handshake()),
+        more: &[],
+        body: Some(handshake().into()),
     };
     let late = || EgressError::TimedOut { origin: origin_of(&url), seconds: WITHIN.as_secs() };
     let answer = tokio::time::timeout(WITHIN, send(outbound)).await.map_err(|_| late())??;
