@@ -31,7 +31,7 @@ use serde::{Deserialize, Deserializer, de};
 
 use crate::{
     store::Durability,
-    vault::{KeySource, SecretText},
+    vault::{KeySource, KeyringEntry, SecretText},
 };
 
 /// What was given on the command line.
@@ -57,6 +57,7 @@ pub struct Config {
     pub admin_token: Option<SecretText>,
     master_key: Option<SecretText>,
     master_key_path: PathBuf,
+    master_key_store: KeyStore,
     /// Whether to start with a demo server, rules and an agent.
     pub demo: bool,
     /// The record of calls.
@@ -73,6 +74,17 @@ pub struct Config {
     pub oauth: OauthConfig,
     #[serde(skip)]
     settings: Vec<Setting>,
+    /// How the keyring of the operating system is reached.
+    #[serde(skip)]
+    keyring_variables: Vec<(String, String)>,
+}
+
+/// Where the master key is kept when nobody gives it.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+enum KeyStore {
+    File,
+    Keyring,
 }
 
 /// `[journal]`
@@ -186,6 +198,7 @@ impl Config {
         let layers = layers::read(environment, flags)?;
         let mut config: Self = serde_json::from_value(layers.tree()).map_err(ConfigError::of_table)?;
         config.settings = layers.settings();
+        config.keyring_variables = environment.variables_named(&KeyringEntry::VARIABLES);
         let problems = config.contradictions();
         if problems.is_empty() { Ok(config) } else { Err(ConfigError(problems)) }
     }
@@ -209,9 +222,15 @@ impl Config {
 
     /// Where the master key is.
     pub fn key_source(&self) -> KeySource {
-        match &self.master_key {
-            Some(value) => KeySource::Value { name: self.source_of("master_key").to_string(), value: value.clone() },
-            None => KeySource::File(self.master_key_path.clone()),
+        match (&self.master_key, self.master_key_store) {
+            (Some(value), _) => {
+                KeySource::Value { name: self.source_of("master_key").to_string(), value: value.clone() }
+            }
+            (None, KeyStore::File) => KeySource::File(self.master_key_path.clone()),
+            (None, KeyStore::Keyring) => {
+                let data_dir = self.data_dir.display().to_string();
+                KeySource::Keyring(KeyringEntry::of_master_key(&data_dir, self.keyring_variables.clone()))
+            }
         }
     }
 
@@ -233,7 +252,10 @@ impl Config {
                 more: "upstream.request_timeout_max_seconds",
             });
         }
-        if self.master_key.is_none() && is_inside(&self.master_key_path, &self.data_dir) {
+        if self.master_key.is_none()
+            && self.master_key_store == KeyStore::File
+            && is_inside(&self.master_key_path, &self.data_dir)
+        {
             problems.push(Problem::KeyBesideData { path: self.master_key_path.clone() });
         }
         problems

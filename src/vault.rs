@@ -14,6 +14,7 @@ mod envelope;
 mod error;
 mod key_file;
 mod key_source;
+mod keyring;
 mod master_key;
 mod rotation;
 mod secret_text;
@@ -30,6 +31,7 @@ use seed::{SealedSeed, Seed};
 
 pub use error::VaultError;
 pub use key_source::KeySource;
+pub use keyring::KeyringEntry;
 pub use rotation::{Rotated, rotate};
 pub use secret_text::SecretText;
 pub use slot::Slot;
@@ -55,26 +57,29 @@ impl Vault {
     pub async fn unlock(source: KeySource, store: &Store) -> Result<Self, VaultError> {
         let seed = setting::find(store, setting::VAULT_SEED).await?;
         match seed {
-            Some(seed) => Self::unlock_sealed(&source, &SealedSeed::parse(&seed)?),
+            Some(seed) => Self::unlock_sealed(&source, &SealedSeed::parse(&seed)?).await,
             None => Self::unlock_new(&source, store).await,
         }
     }
 
-    fn unlock_sealed(source: &KeySource, seed: &SealedSeed) -> Result<Self, VaultError> {
-        let sealer = seed.find_key(source)?.sealer();
+    async fn unlock_sealed(source: &KeySource, seed: &SealedSeed) -> Result<Self, VaultError> {
+        let sealer = seed.find_key(source).await?.sealer();
         Ok(Self::new(seed.open(&sealer)?, sealer))
     }
 
     /// The first unlocking of a database: what is there before it cannot hang on a key.
     async fn unlock_new(source: &KeySource, store: &Store) -> Result<Self, VaultError> {
-        let key = source.read()?;
+        let key = source.read().await?;
         if !is_unsealed(store).await? {
             return Err(match key {
                 None => VaultError::Missing { looked_at: source.to_string() },
                 Some(_) => VaultError::NoSeed { what: "it is not there" },
             });
         }
-        let sealer = key.map_or_else(|| source.make(), Ok)?.sealer();
+        let sealer = match key {
+            Some(key) => key.sealer(),
+            None => source.make().await?.sealer(),
+        };
         // the key is on the disk before the database says that it needs it
         let seed = Seed::generate()?.seal(&sealer)?.to_setting();
         let seed = setting::put_if_absent(store, setting::VAULT_SEED, &seed).await?;

@@ -65,9 +65,8 @@ impl Rotate {
     /// What the arguments have against each other and the configuration.
     fn check(&self, source: &KeySource, config: &Config) -> Result<(), CliError> {
         let Some(file) = &self.new_key_file else { return Ok(()) };
-        if let KeySource::File(path) = source {
-            let path = path.display();
-            let what = format!("the new key takes the place of the one in {path}; leave --new-key-file out");
+        if let KeySource::File(_) | KeySource::Keyring(_) = source {
+            let what = format!("the new key takes the place of the one in {source}; leave --new-key-file out");
             return Err(CliError::Usage(what));
         }
         if file.starts_with(&config.data_dir) {
@@ -123,7 +122,7 @@ fn as_text(rotated: &Rotated, source: &KeySource) -> String {
         KeySource::Value { name, .. } => {
             format!("the new key is in {key}: set ATRYUM_MASTER_KEY_FILE to that, in place of {}", escape(name))
         }
-        KeySource::File(_) => format!("the new key is in {key}"),
+        KeySource::File(_) | KeySource::Keyring(_) => format!("the new key is in {key}"),
     };
     let before = match &rotated.key_before {
         Some(before) => format!("the key from before is in {}", escape(before)),

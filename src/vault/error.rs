@@ -59,6 +59,14 @@ pub enum VaultError {
         /// the field of the slot
         field: String,
     },
+    /// The keyring of the operating system could not be asked.
+    #[error(
+        "cannot use the OS keyring: {what}; without it, keep the master key in a file (master_key_store = \"file\")"
+    )]
+    Keyring {
+        /// one phrase
+        what: String,
+    },
     /// The master key was changed, and its file could not be renamed.
     #[error(
         "everything is sealed with the new master key, but it could not be put in its place: mv {} {}",

@@ -19,6 +19,8 @@ use zeroize::Zeroizing;
 
 use super::VaultError;
 
+/// What the key of a change that is under way is called beside the present one.
+pub(super) const NEXT: &str = "next";
 /// Longer than a key in base64 with a line end; nothing that is longer is read.
 const KEY_FILE_BYTES_MAX: u64 = 128;
 
@@ -47,7 +49,7 @@ pub(super) fn make(path: &Path, text: &str) -> Result<(), VaultError> {
 
 /// The file of the key that a change is about to put in the place of this one.
 pub(super) fn next(path: &Path) -> PathBuf {
-    beside(path, "next")
+    beside(path, NEXT)
 }
 
 /// Puts the next key in the place of the present one, which keeps a name by its fingerprint; returns that name. It can be

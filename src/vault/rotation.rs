@@ -37,18 +37,21 @@ pub async fn rotate(source: &KeySource, new_key_file: Option<PathBuf>, store: &S
         None => source.next().ok_or_else(|| VaultError::NoNewKeyFile { source_of: source.to_string() })?,
     };
     // made by the operator, or by a change that was cut off
-    let key = next.read()?;
+    let key = next.read().await?;
     if key.as_ref().is_some_and(|key| seed.is_sealed_by(&key.sealer())) {
-        return conclude(source, &next, None);
+        return conclude(source, &next, None).await;
     }
-    let present = seed.find_key(source)?;
-    let key = key.map_or_else(|| next.make(), Ok)?;
+    let present = seed.find_key(source).await?;
+    let key = match key {
+        Some(key) => key,
+        None => next.make().await?,
+    };
     let secrets = seal_all(store, &seed, (&present, &key)).await?;
-    conclude(source, &next, Some(secrets))
+    conclude(source, &next, Some(secrets)).await
 }
 
-fn conclude(source: &KeySource, next: &KeySource, secrets: Option<usize>) -> Result<Rotated, VaultError> {
-    let key_before = source.promote_next()?;
+async fn conclude(source: &KeySource, next: &KeySource, secrets: Option<usize>) -> Result<Rotated, VaultError> {
+    let key_before = source.promote_next().await?;
     let key = if source.next().is_some() { source } else { next };
     Ok(Rotated { secrets, key: key.to_string(), key_before })
 }

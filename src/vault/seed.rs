@@ -53,8 +53,8 @@ impl SealedSeed {
 
     /// Finds the master key of the database: what the source holds, or what a change that was cut off after its commit has
     /// left beside it, which is then put in its place.
-    pub(super) fn find_key(&self, source: &KeySource) -> Result<MasterKey, VaultError> {
-        let present = source.read()?;
+    pub(super) async fn find_key(&self, source: &KeySource) -> Result<MasterKey, VaultError> {
+        let present = source.read().await?;
         let is_ours = |key: &MasterKey| self.is_sealed_by(&key.sealer());
         let (ours, present) = match present {
             Some(key) if is_ours(&key) => (Some(key), None),
@@ -63,9 +63,12 @@ impl SealedSeed {
         if let Some(key) = ours {
             return Ok(key);
         }
-        let next = source.next().map(|next| next.read()).transpose()?.flatten();
+        let next = match source.next() {
+            Some(next) => next.read().await?,
+            None => None,
+        };
         if let Some(next) = next.filter(is_ours) {
-            match source.promote_next() {
+            match source.promote_next().await {
                 Ok(_) => tracing::info!("a change of the master key that was cut off is finished"),
                 // it is found there at the next start, too
                 Err(error) => tracing::warn!("the new master key stays where it is: {}", crate::chain(&error)),

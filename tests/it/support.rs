@@ -6,6 +6,7 @@ pub mod database;
 pub mod guarded;
 pub mod held;
 pub mod http;
+pub mod keyring;
 pub mod login;
 pub mod postgres;
 pub mod program;

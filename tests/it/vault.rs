@@ -3,6 +3,8 @@
 mod attack;
 mod changing;
 mod kept;
+mod keyring;
 mod killed;
 mod serving;
+mod starting;
 mod unlocking;

@@ -81,6 +81,7 @@ impl From<VaultError> for Problem {
             | VaultError::Malformed { .. }
             | VaultError::Exposed { .. }
             | VaultError::File { .. }
+            | VaultError::Keyring { .. }
             | VaultError::NotInPlace { .. }
             | VaultError::Unsealed
             | VaultError::NoNewKeyFile { .. }
