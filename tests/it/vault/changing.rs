@@ -184,3 +184,39 @@ async fn a_key_from_a_variable_gets_a_successor_in_a_file(database: Database) {
     assert!(!other.exists(), "no key is made for nothing");
     kept.demand_readable(&store, &Vault::unlock(source, &store).await.unwrap()).await;
 }
+
+/// Whether a text stands in the files of an SQLite database.
+fn stands(database: &Database, bytes: &[u8]) -> bool {
+    let files = ["atryum.db", "atryum.db-wal"].map(|name| fs::read(database.path(name)).unwrap_or_default());
+    files.iter().any(|file| file.windows(bytes.len()).any(|window| window == bytes))
+}
+
+#[tokio::test]
+async fn of_what_was_sealed_before_nothing_is_left_in_the_file() {
+    let database = Database::sqlite().await;
+    let (mut store, path, kept) = filled(&database).await;
+    let mut servers = vec![kept];
+    for name in 0..20 {
+        let vault = Vault::unlock(file(&path), &store).await.unwrap();
+        servers.push(Kept::put(&store, &vault, &format!("s{name}")).await);
+    }
+    let mut before = Vec::new();
+    for kept in &servers {
+        before.extend(kept.sealed(&store).await);
+    }
+    store.close().await.unwrap();
+    // nonce and data key, as the one from before sealed it
+    let sealed_keys: Vec<_> = before.iter().map(|envelope| &envelope[1..73]).collect();
+    assert!(sealed_keys.iter().all(|key| stands(&database, key)));
+    store = database.open().await;
+    rotate(&file(&path), None, &store).await.unwrap();
+    let present = servers[0].sealed(&store).await;
+    store.close().await.unwrap();
+    assert_eq!(sealed_keys.iter().filter(|key| stands(&database, key)).count(), 0);
+    // nor of what is taken away
+    assert!(present.iter().all(|envelope| stands(&database, &envelope[1..73])));
+    store = database.open().await;
+    server::delete(&store, "calc").await.unwrap();
+    store.close().await.unwrap();
+    assert_eq!(present.iter().filter(|envelope| stands(&database, &envelope[1..73])).count(), 0);
+}
