@@ -222,6 +222,7 @@ async fn what_a_login_brought_is_shown_without_its_tokens() {
     assert_eq!(json!(known), json!(["given-to-us", "dynamic", ISSUER, ["read"], expires, "ann"]));
     assert!(oauth["connected_at"].as_str().is_some_and(|at| at.ends_with('Z')), "{oauth}");
     assert_eq!(oauth["client_secret_set"], false);
+    assert_eq!(shown.json["credentials"], json!({"status": "ready", "reason": null, "action": null}));
     let listed = app.operator().get("/api/v1/servers").await;
     assert_eq!(listed.json["items"][0], shown.json);
     assert_eq!(listed.json["items"][1]["auth"]["oauth"]["connected_by"], json!(null));
@@ -316,6 +317,8 @@ async fn who_writes_back_what_is_shown_changes_nothing() {
     };
     let same = patch(&app, written(&shown)).await;
     assert_eq!(same.json["auth"], shown.json["auth"]);
+    let nothing_typed = patch(&app, json!({"auth": {"oauth": {"client_id": null}}})).await;
+    assert_eq!(nothing_typed.json["auth"], shown.json["auth"], "what was written back was never taken for typed");
     patch(&app, json!({"auth": {"oauth": manual()}})).await;
     let app = hold(app, "git", "mine", Registration::Manual).await;
     let shown = read(&app).await;
