@@ -147,6 +147,13 @@ impl Held {
             None if registration == Registration::Manual => typed_secret.cloned(),
             None => None,
         };
+        let auth_method = match registration {
+            // The secret may have been typed since, or taken back: the client shows what it has now.
+            Registration::Manual if client_secret.is_some() == (auth_method == AuthMethod::None) => {
+                AuthMethod::choose(&provider, client_secret.is_some()).unwrap_or(auth_method)
+            }
+            _ => auth_method,
+        };
         let refresh = row.refresh.as_ref().map(|sealed| open(Sealed::Refresh, &token_origin, sealed)).transpose()?;
         let tokens = TokenSet {
             access: open(Sealed::Access, &row.base_origin, &row.access)?,

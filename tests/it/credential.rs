@@ -1,7 +1,7 @@
 //! What is held for servers that want OAuth: used once, committed before anybody has it, and never lost by a refusal.
 
 use atryum::credential::{Credentials, Held, Login, Refresh};
-use atryum::oauth::registration::{Means, client};
+use atryum::oauth::registration::{AuthMethod, Means, client};
 use atryum::oauth::token::TokenSet;
 use atryum::oauth::{Subject, discover};
 use atryum::store::{Store, server};
@@ -19,6 +19,7 @@ on_both_databases!(
     a_client_that_is_no_longer_known_is_remembered_as_that,
     what_may_pass_is_tried_again_with_the_same_token,
     what_was_moved_beside_another_address_does_not_open,
+    a_typed_client_shows_the_secret_that_it_has_now,
     what_is_forgotten_is_gone,
 );
 
@@ -154,6 +155,33 @@ async fn what_was_moved_beside_another_address_does_not_open(database: Database)
     assert!(room.credentials.find(&id, None).await.is_ok());
     run_sql(database.url(), &format!("UPDATE credential SET provider = '{moved}'")).await;
     assert!(room.credentials.find(&id, None).await.is_err());
+}
+
+async fn a_typed_client_shows_the_secret_that_it_has_now(database: Database) {
+    let room = Room::start(&database).await;
+    run_sql(database.url(), "UPDATE credential SET registration = 'manual', client_secret = NULL").await;
+    let known = serde_json::to_value(&room.found().await.provider).expect("JSON");
+    let provider = |methods: &[&str]| {
+        let mut provider = known.clone();
+        provider["token_endpoint_auth_methods_supported"] = json!(methods);
+        format!("provider = '{provider}'")
+    };
+    let secret = SecretText::new("typed");
+    let both = provider(&["none", "client_secret_post"]);
+    let none = provider(&["none"]);
+    for (stored, provider, typed, expected) in [
+        ("none", &both, None, AuthMethod::None),
+        ("none", &both, Some(&secret), AuthMethod::Post),
+        ("client_secret_post", &both, Some(&secret), AuthMethod::Post),
+        ("client_secret_post", &both, None, AuthMethod::None),
+        // What the provider never offered is not tried instead.
+        ("none", &none, Some(&secret), AuthMethod::None),
+    ] {
+        run_sql(database.url(), &format!("UPDATE credential SET auth_method = '{stored}', {provider}")).await;
+        let found = room.credentials.find(room.held.server_id(), typed).await.expect("it opens").expect("it is there");
+        assert_eq!(found.client.auth_method, expected, "{stored} {}", typed.is_some());
+        assert_eq!(found.client.secret.is_some(), typed.is_some());
+    }
 }
 
 async fn what_is_forgotten_is_gone(database: Database) {
