@@ -87,11 +87,13 @@ impl Connect {
     async fn challenge(&self, target: &Target) -> Result<Option<Challenge>, ConnectError> {
         let running = self.registry.directory().find(&target.row.name);
         let running = running.filter(|upstream| *upstream.spec.id == *target.row.id);
-        if let Some(challenge) = running.and_then(|upstream| upstream.challenge()) {
-            return Ok(Some(challenge));
+        let known = running.and_then(|upstream| upstream.challenge());
+        if known.as_ref().is_some_and(|challenge| challenge.resource_metadata.is_some()) {
+            return Ok(known);
         }
         match probe(&target.base_url).await {
-            Ok(Heard::Asked(challenge)) => Ok(challenge),
+            Ok(Heard::Asked(asked)) => Ok(merged(known, asked)),
+            _ if known.is_some() => Ok(known),
             Ok(Heard::Unasked { .. }) if target.is_oauth => Ok(None),
             Ok(Heard::Unasked { status }) => Err(ConnectError::NotAsked { status }),
             Err(cause) => {
@@ -154,6 +156,14 @@ impl Connect {
         };
         let means = Means { held, metadata_url: Some(&metadata_url), redirect_uri, scopes, now_ms: clock::now_ms() };
         registration::client(server, means).await
+    }
+}
+
+/// A 403 says which scopes are missing, and often only a 401 who gives them out.
+fn merged(known: Option<Challenge>, asked: Option<Challenge>) -> Option<Challenge> {
+    match (known, asked) {
+        (Some(known), Some(asked)) => Some(Challenge { scope: known.scope.or(asked.scope), ..asked }),
+        (known, asked) => asked.or(known),
     }
 }
 

@@ -7,6 +7,7 @@ pub mod guarded;
 pub mod held;
 pub mod http;
 pub mod keyring;
+pub mod logged_in;
 pub mod login;
 pub mod postgres;
 pub mod program;

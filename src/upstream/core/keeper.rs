@@ -38,7 +38,7 @@ const LEAD_PART: i64 = 5;
 /// never earlier than this.
 const LEAD_MAX_MS: i64 = 5 * 60 * 1000;
 /// A shorter life is not believed: such a token is used until it is refused.
-const LIFE_MIN_MS: i64 = 1000;
+const LIFE_MIN_MS: i64 = 500;
 /// After a failure that passes by itself: first and longest delay.
 const SOON: (Duration, Duration) = (Duration::from_secs(1), Duration::from_mins(5));
 /// After one that hardly does.
