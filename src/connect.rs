@@ -14,6 +14,7 @@ mod binding;
 mod error;
 mod finish;
 mod flow;
+mod forget;
 mod place;
 mod probe;
 mod provider;

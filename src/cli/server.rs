@@ -1,6 +1,7 @@
 //! `atryum server …`: the servers behind the gateway.
 
 mod add;
+mod connect;
 mod oauth;
 
 use std::io;
@@ -28,8 +29,10 @@ pub(super) enum Server {
     Test(Named),
     /// List the tools of a server
     Tools(Tools),
-    /// Begin to log in at a server that wants OAuth
-    Connect(Named),
+    /// Log in at a server that wants OAuth: prints the address to open, and waits
+    Connect(connect::Connect),
+    /// Forget what is held to log in at a server, and revoke it where that is offered
+    Disconnect(Named),
     /// Give a remote server a bearer token, read from standard input, in place of the login that it has
     SetToken(Named),
     /// Have a remote server logged in to by OAuth, in place of the login that it has, and say what can't be discovered
@@ -90,7 +93,8 @@ impl Server {
             Self::Show(of) => of.show().await,
             Self::Test(of) => of.test().await,
             Self::Tools(of) => of.run().await,
-            Self::Connect(of) => of.connect().await,
+            Self::Connect(of) => of.run().await,
+            Self::Disconnect(of) => of.disconnect().await,
             Self::SetToken(of) => of.set_token().await,
             Self::SetOauth(set) => set.run().await,
             Self::Enable(of) => of.set_enabled(true).await,
@@ -202,12 +206,6 @@ impl Named {
         }
         let why = format!("{} cannot be used: {}", self.name, cell(&report, "/connection/reason"));
         Err(if needs_a_login(&report) { CliError::Pending(why) } else { CliError::Failed(why) })
-    }
-
-    async fn connect(&self) -> Result<(), CliError> {
-        let flow = self.client().post(&format!("{}/connect", self.path()), &json!({})).await?;
-        show(self.remote.output, &flow, |flow| text(flow, "/authorize_url").to_owned());
-        Err(CliError::Pending("open this address in a browser and log in there".into()))
     }
 
     async fn set_token(&self) -> Result<(), CliError> {

@@ -91,7 +91,7 @@ impl Connect {
         if known.as_ref().is_some_and(|challenge| challenge.resource_metadata.is_some()) {
             return Ok(known);
         }
-        match probe(&target.base_url).await {
+        match probe(&target.base_url, None).await {
             Ok(Heard::Asked(asked)) => Ok(merged(known, asked)),
             _ if known.is_some() => Ok(known),
             Ok(Heard::Unasked { .. }) if target.is_oauth => Ok(None),
@@ -130,7 +130,7 @@ impl Connect {
         Ok(Target { row, base_url, is_oauth, settings, client_secret, held })
     }
 
-    async fn client_secret(
+    pub(super) async fn client_secret(
         &self,
         row: &store::server::Row,
         settings: &OAuthSettings,
@@ -152,7 +152,7 @@ impl Connect {
         let metadata_url = self.place.metadata_url();
         let held = match &target.settings.client_id {
             Some(id) => Some(typed_client(target, server, id)?),
-            None => target.held.as_ref().filter(|held| is_usable(held)).map(|held| held.client.clone()),
+            None => target.held.as_ref().filter(|held| is_usable(held, scopes)).map(|held| held.client.clone()),
         };
         let means = Means { held, metadata_url: Some(&metadata_url), redirect_uri, scopes, now_ms: clock::now_ms() };
         registration::client(server, means).await
@@ -179,7 +179,9 @@ fn typed_client(target: &Target, server: &AuthorizationServer, id: &str) -> Resu
     Ok(client)
 }
 
-/// One that registered itself and is still known.
-fn is_usable(held: &Held) -> bool {
-    held.client.registration == Registration::Dynamic && !held.is_client_unknown()
+/// One that registered itself and is still known. It registered for the scopes that were asked for, and may have no others.
+fn is_usable(held: &Held, scopes: &[String]) -> bool {
+    held.client.registration == Registration::Dynamic
+        && !held.is_client_unknown()
+        && scopes.iter().all(|scope| held.asked_scopes.contains(scope))
 }

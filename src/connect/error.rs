@@ -155,6 +155,12 @@ pub enum CallbackError {
         /// Why it ended.
         cause: OAuthError,
     },
+    /// The server refuses the new token, and there was an older one.
+    #[error(
+        "the login worked, but the server does not take the token that it brought; what was held before is kept. Log in with \
+         an account that may use the server, or ask its operator"
+    )]
+    NotTaken,
     /// The tokens are there and don't help.
     #[error("the login worked, and what it brought is kept, but the server can't be used yet: {reason}")]
     Handshake {

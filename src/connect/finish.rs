@@ -4,6 +4,7 @@ use super::Connect;
 use super::binding::{Tie, cookie_name, cookie_value};
 use super::error::{CallbackError, Step};
 use super::flow::{Flow, digest};
+use super::probe::{Heard, probe};
 use crate::clock;
 use crate::credential::Login;
 use crate::egress;
@@ -39,6 +40,7 @@ impl Connect {
             Ok(row) => row,
             Err(error) => {
                 tracing::warn!(reason = %error, "a callback of a login was refused");
+                log_inside(&error);
                 return Outcome { server: None, result: Err(error) };
             }
         };
@@ -56,8 +58,8 @@ impl Connect {
             None => tracing::info!(server.name = name, operator = %row.operator, "a login was finished"),
             Some(reason) => tracing::warn!(server.name = name, operator = %row.operator, reason, "a login failed"),
         }
-        if let Err(CallbackError::Inside(error)) = &result {
-            tracing::error!(error = %crate::chain(error), "a login could not be finished");
+        if let Err(error) = &result {
+            log_inside(error);
         }
         if let Err(error) = oauth_flow::finish(&self.store, &row.id, problem, clock::now_ms()).await {
             tracing::error!(error = %crate::chain(&error), "what became of a login can't be written down");
@@ -118,8 +120,22 @@ impl Connect {
         };
         let tokens = grant.exchange(&code, &flow.verifier, &row.redirect_uri).await;
         let tokens = tokens.map_err(failed(Step::Exchange))?;
+        self.demand_no_loss(server, &tokens).await?;
         self.keep(row, server, flow, tokens).await?;
         self.shake_hands(&server.name).await
+    }
+
+    /// A token that the server refuses is no reason to let go of one that it takes.
+    async fn demand_no_loss(&self, server: &store::server::Row, tokens: &TokenSet) -> Result<(), CallbackError> {
+        let held = self.credentials.find(&server.id, None).await.unwrap_or_default();
+        if held.is_none_or(|held| held.is_over()) {
+            return Ok(());
+        }
+        match probe(server.base_url.as_deref().unwrap_or_default(), Some(&tokens.access)).await {
+            Ok(Heard::Asked(_)) => Err(CallbackError::NotTaken),
+            // Whoever can't be reached refuses nothing.
+            Ok(Heard::Unasked { .. }) | Err(_) => Ok(()),
+        }
     }
 
     /// From here on the server has the new tokens; calls that are in flight end with the old ones.
@@ -154,5 +170,12 @@ impl Connect {
         }
         let failed = report.steps.into_iter().find(|step| !step.ok);
         Err(CallbackError::Handshake { reason: failed.map_or_else(|| "no step failed".into(), |step| step.detail) })
+    }
+}
+
+/// What the gateway's own failure is, for the log alone.
+fn log_inside(error: &CallbackError) {
+    if let CallbackError::Inside(error) = error {
+        tracing::error!(error = %crate::chain(error), "a login could not be finished");
     }
 }

@@ -1,14 +1,16 @@
-//! Asking a server for a handshake without any login, to hear how it asks for one.
+//! Asking a server for a handshake without any login, to hear how it asks for one; or with one that nobody uses yet, to
+//! hear whether it is taken.
 
 use std::time::Duration;
 
 use serde_json::json;
 
-use crate::egress::http::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue};
+use crate::egress::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
 use crate::egress::http::{Method, Uri};
 use crate::egress::{EgressError, Outbound, Reach, origin_of, send};
 use crate::mcp::version;
 use crate::oauth::Challenge;
+use crate::vault::SecretText;
 
 /// From lookup to the answer's head.
 const WITHIN: Duration = Duration::from_secs(10);
@@ -26,12 +28,18 @@ pub(super) enum Heard {
 }
 
 /// Asks, and reads no further than the answer's head: a server that asks for nothing may answer with a stream.
-pub(super) async fn probe(base_url: &str) -> Result<Heard, EgressError> {
+pub(super) async fn probe(base_url: &str, token: Option<&SecretText>) -> Result<Heard, EgressError> {
     let url = Reach::Typed.parse(base_url)?;
     let url: Uri = url.as_str().parse().map_err(|_| EgressError::Url { reason: "it can't be sent".into() })?;
     let mut headers = HeaderMap::new();
     headers.insert(ACCEPT, HeaderValue::from_static("application/json, text/event-stream"));
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if let Some(token) = token {
+        let unusable = |_| EgressError::Url { reason: "the token can't be sent".into() };
+        let mut value = HeaderValue::from_str(&format!("Bearer {}", token.expose())).map_err(unusable)?;
+        value.set_sensitive(true);
+        headers.insert(AUTHORIZATION, value);
+    }
     let outbound = Outbound {
         reach: Reach::Typed,
         method: Method::POST,

@@ -128,6 +128,7 @@ routes! {
         "/api/v1/servers/{name}/restart" => POST servers::live::restart;
         "/api/v1/servers/{name}/connect" => POST servers::connect::begin;
         "/api/v1/servers/{name}/connect/{id}" => GET servers::connect::look;
+        "/api/v1/servers/{name}/credential" => DELETE servers::credential::forget;
 
         "/api/v1/rules" => GET rules::list, POST rules::create;
         "/api/v1/rules/order" => PUT rules::order::put;

@@ -5,6 +5,7 @@ use oauth2::{AuthUrl, ClientId, CsrfToken, PkceCodeChallenge, RedirectUrl, Scope
 use super::error::{OAuthError, Refusal, clean};
 use super::metadata::AuthorizationServer;
 use super::registration::Client;
+use super::scope::OFFLINE;
 use crate::egress::{EgressError, Reach};
 use crate::vault::SecretText;
 
@@ -65,6 +66,10 @@ pub fn begin(wanted: &Wanted<'_>) -> Result<Begun, OAuthError> {
         .add_scopes(wanted.scopes.iter().cloned().map(Scope::new));
     if let Some(resource) = wanted.resource {
         request = request.add_extra_param("resource", resource);
+    }
+    // Without being asked anew, a person agrees to nothing that lasts (OpenID Connect, section 11).
+    if wanted.scopes.iter().any(|scope| scope == OFFLINE) {
+        request = request.add_extra_param("prompt", "consent");
     }
     let (url, state) = request.url();
     Ok(Begun {
@@ -151,10 +156,16 @@ mod tests {
     }
 
     #[test]
+    fn what_is_to_last_is_asked_for_anew() {
+        let begun = begun(&server("https://as.example/authorize"), None, &["offline_access".into()]).unwrap();
+        assert!(begun.url.contains("prompt=consent"), "{}", begun.url);
+    }
+
+    #[test]
     fn what_there_is_not_is_left_out_and_no_two_logins_are_alike() {
         let server = server("https://as.example/authorize");
         let (one, other) = (begun(&server, None, &[]).unwrap(), begun(&server, None, &[]).unwrap());
-        assert!(!one.url.contains("scope=") && !one.url.contains("resource="));
+        assert!(!one.url.contains("scope=") && !one.url.contains("resource=") && !one.url.contains("prompt="));
         assert!(!one.state.is(other.state.expose()) && !one.verifier.is(other.verifier.expose()));
     }
 

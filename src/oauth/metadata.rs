@@ -69,6 +69,9 @@ pub struct AuthorizationServer {
     pub token_endpoint: Address,
     /// Where clients register themselves.
     pub registration_endpoint: Option<Address>,
+    /// Where it is told that tokens are not used any more.
+    #[serde(default)]
+    pub revocation_endpoint: Option<Address>,
     /// `None` when it does not say.
     pub code_challenge_methods_supported: Option<Vec<String>>,
     /// `None` when it does not say.
@@ -93,6 +96,7 @@ impl AuthorizationServer {
             authorization_endpoint,
             token_endpoint,
             registration_endpoint: None,
+            revocation_endpoint: None,
             // Who types addresses answers for what is behind them; S256 is used all the same.
             code_challenge_methods_supported: Some(vec!["S256".into()]),
             scopes_supported: None,
@@ -125,6 +129,8 @@ impl AuthorizationServer {
             authorization_endpoint: needed("authorization_endpoint")?,
             token_endpoint: needed("token_endpoint")?,
             registration_endpoint: endpoint("registration_endpoint")?,
+            // Nothing depends on it.
+            revocation_endpoint: endpoint("revocation_endpoint").unwrap_or_default(),
             code_challenge_methods_supported: names(document, "code_challenge_methods_supported"),
             scopes_supported: names(document, "scopes_supported"),
             token_endpoint_auth_methods_supported: names(document, "token_endpoint_auth_methods_supported"),

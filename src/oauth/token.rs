@@ -4,6 +4,7 @@
 //! members, errors with status 200. What can't be mended is an error, and never a token.
 
 mod adapter;
+mod revocation;
 
 use oauth2::basic::{BasicClient, BasicErrorResponse, BasicTokenResponse};
 use oauth2::{

@@ -3,6 +3,7 @@
 pub mod auth;
 pub mod connect;
 pub mod create;
+pub mod credential;
 pub mod draft;
 pub mod json;
 pub mod live;

@@ -2,6 +2,7 @@
 
 mod connect;
 mod create;
+mod credential;
 mod delete;
 mod http;
 mod list;

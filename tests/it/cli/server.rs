@@ -4,6 +4,9 @@ use serde_json::json;
 
 use super::run::{atryum, demo, done, fed, operator};
 use crate::support::app::{ADMIN_TOKEN, App};
+use crate::support::database::run_sql;
+use crate::support::eventually;
+use crate::support::provider::{Provider, Said};
 
 #[actix_rt::test]
 async fn a_server_is_added_seen_tested_and_removed() {
@@ -204,4 +207,47 @@ async fn a_gateway_that_is_not_there_is_said_to_be_so() {
     let unreachable = done(atryum(&["server", "list", "--url", "http://127.0.0.1:1"]).env("ATRYUM_TOKEN", ADMIN_TOKEN));
     assert_eq!(unreachable.code, 1);
     assert!(unreachable.err.starts_with("atryum: cannot reach the gateway at http://127.0.0.1:1: "), "{unreachable:?}");
+}
+
+/// A server that asks for a login at a provider.
+fn asking() -> Provider {
+    let provider = Provider::well_behaved();
+    let at = format!("{}/.well-known/oauth-protected-resource/mcp", provider.origin);
+    let challenge = format!("Bearer resource_metadata=\"{at}\"");
+    provider.says("POST /mcp", Said::Whole(401, vec![("www-authenticate", challenge)], String::new()));
+    provider
+}
+
+#[actix_rt::test]
+async fn a_login_is_begun_here_and_made_in_a_browser() {
+    let (app, provider) = (App::start().await, asking());
+    app.remote("s", &provider.mcp()).await;
+    let begun = operator(&app, &["server", "connect", "s", "--no-wait"]);
+    assert_eq!(begun.code, 3, "{begun:?}");
+    assert!(begun.out.starts_with(&format!("{}/authorize?", provider.origin)), "{begun:?}");
+
+    let token = ADMIN_TOKEN.to_owned();
+    let url = app.url.clone();
+    let waiting = std::thread::spawn(move || {
+        let mut waiting = atryum(&["server", "connect", "s", "-o", "json"]);
+        fed(waiting.env("ATRYUM_URL", url).env("ATRYUM_TOKEN", token), "")
+    });
+    let database = format!("sqlite:{}", app.dir().join("data/atryum.db").display());
+    eventually("the second login was begun", async || {
+        (provider.asked().iter().filter(|asked| *asked == "POST /register").count() == 2).then_some(())
+    })
+    .await;
+    // The person says no; here, that nobody comes back in time.
+    eventually("it is told that the login is over", async || {
+        run_sql(&database, "UPDATE oauth_flow SET expires_at = 1000").await;
+        waiting.is_finished().then_some(())
+    })
+    .await;
+    let ended = waiting.join().expect("it ends");
+    assert_eq!((ended.code, &ended.json()["status"]), (1, &json!("expired")), "{ended:?}");
+    assert!(ended.err.contains("nobody came back"), "{ended:?}");
+
+    let nothing = operator(&app, &["server", "disconnect", "s"]);
+    assert_eq!(nothing.code, 1, "{nothing:?}");
+    assert!(nothing.err.contains("nothing is held"), "{nothing:?}");
 }

@@ -4,6 +4,7 @@ use actix_web::cookie::{Cookie, SameSite, time::Duration};
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
+use url::Url;
 use utoipa::ToSchema;
 
 use super::{WHAT, find};
@@ -110,8 +111,10 @@ pub async fn look(
 /// What the browser brings back: only with the callback, and only for as long as that is taken.
 fn cookie(gateway: &Gateway, begun: &Begun) -> Option<Cookie<'static>> {
     let (name, value) = begun.cookie.clone()?;
+    // A proxy may have put the gateway below a path of its own.
+    let below = Url::parse(&gateway.public_url).ok()?.path().trim_end_matches('/').to_owned();
     let cookie = Cookie::build(name, value)
-        .path(CALLBACK)
+        .path(format!("{below}{CALLBACK}"))
         .http_only(true)
         // The callback comes by way of another site.
         .same_site(SameSite::Lax)

@@ -192,3 +192,25 @@ async fn the_gateway_says_who_it_is_as_a_client() {
     assert_eq!(document.json["client_id"], "https://gate.example/oauth/client-metadata.json");
     assert_eq!(document.json["redirect_uris"], json!(["https://gate.example/oauth/callback"]));
 }
+
+#[actix_rt::test]
+async fn what_comes_back_is_in_no_line_of_the_log_at_any_level() {
+    let app = Settings::default().with("ATRYUM_LOG__LEVEL", "trace").start().await;
+    let provider = asking();
+    provider.says("POST /token", Said::json(400, &json!({"error": "invalid_grant"})));
+    app.remote("s", &provider.mcp()).await;
+    let begun = connect(&app, "s").await;
+    let state = query(&begun, "state").expect("a state");
+    let challenge = query(&begun, "code_challenge").expect("a challenge");
+    let page = app.anonymous().get(&format!("/oauth/callback?code=code-canary&state={state}")).await;
+    assert_eq!(page.status, 400, "{page:?}");
+    assert!(page.text.contains("invalid_grant"), "{page:?}");
+    let (_, form) = provider.last();
+    let verifier = form["code_verifier"].clone();
+    let log = app.log();
+    assert!(log.contains("a login failed"), "it is told: {log}");
+    for canary in ["code-canary", state.as_str(), challenge.as_str(), verifier.as_str(), "s3cret"] {
+        let line = log.lines().find(|line| line.contains(canary));
+        assert_eq!(line, None, "{canary}");
+    }
+}
