@@ -5,8 +5,8 @@ use crate::credential::Held;
 use crate::oauth::{Challenge, Discovery, Offered, choose_scopes, step_up};
 use crate::upstream::OAuthSettings;
 
-/// The operator's list, or what server and authorization server say; after a refusal for want of scopes, what was asked
-/// for before and what the refusal named.
+/// The operator's list; else what a challenge names, and what was asked for before; else what is published. After a refusal
+/// for want of scopes, what was asked for before and what the refusal named.
 pub(super) fn wanted(
     settings: &OAuthSettings,
     held: Option<&Held>,
@@ -20,8 +20,18 @@ pub(super) fn wanted(
         resource: found.resource.as_ref().and_then(|resource| resource.scopes_supported.as_deref()),
         server: found.server.scopes_supported.as_deref(),
     });
+    // What another one gave says nothing of what this one gives.
+    let held = held.filter(|held| held.provider.issuer == found.server.issuer);
     let is_insufficient = challenge.and_then(|challenge| challenge.error.as_deref()) == Some("insufficient_scope");
-    let Some(held) = held.filter(|_| is_insufficient) else { return Ok(chosen) };
+    let Some(held) = held else { return Ok(chosen) };
+    if !is_insufficient && (settings.scopes.is_some() || challenged.is_empty()) {
+        return Ok(chosen);
+    }
+    if !is_insufficient {
+        // A challenge may name what one request needs, and not what others did.
+        let chosen: Vec<&str> = chosen.iter().map(String::as_str).collect();
+        return Ok(step_up(&held.asked_scopes, &chosen).unwrap_or_else(|| held.asked_scopes.clone()));
+    }
     let typed: Vec<&str> = settings.scopes.iter().flatten().map(String::as_str).collect();
     let more: Vec<&str> = challenged.iter().chain(&typed).copied().collect();
     match step_up(&held.asked_scopes, &more) {

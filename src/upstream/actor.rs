@@ -193,6 +193,7 @@ impl Upstream {
     /// Reads what is held for the server anew, and looks at the server with it: whoever changed what is held asks for
     /// this. Returns how the server is then.
     pub async fn reload_credential(&self) -> Arc<Status> {
+        self.core.forget_wanted_scopes();
         self.core.reload().await;
         if let Ok(address) = self.address() {
             let _looked = address.send(Look).await.is_ok();

@@ -141,6 +141,14 @@ impl Core {
         })));
     }
 
+    /// What a server said to be missing is no word about what is held from now on.
+    pub(in crate::upstream) fn forget_wanted_scopes(&self) {
+        let known = self.challenge.load_full();
+        let Some(known) = known.filter(|known| known.error.as_deref() == Some("insufficient_scope")) else { return };
+        let resource_metadata = known.resource_metadata.clone();
+        self.challenge.store(Some(Arc::new(Challenge { resource_metadata, ..Challenge::default() })));
+    }
+
     /// A remote server answered, but not with a handshake.
     fn unusable(&self, error: &UpstreamError) {
         let reason = self.tail.scrub(&error.to_string());
