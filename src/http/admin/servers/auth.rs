@@ -28,7 +28,8 @@ pub struct AuthWrite {
     /// OAuth, or none of these; then a server that wants OAuth is seen to want it when it is asked.
     #[schema(example = "bearer")]
     r#type: Option<String>,
-    /// Goes out as `Authorization: Bearer …`. `null` or an empty text removes it.
+    /// Goes out as `Authorization: Bearer …`. `null` or an empty text removes it, and the type with it
+    /// unless one is given.
     #[serde(default)]
     #[schema(schema_with = token_schema)]
     bearer_token: Edit<SecretWrite>,
@@ -45,7 +46,10 @@ pub struct AuthWrite {
 fn token_schema() -> Object {
     ObjectBuilder::new()
         .schema_type(SchemaType::from_iter([Type::String, Type::Null]))
-        .description(Some("Goes out as `Authorization: Bearer …`. `null` or an empty text removes it."))
+        .description(Some(
+            "Goes out as `Authorization: Bearer …`. `null` or an empty text removes it, and the type with it unless one is \
+             given.",
+        ))
         .write_only(true)
         .build()
 }
@@ -213,6 +217,8 @@ fn members(write: AuthWrite, stored: AuthType) -> Result<(AuthType, Members), Ve
         None if matches!(token, Edit::Set(_)) => AuthType::Bearer,
         None if !headers.is_empty() => AuthType::Headers,
         None if speaks_of_oauth => AuthType::OAuth,
+        // Whoever leaves the field blank has no token: the server is asked what it wants instead.
+        None if stored == AuthType::Bearer && matches!(token, Edit::Clear) => AuthType::None,
         None => stored,
     };
     let oauth = match write.oauth {

@@ -129,9 +129,10 @@ async fn a_login_is_kept_replaced_and_removed_by_what_is_said_of_it() {
         (json!({"auth": {}}), ("bearer", true, vec![], "ready")),
         (json!({"auth": {"type": "bearer"}}), ("bearer", true, vec![], "ready")),
         (json!({"auth": {"headers": {"X-A": null}}}), ("bearer", true, vec![], "ready")),
-        (json!({"auth": {"bearer_token": ""}}), ("bearer", false, vec![], "missing")),
+        (json!({"auth": {"bearer_token": ""}}), ("none", false, vec![], "ready")),
         (json!({"auth": {"bearer_token": "new"}}), ("bearer", true, vec![], "ready")),
-        (json!({"auth": {"bearer_token": null}}), ("bearer", false, vec![], "missing")),
+        (json!({"auth": {"bearer_token": null}}), ("none", false, vec![], "ready")),
+        (json!({"auth": {"type": "bearer", "bearer_token": ""}}), ("bearer", false, vec![], "missing")),
         (json!({"auth": {"bearer_token": "new"}}), ("bearer", true, vec![], "ready")),
         (json!({"auth": {"headers": {"X-A": "1", "X-B": "2"}}}), ("headers", false, vec!["X-A", "X-B"], "ready")),
         (
