@@ -400,3 +400,6 @@ fn until(at: i64, now: i64) -> Duration {
         _ => READ_EVERY,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -349,3 +349,65 @@ fn sensitive(mut value: HeaderValue) -> HeaderValue {
 fn unsendable(name: &str) -> String {
     format!("the header {name} can't be sent as it is stored")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn token(number: usize) -> SecretText {
+        SecretText::new(format!("s3cret-token-{number}"))
+    }
+
+    fn kept() -> Login {
+        Login::kept(Duration::from_secs(1))
+    }
+
+    #[tokio::test]
+    async fn the_present_token_and_the_few_before_it_are_hidden() {
+        let login = kept();
+        for number in 0..10 {
+            login.show(Some((&token(number), Times::ENDLESS))).unwrap();
+        }
+        assert_eq!(login.hidden().len(), HIDDEN_MAX);
+        let text = login.present().masks.apply("s3cret-token-5 s3cret-token-6 s3cret-token-9".into());
+        assert_eq!(text, "s3cret-token-5 ••• •••");
+    }
+
+    #[tokio::test]
+    async fn a_token_that_can_not_be_sent_leaves_what_was_there() {
+        let login = kept();
+        login.show(Some((&token(1), Times::ENDLESS))).unwrap();
+        assert!(login.show(Some((&SecretText::new("a\nb"), Times::ENDLESS))).is_err());
+        assert!(login.is_shown(&token(1)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_waits_longer_than_for_the_keepers_word_or_the_bound() {
+        let login = kept();
+        login.show(Some((&token(1), Times { due: 0, end: 0 }))).unwrap();
+        assert!(matches!(login.shown().await, Err(HttpError::LoginLate { .. })), "nobody came");
+        assert!(login.wants_another(clock::now_ms()), "it was asked for");
+        login.tell(Outlook::NotBefore(clock::now_ms() + 60_000));
+        assert!(matches!(login.shown().await, Err(HttpError::LoginLate { retry_after_seconds: 59..=60 })));
+        login.tell(Outlook::Over);
+        assert!(matches!(login.shown().await, Err(HttpError::LoginOver)));
+        login.show(Some((&token(2), Times::ENDLESS))).unwrap();
+        assert!(login.shown().await.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_renewed_in_vain_is_no_reason_to_renew_again() {
+        let login = kept();
+        login.show(Some((&token(1), Times::ENDLESS))).unwrap();
+        let first = login.shown().await.unwrap();
+        login.show(Some((&token(2), Times::ENDLESS))).unwrap();
+        let second = login.instead_of(&first).await.expect("another one is there");
+        login.tried_instead(&second, false);
+        assert!(login.instead_of(&second).await.is_none());
+        assert!(!login.wants_another(0), "nobody was asked for another one");
+        login.forgive();
+        login.tell(Outlook::Renewable);
+        assert!(login.instead_of(&second).await.is_none(), "nobody came");
+        assert!(login.wants_another(0), "but it was asked for");
+    }
+}
