@@ -8,3 +8,4 @@ mod invocations;
 mod login;
 mod rules;
 mod servers;
+mod user_document;

@@ -1,7 +1,10 @@
 //! The gateway as an OAuth client: what it finds out, whom it believes, and what it sends to whom.
 
+mod callback;
 mod conformance;
 mod discovery;
+mod flow;
+mod lies;
 mod provider;
 mod registration;
 mod token;

@@ -1,8 +1,8 @@
 //! What several tests need.
 
 pub mod app;
+pub mod connecting;
 pub mod database;
-#[expect(dead_code, reason = "the rest is for the tests of the whole flow")]
 pub mod guarded;
 pub mod held;
 pub mod http;
