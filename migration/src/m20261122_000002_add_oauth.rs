@@ -47,6 +47,7 @@ fn credential() -> TableCreateStatement {
         .col(ColumnDef::new("is_client_unknown").boolean().not_null())
         .col(ColumnDef::new("problem").text())
         .col(ColumnDef::new("asked_scopes").text().not_null())
+        .col(ColumnDef::new("redirect_uri").text().not_null())
         .col(ColumnDef::new("connected_by").text().not_null())
         .col(ColumnDef::new("connected_at").big_integer().not_null())
         .col(ColumnDef::new("updated_at").big_integer().not_null())

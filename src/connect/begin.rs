@@ -152,7 +152,11 @@ impl Connect {
         let metadata_url = self.place.metadata_url();
         let held = match &target.settings.client_id {
             Some(id) => Some(typed_client(target, server, id)?),
-            None => target.held.as_ref().filter(|held| is_usable(held, scopes)).map(|held| held.client.clone()),
+            None => target
+                .held
+                .as_ref()
+                .filter(|held| is_usable(held, redirect_uri, scopes))
+                .map(|held| held.client.clone()),
         };
         let means = Means { held, metadata_url: Some(&metadata_url), redirect_uri, scopes, now_ms: clock::now_ms() };
         registration::client(server, means).await
@@ -179,9 +183,11 @@ fn typed_client(target: &Target, server: &AuthorizationServer, id: &str) -> Resu
     Ok(client)
 }
 
-/// One that registered itself and is still known. It registered for the scopes that were asked for, and may have no others.
-fn is_usable(held: &Held, scopes: &[String]) -> bool {
+/// One that registered itself and is still known. It registered for the address that people came back to and the scopes
+/// that were asked for, and may have no others.
+fn is_usable(held: &Held, redirect_uri: &str, scopes: &[String]) -> bool {
     held.client.registration == Registration::Dynamic
         && !held.is_client_unknown()
+        && held.redirect_uri() == redirect_uri
         && scopes.iter().all(|scope| held.asked_scopes.contains(scope))
 }

@@ -154,6 +154,7 @@ impl Connect {
             client: flow.client,
             tokens,
             asked_scopes: flow.scopes,
+            redirect_uri: row.redirect_uri.clone(),
             connected_by: row.operator.clone(),
         };
         self.credentials.put(login, row.server_revision).await?.map(drop).ok_or(CallbackError::Edited)

@@ -44,6 +44,8 @@ pub struct Login {
     pub tokens: TokenSet,
     /// What was asked for.
     pub asked_scopes: Vec<String>,
+    /// Where the person came back to.
+    pub redirect_uri: String,
     /// The operator who logged in.
     pub connected_by: String,
 }
@@ -71,6 +73,12 @@ impl Held {
     #[must_use]
     pub fn resource(&self) -> Option<&str> {
         self.row.resource.as_deref()
+    }
+
+    /// Where people came back to; a client that registered itself is known with this address alone.
+    #[must_use]
+    pub fn redirect_uri(&self) -> &str {
+        &self.row.redirect_uri
     }
 
     /// Whether a person has to log in anew.
@@ -212,6 +220,7 @@ impl Login {
             is_client_unknown: false,
             problem: None,
             asked_scopes: text("asked_scopes", serde_json::to_string(&self.asked_scopes))?,
+            redirect_uri: self.redirect_uri,
             connected_by: self.connected_by,
             connected_at: now,
             updated_at: now,

@@ -58,6 +58,7 @@ impl Room {
                 scopes: None,
             },
             asked_scopes: Vec::new(),
+            redirect_uri: "https://gate.example/oauth/callback".into(),
             connected_by: "ann".into(),
         };
         let held = credentials.put(login, row.revision).await.expect("it is kept").expect("nobody edited it");

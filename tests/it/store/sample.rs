@@ -108,6 +108,7 @@ pub fn credential(server_id: &str) -> credential::Row {
         is_client_unknown: true,
         problem: Some("old".to_owned()),
         asked_scopes: "[]".to_owned(),
+        redirect_uri: "https://gate.example/oauth/callback".to_owned(),
         connected_by: "ann".to_owned(),
         connected_at: NOW,
         updated_at: NOW,

@@ -46,6 +46,7 @@ pub async fn hold(mut app: App, name: &str, client_id: &str, registration: Regis
             scopes: Some(vec!["read".into()]),
         },
         asked_scopes: Vec::new(),
+        redirect_uri: "https://gate.example/oauth/callback".into(),
         connected_by: "ann".into(),
     };
     let held = Credentials::new(store.clone(), vault).put(login, row.revision).await.expect("it is kept");

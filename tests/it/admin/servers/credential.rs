@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use url::Url;
 
-use crate::support::app::App;
+use crate::support::app::{App, Settings};
 use crate::support::http::Answer;
 use crate::support::provider::{Provider, Said};
 
@@ -97,4 +97,18 @@ async fn a_token_that_was_typed_is_cleared_and_the_type_stays() {
         assert_eq!(app.operator().delete(PATH).await.status, 404);
         assert_eq!(app.operator().delete("/api/v1/servers/s").await.status, 204);
     }
+}
+
+#[actix_rt::test]
+async fn a_registration_is_used_again_for_the_same_address_to_come_back_to_and_for_no_other() {
+    let provider = provider();
+    let registrations = || provider.asked().iter().filter(|asked| *asked == "POST /register").count();
+    let app = Settings::default().with("ATRYUM_PUBLIC_URL", "http://localhost:9").start().await;
+    app.remote("s", &provider.mcp()).await;
+    log_in(&app).await;
+    log_in(&app).await;
+    assert_eq!(registrations(), 1);
+    let app = app.restart_with(&[("ATRYUM_PUBLIC_URL", "http://localhost:8")]).await;
+    log_in(&app).await;
+    assert_eq!(registrations(), 2, "{:?}", provider.asked());
 }
