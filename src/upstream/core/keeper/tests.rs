@@ -78,6 +78,7 @@ fn login(origin: &str, server_id: String) -> LoggedIn {
     LoggedIn {
         server_id,
         base_origin: origin.into(),
+        redirect_uri: "https://gate.example/oauth/callback".into(),
         resource: None,
         client: Client {
             issuer: provider.issuer.clone(),
