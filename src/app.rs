@@ -123,11 +123,18 @@ impl App {
     }
 }
 
-/// Every call that an earlier process left unfinished gets its end before anybody can ask.
+/// Every call that an earlier process left unfinished gets its end before anybody can ask, and so does every refresh.
 async fn recover(store: &Store) -> Result<(), AppError> {
     let recovered = store::invocation::recover(store, clock::now_ms()).await?;
     if recovered != store::invocation::Recovered::default() {
         tracing::warn!(?recovered, "an earlier process left calls unfinished; they are ended as what is known of them");
+    }
+    let refreshes = store::credential::end_leases(store).await?;
+    if refreshes > 0 {
+        tracing::warn!(
+            refreshes,
+            "an earlier process stopped while it renewed logins of servers; they are renewed anew"
+        );
     }
     Ok(())
 }

@@ -169,6 +169,22 @@ pub async fn lease(
     Ok(found.filter(|_| leased.rows_affected == 1))
 }
 
+/// Ends every lease that an earlier process left behind; returns how many there were.
+///
+/// For the start of the gateway, which has the database to itself. Whether the authorization server has used the refresh
+/// tokens up shows when they are tried.
+pub async fn end_leases(store: &Store) -> Result<u64, StoreError> {
+    let edit = store.begin_edit().await?;
+    let ended = Entity::update_many()
+        .col_expr(Column::RefreshingUntil, Expr::value(None::<i64>))
+        .col_expr(Column::Revision, Expr::col(Column::Revision).add(1))
+        .filter(Column::RefreshingUntil.is_not_null())
+        .exec(edit.connection())
+        .await?;
+    edit.commit().await?;
+    Ok(ended.rows_affected)
+}
+
 /// Writes what a refresh brought, and ends the lease. `false`: the row is another one by now, and this was not written.
 pub async fn refreshed(
     store: &Store,

@@ -10,6 +10,7 @@ use crate::support::database::{Database, on_both_databases};
 on_both_databases!(
     of_all_who_would_refresh_one_may,
     a_lease_that_nobody_ends_is_over_by_itself,
+    a_lease_of_a_process_that_died_is_over_at_the_next_start,
     a_new_login_is_not_written_over_by_a_refresh_of_the_old_one,
     a_grant_that_is_over_is_not_leased_and_nothing_of_it_is_lost,
     a_credential_goes_with_its_server,
@@ -59,6 +60,18 @@ async fn a_lease_that_nobody_ends_is_over_by_itself(database: Database) {
     // Whoever was slow comes too late.
     assert!(!credential::refreshed(&store, &row.server_id, 2, next(), NOW + 31).await.unwrap());
     assert!(credential::refreshed(&store, &row.server_id, later.revision, next(), NOW + 31).await.unwrap());
+}
+
+async fn a_lease_of_a_process_that_died_is_over_at_the_next_start(database: Database) {
+    let store = database.open().await;
+    let row = stored(&store).await;
+    assert_eq!(credential::end_leases(&store).await.unwrap(), 0);
+    let leased = credential::lease(&store, &row.server_id, 1, (NOW, NOW + 30)).await.unwrap().unwrap();
+    assert_eq!(credential::end_leases(&store).await.unwrap(), 1);
+    let found = credential::find(&store, &row.server_id).await.unwrap().unwrap();
+    assert!(credential::lease(&store, &row.server_id, found.revision, (NOW + 1, NOW + 31)).await.unwrap().is_some());
+    // Should it not be dead after all, it comes too late.
+    assert!(!credential::refreshed(&store, &row.server_id, leased.revision, next(), NOW + 2).await.unwrap());
 }
 
 async fn a_new_login_is_not_written_over_by_a_refresh_of_the_old_one(database: Database) {
