@@ -4,8 +4,10 @@ mod callback;
 mod conformance;
 mod discovery;
 mod flow;
+mod kills;
 mod lies;
 mod provider;
+mod refresh;
 mod registration;
 mod token;
 
