@@ -96,6 +96,7 @@ fn login(origin: &str, server_id: String) -> LoggedIn {
             scopes: None,
         },
         asked_scopes: Vec::new(),
+        redirect_uri: "https://gate.example/oauth/callback".into(),
         connected_by: "ann".into(),
     }
 }
