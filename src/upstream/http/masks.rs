@@ -40,8 +40,8 @@ impl Masks {
 }
 
 /// A text as the JSON writers of other languages spell it: with what must be escaped, with slashes (PHP), with what could
-/// be markup (Go), and with the other signs that .NET escapes.
-fn spellings(text: &str) -> [String; 4] {
+/// be markup (Go), and with the other signs that .NET escapes; and as it stands in a URL.
+fn spellings(text: &str) -> [String; 5] {
     let must = crate::mcp::envelope::quoted(text);
     let must = must.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(text);
     let escaped = |signs: &[char], spell: fn(u32) -> String| -> String {
@@ -49,7 +49,8 @@ fn spellings(text: &str) -> [String; 4] {
     };
     let (markup, others) = (['<', '>', '&'], ['<', '>', '&', '+', '\'', '`']);
     let (lower, upper) = (|char| format!("\\u{char:04x}"), |char| format!("\\u{char:04X}"));
-    [must.to_owned(), must.replace('/', "\\/"), escaped(&markup, lower), escaped(&others, upper)]
+    let in_a_url = url::form_urlencoded::byte_serialize(text.as_bytes()).collect();
+    [in_a_url, must.to_owned(), must.replace('/', "\\/"), escaped(&markup, lower), escaped(&others, upper)]
 }
 
 #[cfg(test)]
