@@ -20,6 +20,7 @@ mod credential;
 mod door;
 mod egress;
 mod gate;
+mod leaks;
 mod mcp;
 mod oauth;
 mod ops;

@@ -77,6 +77,23 @@ pub async fn run_sql(url: &str, sql: &str) {
     connection.close().await.expect("the connection to close");
 }
 
+/// All that a PostgreSQL database holds, row by row; bytes are in hex.
+pub async fn all_rows(url: &str) -> Vec<String> {
+    use sea_orm::{ConnectionTrait as _, DbBackend, Statement};
+    let connection = sea_orm::Database::connect(url).await.expect("a connection");
+    let read = async |sql: &str, column: &str| -> Vec<String> {
+        let rows = connection.query_all_raw(Statement::from_string(DbBackend::Postgres, sql)).await;
+        rows.expect("the statement to run").iter().map(|row| row.try_get("", column).expect("a text")).collect()
+    };
+    let tables = read("SELECT tablename::text AS name FROM pg_tables WHERE schemaname = 'public'", "name").await;
+    let mut all = Vec::new();
+    for table in tables {
+        all.extend(read(&format!("SELECT t::text AS line FROM \"{table}\" t"), "line").await);
+    }
+    connection.close().await.expect("the connection to close");
+    all
+}
+
 /// Runs each named test on SQLite and on PostgreSQL.
 macro_rules! on_both_databases {
     ($($test:ident),+ $(,)?) => {

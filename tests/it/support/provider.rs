@@ -137,6 +137,13 @@ impl Provider {
         self.state().ledger.iter().filter(|request| request.body.contains("grant_type=refresh_token")).count()
     }
 
+    /// What the token endpoint was shown under that name, each time.
+    pub fn shown(&self, name: &str) -> Vec<String> {
+        let state = self.state();
+        let forms = state.ledger.iter().flat_map(|request| url::form_urlencoded::parse(request.body.as_bytes()));
+        forms.filter(|(known, _)| known == name).map(|(_, value)| value.into_owned()).collect()
+    }
+
     /// Nothing is there any more.
     pub fn forgets(&self, what: &str) {
         self.state().said.remove(what);

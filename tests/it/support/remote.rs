@@ -181,6 +181,11 @@ impl Remote {
         self.shared.state().guard = Some(Guard { challenge: challenge.to_owned(), tokens });
     }
 
+    /// From now on it takes every request.
+    pub fn unguard(&self) {
+        self.shared.state().guard = None;
+    }
+
     /// It knows none of its sessions any more, as after a restart.
     pub fn lose_sessions(&self) {
         self.shared.state().sessions.clear();
