@@ -10,7 +10,7 @@ use crate::credential::{CredentialError, Held};
 use crate::egress;
 use crate::oauth::authorization::{self, Wanted};
 use crate::oauth::registration::{self, Client, Means, Registration};
-use crate::oauth::{AuthorizationServer, Challenge, OAuthError, Subject};
+use crate::oauth::{AuthorizationServer, Challenge, Discovery, OAuthError, Subject};
 use crate::store::{self, oauth_flow, secret};
 use crate::upstream::{AuthType, OAUTH_CLIENT_SECRET_FIELD, OAuthSettings, slot};
 use crate::vault::SecretText;
@@ -49,12 +49,8 @@ impl Connect {
         oauth_flow::delete_expired(&self.store, now - KEPT_MS).await?;
         let redirect_uri = self.place.redirect_uri()?;
         let target = self.target(name).await?;
-        let challenge = self.challenge(&target).await?;
-
         let discovery = |cause| ConnectError::Failed { step: Step::Discovery, cause };
-        let subject = Subject::new(&target.base_url).map_err(discovery)?;
-        let before = target.held.as_ref().map(|held| held.provider.issuer.as_str());
-        let found = provider::find(&subject, challenge.as_ref(), before, &target.settings).await.map_err(discovery)?;
+        let (found, challenge) = self.discover(&target).await?;
         let scopes = scope::wanted(&target.settings, target.held.as_ref(), challenge.as_ref(), &found)?;
         let client = self.client(&target, &found.server, (&redirect_uri, &scopes)).await;
         let client = client.map_err(|cause| ConnectError::Failed { step: Step::Registration, cause })?;
@@ -83,14 +79,33 @@ impl Connect {
         Ok(Begun { flow_id: row.id, authorize_url: begun.url, expires_at: row.expires_at, cookie })
     }
 
-    /// How the server asks for a login: as it last did, or as it does when it is asked for a handshake without one.
-    async fn challenge(&self, target: &Target) -> Result<Option<Challenge>, ConnectError> {
+    /// Who gives out the server's tokens, and how it asks for a login: as it last did; or, where that leads nowhere, as it
+    /// does when it is asked for a handshake without one.
+    async fn discover(&self, target: &Target) -> Result<(Discovery, Option<Challenge>), ConnectError> {
+        let failed = |cause| ConnectError::Failed { step: Step::Discovery, cause };
+        let subject = Subject::new(&target.base_url).map_err(failed)?;
+        let before = target.held.as_ref().map(|held| held.provider.issuer.as_str());
+        let find = async |challenge: Option<&Challenge>| {
+            provider::find(&subject, challenge, before, &target.settings).await.map_err(failed)
+        };
         let running = self.registry.directory().find(&target.row.name);
         let running = running.filter(|upstream| *upstream.spec.id == *target.row.id);
-        let known = running.and_then(|upstream| upstream.challenge());
-        if known.as_ref().is_some_and(|challenge| challenge.resource_metadata.is_some()) {
-            return Ok(known);
-        }
+        let known = match running.and_then(|upstream| upstream.challenge()) {
+            Some(known) if known.resource_metadata.is_some() => match find(Some(&known)).await {
+                Ok(found) => return Ok((found, Some(known))),
+                Err(error) => {
+                    tracing::info!(server.name = %target.row.name, %error, "what the server said before is asked anew");
+                    Some(Challenge { resource_metadata: None, ..known })
+                }
+            },
+            known => known,
+        };
+        let challenge = self.challenge(target, known).await?;
+        Ok((find(challenge.as_ref()).await?, challenge))
+    }
+
+    /// How the server asks for a login now; what it wants beside is known from before.
+    async fn challenge(&self, target: &Target, known: Option<Challenge>) -> Result<Option<Challenge>, ConnectError> {
         match probe(&target.base_url, None).await {
             Ok(Heard::Asked(asked)) => Ok(merged(known, asked)),
             _ if known.is_some() => Ok(known),

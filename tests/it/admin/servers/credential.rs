@@ -112,3 +112,17 @@ async fn a_registration_is_used_again_for_the_same_address_to_come_back_to_and_f
     log_in(&app).await;
     assert_eq!(registrations(), 2, "{:?}", provider.asked());
 }
+
+#[actix_rt::test]
+async fn a_server_that_once_said_what_leads_nowhere_is_asked_anew() {
+    let (app, provider) = (App::start().await, provider());
+    let nowhere = "Bearer resource_metadata=\"http://127.0.0.1:9/nowhere\"".to_owned();
+    provider.says("POST /mcp", Said::Whole(401, vec![("www-authenticate", nowhere)], String::new()));
+    app.remote("s", &provider.mcp()).await;
+    app.operator().post("/api/v1/servers/s/test", json!({})).await;
+    let begun = app.operator().post("/api/v1/servers/s/connect", json!({})).await;
+    assert_eq!((begun.status, &begun.json["code"]), (502, &json!("discovery_failed")), "{begun:?}");
+    provider.says("POST /mcp", Said::html(404));
+    let begun = app.operator().post("/api/v1/servers/s/connect", json!({})).await;
+    assert_eq!(begun.status, 200, "{begun:?}");
+}
