@@ -17,6 +17,7 @@ pub use error::AppError;
 use crate::audit::{Audit, Keep, Target};
 use crate::clock;
 use crate::config::Config;
+use crate::connect::{Connect, Place};
 use crate::downstream::{Bounds, Downstream};
 use crate::gate::{Approvals, Gate, Terms};
 use crate::http::gateway::Gateway;
@@ -71,6 +72,8 @@ impl App {
         let listening = Listening::on(config.listen)?;
         let address = listening.address();
         let public_url = config.public_url(address);
+        let place = Place { public_url: public_url.clone(), metadata_url: config.oauth.client_metadata_url.clone() };
+        let connect = Connect::new(store.clone(), vault.clone(), operators.clone(), registry.clone(), place);
         let downstream = Downstream::new(invocations, registry.directory(), bounds(&config), &public_url);
         let gateway = Gateway {
             directory: registry.directory(),
@@ -84,6 +87,7 @@ impl App {
             gate,
             approvals,
             registry,
+            connect,
             journal,
             audit,
             metrics,
@@ -125,7 +129,7 @@ impl App {
     }
 }
 
-/// Every call that an earlier process left unfinished gets its end before anybody can ask.
+/// Every call that an earlier process left unfinished gets its end before anybody can ask, and so does every refresh.
 async fn recover(store: &Store) -> Result<(), AppError> {
     let recovered = store::invocation::recover(store, clock::now_ms()).await?;
     if recovered.unknown + recovered.cancelled > 0 {
@@ -133,6 +137,13 @@ async fn recover(store: &Store) -> Result<(), AppError> {
     }
     if recovered.approvals > 0 {
         tracing::info!(count = recovered.approvals, "approvals of an earlier process still wait for a person");
+    }
+    let refreshes = store::credential::end_leases(store).await?;
+    if refreshes > 0 {
+        tracing::warn!(
+            refreshes,
+            "an earlier process stopped while it renewed logins of servers; they are renewed anew"
+        );
     }
     Ok(())
 }

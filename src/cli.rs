@@ -1,7 +1,7 @@
 //! The command line: what is typed, read and handed on.
 //!
 //! In come arguments, out go an exit code and text for a person or a program. Every noun speaks to a running gateway
-//! through its REST API and knows nothing of its rooms; only `serve`, `config`, `doctor` and `audit verify` look
+//! through its REST API and knows nothing of its rooms; only `serve`, `config`, `vault`, `doctor` and `audit verify` look
 //! at this machine.
 //!
 //! Exit codes: 0 done, 1 failed, 2 not understood, 3 a person is needed.
@@ -15,10 +15,12 @@ mod config;
 mod doctor;
 mod error;
 mod login;
+mod memory;
 mod output;
 mod rule;
 mod serve;
 mod server;
+mod vault;
 
 use std::{ffi::OsString, process::ExitCode};
 
@@ -37,7 +39,8 @@ struct Cli {
 }
 
 const AFTER_HELP: &str = "\
-Commands other than serve, config and audit verify speak to a running gateway: ATRYUM_URL names it, ATRYUM_TOKEN lets you in.
+Commands other than serve, config, vault and audit verify speak to a running gateway: ATRYUM_URL names it, ATRYUM_TOKEN
+lets you in.
 Exit codes: 0 done, 1 failed, 2 not understood, 3 a person is needed.";
 
 #[derive(Debug, Subcommand)]
@@ -63,6 +66,9 @@ enum Act {
     /// What the gateway would run with
     #[command(subcommand)]
     Config(config::ConfigNoun),
+    /// The master key that seals every secret
+    #[command(subcommand)]
+    Vault(vault::VaultNoun),
     /// Look at everything the gateway needs, and say what to do
     Doctor(doctor::Doctor),
     /// Print completions for a shell
@@ -100,6 +106,7 @@ async fn speak(act: Act) -> Result<ExitCode, CliError> {
         Act::Login(login) => login.run().await?,
         Act::Audit(audit) => return audit.run().await,
         Act::Call(call) => return call.run().await,
+        Act::Vault(noun) => noun.run().await?,
         Act::Doctor(doctor) => return doctor.run().await,
         Act::Serve(_) | Act::Config(_) | Act::Completions { .. } => {}
     }

@@ -37,7 +37,7 @@ use serde::{Deserialize, Deserializer, de};
 use crate::{
     journal::Redaction,
     store::Durability,
-    vault::{KeySource, SecretText},
+    vault::{KeySource, KeyringEntry, SecretText},
 };
 
 /// What was given on the command line.
@@ -63,6 +63,7 @@ pub struct Config {
     pub admin_token: Option<SecretText>,
     master_key: Option<SecretText>,
     master_key_path: PathBuf,
+    master_key_store: KeyStore,
     /// Whether to start with a demo server, rules and an agent.
     pub demo: bool,
     /// The record of calls.
@@ -81,6 +82,17 @@ pub struct Config {
     pub oauth: OauthConfig,
     #[serde(skip)]
     settings: Vec<Setting>,
+    /// How the keyring of the operating system is reached.
+    #[serde(skip)]
+    keyring_variables: Vec<(String, String)>,
+}
+
+/// Where the master key is kept when nobody gives it.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+enum KeyStore {
+    File,
+    Keyring,
 }
 
 /// `[journal]`
@@ -220,6 +232,7 @@ impl Config {
         let layers = layers::read(environment, flags)?;
         let mut config: Self = serde_json::from_value(layers.tree()).map_err(ConfigError::of_table)?;
         config.settings = layers.settings();
+        config.keyring_variables = environment.variables_named(&KeyringEntry::VARIABLES);
         let problems = config.contradictions();
         if problems.is_empty() { Ok(config) } else { Err(ConfigError(problems)) }
     }
@@ -243,9 +256,15 @@ impl Config {
 
     /// Where the master key is.
     pub fn key_source(&self) -> KeySource {
-        match &self.master_key {
-            Some(value) => KeySource::Value { name: self.source_of("master_key").to_string(), value: value.clone() },
-            None => KeySource::File(self.master_key_path.clone()),
+        match (&self.master_key, self.master_key_store) {
+            (Some(value), _) => {
+                KeySource::Value { name: self.source_of("master_key").to_string(), value: value.clone() }
+            }
+            (None, KeyStore::File) => KeySource::File(self.master_key_path.clone()),
+            (None, KeyStore::Keyring) => {
+                let data_dir = self.data_dir.display().to_string();
+                KeySource::Keyring(KeyringEntry::of_master_key(&data_dir, self.keyring_variables.clone()))
+            }
         }
     }
 
@@ -270,7 +289,10 @@ impl Config {
         if let Err(error) = Redaction::parse(&self.journal.redact, Arc::new(str::to_owned)) {
             problems.push(Problem::Redaction { source_of: self.source_of("journal.redact"), error });
         }
-        if self.master_key.is_none() && is_inside(&self.master_key_path, &self.data_dir) {
+        if self.master_key.is_none()
+            && self.master_key_store == KeyStore::File
+            && is_inside(&self.master_key_path, &self.data_dir)
+        {
             problems.push(Problem::KeyBesideData { path: self.master_key_path.clone() });
         }
         problems

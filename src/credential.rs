@@ -13,6 +13,9 @@
 mod error;
 mod held;
 
+use std::time::Duration;
+
+use crate::backoff::Backoff;
 use crate::clock;
 use crate::oauth::OAuthError;
 use crate::oauth::registration::Client;
@@ -26,6 +29,8 @@ pub use held::{Held, Login};
 
 /// How long a refresh token is leased: longer than a refresh may take.
 const LEASE_MS: i64 = 30_000;
+/// First and longest delay before what was renewed is written again.
+const COMMIT_DELAYS: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
 
 /// The handle to what is held. Cloning gives another handle to the same.
 #[derive(Clone, Debug)]
@@ -137,18 +142,33 @@ impl Credentials {
             scopes: tokens.scopes.as_ref().and_then(|scopes| serde_json::to_string(scopes).ok()),
             expires_at: tokens.expires_at_ms,
         };
-        let now = clock::now_ms();
-        let is_ours = credential::refreshed(&self.store, leased.server_id(), leased.revision(), next, now).await?;
-        if !is_ours {
-            tracing::warn!(server.id = leased.server_id(), "a refresh came too late and was not kept");
+        if !self.commit(leased, next).await? {
+            tracing::warn!(server.id = leased.server_id(), "what is held was changed while it was renewed");
         }
         self.refresh_of_another(leased).await
+    }
+
+    /// The next tokens are nowhere else: a database that fails is asked again for as long as the lease holds.
+    async fn commit(&self, leased: &Held, next: Refreshed) -> Result<bool, CredentialError> {
+        let mut backoff = Backoff::new(COMMIT_DELAYS.0, COMMIT_DELAYS.1);
+        loop {
+            let now = clock::now_ms();
+            let written =
+                credential::refreshed(&self.store, leased.server_id(), leased.revision(), next.clone(), now).await;
+            match written {
+                Err(error) if leased.leased_until().is_some_and(|until| now < until) => {
+                    tracing::warn!(server.id = leased.server_id(), %error, "renewed tokens can't be written yet");
+                    tokio::time::sleep(backoff.fail()).await;
+                }
+                written => return Ok(written?),
+            }
+        }
     }
 
     async fn refused(&self, leased: &Held, error: OAuthError) -> Result<Refresh, CredentialError> {
         let is_client_unknown = error.is_client_unknown() && leased.is_registered_by_us();
         let is_over = error.is_grant_over() || is_client_unknown;
-        let failure = Failure { problem: error.to_string(), is_over, is_client_unknown };
+        let failure = Failure { problem: leased.scrub(&error.to_string()), is_over, is_client_unknown };
         credential::failed(&self.store, leased.server_id(), leased.revision(), failure, clock::now_ms()).await?;
         Ok(Refresh::Refused(error))
     }

@@ -7,8 +7,8 @@
 //!
 //! An address is judged after the lookup, and the connection goes to the very address that was judged. Redirects are
 //! never followed, nothing is unpacked, and nothing is read from the environment: there is no proxy. [`send`] gives an
-//! answer to read bit by bit and bounds no more than connecting; [`exchange`] gives a short one as a whole, and bounds
-//! all.
+//! answer to read bit by bit and bounds no more than connecting; [`exchange()`] gives a short one as a whole, and
+//! bounds all.
 //!
 //! Never done here: knowing what is asked for, or adding a credential.
 
@@ -19,7 +19,7 @@ mod exchange;
 mod reach;
 mod resolve;
 
-pub use address::{is_own, origin, parse};
+pub use address::{has_same_host, is_own, origin, parse};
 /// The words of HTTP, so that nobody else has to name the client that brings them.
 pub use awc::http;
 pub use client::{Answer, Outbound, connect, origin_of, send};

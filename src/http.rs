@@ -14,6 +14,7 @@ pub mod gateway;
 pub mod if_match;
 pub mod mcp;
 pub mod middleware;
+pub mod oauth;
 pub mod openapi;
 pub mod ops;
 pub mod problem;

@@ -23,7 +23,7 @@ mod scope;
 pub mod token;
 
 pub use challenge::Challenge;
-pub use discovery::{Discovery, Subject, authorization_server, discover};
+pub use discovery::{Discovery, Subject, authorization_server, discover, resource_metadata, server_of};
 pub use error::{OAuthError, Refusal};
 pub use metadata::{Address, AuthorizationServer, ResourceMetadata};
 pub use metadata_document::metadata_document;

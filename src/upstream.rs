@@ -11,7 +11,7 @@
 //! request: the actor's mailbox is only for opening, closing and looking. What goes out needs a
 //! [`Permit`](crate::gate::Permit).
 //!
-//! Never done here: deciding, recording, and sending anything a second time.
+//! Never done here: deciding, recording, and sending anything a second time that may have been carried out.
 
 mod actor;
 mod catalog;

@@ -12,14 +12,17 @@
 
 mod envelope;
 mod error;
+mod key_file;
+mod key_source;
+mod keyring;
 mod master_key;
+mod rotation;
 mod secret_text;
 mod seed;
 mod slot;
 mod subkey;
 
 use std::fmt;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::store::{Store, StoreError, agent_key, envelope as stored, setting};
@@ -27,33 +30,13 @@ use envelope::Sealer;
 use seed::{SealedSeed, Seed};
 
 pub use error::VaultError;
+pub use key_source::KeySource;
+pub use keyring::KeyringEntry;
+pub use rotation::{Rotated, rotate};
 pub use secret_text::SecretText;
 pub use slot::Slot;
 pub use subkey::Subkey;
 pub(crate) use subkey::hex;
-
-/// Where the master key is.
-#[derive(Debug)]
-pub enum KeySource {
-    /// in the configuration: 32 bytes, base64
-    Value {
-        /// the variable or key that was read, for messages
-        name: String,
-        /// what it holds
-        value: SecretText,
-    },
-    /// in a file of its own, outside the data directory; made when no database needs another one
-    File(PathBuf),
-}
-
-impl fmt::Display for KeySource {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Value { name, .. } => formatter.write_str(name),
-            Self::File(path) => path.display().fmt(formatter),
-        }
-    }
-}
 
 /// An unlocked vault. Cloning gives another handle to the same.
 #[derive(Clone)]
@@ -74,31 +57,29 @@ impl Vault {
     pub async fn unlock(source: KeySource, store: &Store) -> Result<Self, VaultError> {
         let seed = setting::find(store, setting::VAULT_SEED).await?;
         match seed {
-            Some(seed) => Self::unlock_sealed(&source, &SealedSeed::parse(&seed)?),
+            Some(seed) => Self::unlock_sealed(&source, &SealedSeed::parse(&seed)?).await,
             None => Self::unlock_new(&source, store).await,
         }
     }
 
-    fn unlock_sealed(source: &KeySource, seed: &SealedSeed) -> Result<Self, VaultError> {
-        let looked_at = || source.to_string();
-        let key = master_key::read(source)?.ok_or_else(|| VaultError::Missing { looked_at: looked_at() })?;
-        let sealer = key.sealer();
-        if !seed.is_sealed_by(&sealer) {
-            return Err(VaultError::Wrong { looked_at: looked_at() });
-        }
+    async fn unlock_sealed(source: &KeySource, seed: &SealedSeed) -> Result<Self, VaultError> {
+        let sealer = seed.find_key(source).await?.sealer();
         Ok(Self::new(seed.open(&sealer)?, sealer))
     }
 
     /// The first unlocking of a database: what is there before it cannot hang on a key.
     async fn unlock_new(source: &KeySource, store: &Store) -> Result<Self, VaultError> {
-        let key = master_key::read(source)?;
+        let key = source.read().await?;
         if !is_unsealed(store).await? {
             return Err(match key {
                 None => VaultError::Missing { looked_at: source.to_string() },
                 Some(_) => VaultError::NoSeed { what: "it is not there" },
             });
         }
-        let sealer = key.map_or_else(|| master_key::make(source), Ok)?.sealer();
+        let sealer = match key {
+            Some(key) => key.sealer(),
+            None => source.make().await?.sealer(),
+        };
         // the key is on the disk before the database says that it needs it
         let seed = Seed::generate()?.seal(&sealer)?.to_setting();
         let seed = setting::put_if_absent(store, setting::VAULT_SEED, &seed).await?;

@@ -65,6 +65,16 @@ postgres() {
     install_packages postgresql
 }
 
+keyring() {
+    for tool in dbus-run-session dbus-send gnome-keyring-daemon secret-tool; do
+        if ! command -v "$tool" >/dev/null; then
+            install_packages dbus-daemon dbus-bin gnome-keyring libsecret-tools
+            return
+        fi
+    done
+    say "GNOME Keyring is there"
+}
+
 need cargo
 need npm
 need python3
@@ -75,6 +85,7 @@ python_packages py1
 python_packages py2
 python_packages servers
 postgres
+keyring
 
 say "cargo build of tests/fixture into target/fixture"
 cargo build --locked --manifest-path "$tests/fixture/Cargo.toml" --target-dir "$tests/../target/fixture"

@@ -118,7 +118,10 @@ function renderServers(servers) {
   shownServers = seen;
   byId("no-servers").hidden = servers.length > 0;
   byId("servers-table").hidden = servers.length === 0;
+  const isFirst = byId("servers").children.length === 0;
   byId("servers").replaceChildren(...servers.map(serverRow));
+  // Who comes back from a login is shown its server. The rows were not there when the browser looked for it.
+  if (isFirst && location.hash.startsWith("#servers/")) byId(location.hash.slice(1))?.scrollIntoView();
 }
 
 function serverRow(server) {
@@ -129,8 +132,32 @@ function serverRow(server) {
   reached.append(element("code", visible(server.base_url ?? [server.command, ...server.args].join(" "))));
   const endpoint = element("td");
   endpoint.append(element("code", server.endpoint_url));
-  row.append(name, element("td", server.mode), reached, statusCell(server.connection), statusCell(server.credentials), endpoint);
+  row.id = `servers/${server.name}`;
+  const credentials = statusCell(server.credentials);
+  if (["connect", "reconnect"].includes(server.credentials.action)) credentials.append(connectButton(server));
+  row.append(name, element("td", server.mode), reached, statusCell(server.connection), credentials, endpoint);
   return row;
+}
+
+/** Leaves for the provider's login; the gateway's own page there leads back to this one. */
+function connectButton(server) {
+  const isAgain = server.credentials.action === "reconnect";
+  const button = element("button", isAgain ? "Reconnect" : "Connect", "connect");
+  button.type = "button";
+  button.setAttribute("aria-label", `${button.textContent} ${server.name}`);
+  button.addEventListener("click", async () => {
+    button.disabled = true;
+    say(`Finding out where to log in for ${server.name}.`);
+    try {
+      const { authorize_url: url } = await call("POST", `/servers/${server.name}/connect`, {});
+      if (!["https:", "http:"].includes(new URL(url).protocol)) throw new Error("The login is no web page.");
+      location.assign(url);
+    } catch (error) {
+      button.disabled = false;
+      say(error.message);
+    }
+  });
+  return button;
 }
 
 function statusCell({ status, reason }) {

@@ -47,11 +47,13 @@ pub struct Model {
     pub problem: Option<String>,
     /// JSON: the scopes that were asked for
     pub asked_scopes: String,
+    /// where people came back to; a client that registered itself is known with this address alone
+    pub redirect_uri: String,
     /// the operator who logged in
     pub connected_by: String,
     /// ms
     pub connected_at: i64,
-    /// ms
+    /// ms; when the tokens were given
     pub updated_at: i64,
 }
 

@@ -36,6 +36,11 @@ pub struct Model {
     /// http: JSON, what was typed for a login by OAuth; its secret is in `secret`
     #[sea_orm(column_type = "Text", nullable)]
     pub oauth: Option<String>,
+    /// http: whose client the typed client id is; known since the first login
+    pub oauth_issuer: Option<String>,
+    /// http: JSON, what an edit took away and nothing has replaced yet
+    #[sea_orm(column_type = "Text", nullable)]
+    pub oauth_removed: Option<String>,
     /// counts edits, from 1
     pub revision: i64,
     /// ms

@@ -9,8 +9,11 @@ pub(crate) struct Migration;
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        let typed = ColumnDef::new("oauth").text().take();
-        manager.alter_table(Table::alter().table("server").add_column(typed).take()).await?;
+        // One a statement: SQLite adds no two at once.
+        for name in ["oauth", "oauth_issuer", "oauth_removed"] {
+            let column = ColumnDef::new(name).text().take();
+            manager.alter_table(Table::alter().table("server").add_column(column).take()).await?;
+        }
         manager.create_table(credential()).await?;
         manager.create_table(oauth_flow()).await?;
         manager
@@ -44,6 +47,7 @@ fn credential() -> TableCreateStatement {
         .col(ColumnDef::new("is_client_unknown").boolean().not_null())
         .col(ColumnDef::new("problem").text())
         .col(ColumnDef::new("asked_scopes").text().not_null())
+        .col(ColumnDef::new("redirect_uri").text().not_null())
         .col(ColumnDef::new("connected_by").text().not_null())
         .col(ColumnDef::new("connected_at").big_integer().not_null())
         .col(ColumnDef::new("updated_at").big_integer().not_null())

@@ -39,9 +39,9 @@ async fn register(gateway: &Gateway, binary: &str) -> Result<(), AppError> {
         Some(row) if row.mode != "stdio" || row.command.as_deref() == Some(binary) => {}
         Some(_) => {
             // The binary was moved since.
-            let moved = |row: &mut store::server::Row, _: Vec<String>| -> Result<_, StoreError> {
+            let moved = |row: &mut store::server::Row, _| -> Result<_, StoreError> {
                 row.command = Some(binary.to_owned());
-                Ok(Vec::new())
+                Ok(store::server::Changes::default())
             };
             store::server::update(&gateway.store, NAME, None, moved).await?;
         }

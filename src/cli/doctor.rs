@@ -3,7 +3,7 @@
 //! In come the configuration and, if there is one, a running gateway; out go lines. Nothing is changed: no database is
 //! opened that a gateway may hold, no key is made.
 
-mod local;
+pub(super) mod local;
 
 use std::process::ExitCode;
 

@@ -10,9 +10,8 @@ use std::{
 };
 
 use clap::Args;
-use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
 
-use super::complain;
+use super::{complain, memory};
 use crate::{
     app::App,
     config::{Config, Flags},
@@ -64,7 +63,9 @@ impl Serve {
         if let Err(error) = telemetry::start(&config.log) {
             return give_up(&crate::chain(&error));
         }
-        hide_memory();
+        if let Err(error) = memory::hide() {
+            tracing::warn!(%error, "other processes of this user may be able to read the gateway's memory");
+        }
         if let Err(error) = make_private_directory(&config.data_dir) {
             return give_up(&format!("cannot create the data directory {}: {error}", config.data_dir.display()));
         }
@@ -83,15 +84,6 @@ async fn serve(config: Config) -> ExitCode {
 fn give_up(why: &str) -> ExitCode {
     complain(why);
     ExitCode::FAILURE
-}
-
-/// Keeps secrets in memory from other processes of the same user, and out of core files, where the kernel can.
-fn hide_memory() {
-    let hidden = set_dumpable_behavior(DumpableBehavior::NotDumpable);
-    let no_core = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
-    if let Some(error) = hidden.and(no_core).err() {
-        tracing::warn!(%error, "other processes of this user may be able to read the gateway's memory");
-    }
 }
 
 /// Creates a directory that nobody else may look into; one that is there is left as it is.

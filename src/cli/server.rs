@@ -1,6 +1,8 @@
 //! `atryum server …`: the servers behind the gateway.
 
 mod add;
+mod connect;
+mod oauth;
 
 use std::io;
 
@@ -27,10 +29,14 @@ pub(super) enum Server {
     Test(Named),
     /// List the tools of a server
     Tools(Tools),
-    /// Begin to log in at a server that wants OAuth
-    Connect(Named),
+    /// Log in at a server that wants OAuth: prints the address to open, and waits
+    Connect(connect::Connect),
+    /// Forget what is held to log in at a server, and revoke it where that is offered
+    Disconnect(Named),
     /// Give a remote server a bearer token, read from standard input, in place of the login that it has
     SetToken(Named),
+    /// Have a remote server logged in to by OAuth, in place of the login that it has, and say what can't be discovered
+    SetOauth(Box<oauth::SetOAuth>),
     /// Let agents reach a server
     Enable(Named),
     /// Keep agents from a server
@@ -87,8 +93,10 @@ impl Server {
             Self::Show(of) => of.show().await,
             Self::Test(of) => of.test().await,
             Self::Tools(of) => of.run().await,
-            Self::Connect(of) => of.connect().await,
+            Self::Connect(of) => of.run().await,
+            Self::Disconnect(of) => of.disconnect().await,
             Self::SetToken(of) => of.set_token().await,
+            Self::SetOauth(set) => set.run().await,
             Self::Enable(of) => of.set_enabled(true).await,
             Self::Disable(of) => of.set_enabled(false).await,
             Self::Restart(of) => of.restart().await,
@@ -143,6 +151,17 @@ fn describe(server: &Value) -> String {
         ("timeout", "/timeout_seconds"),
         ("auth type", "/auth/type"),
         ("headers", "/auth/header_names"),
+        ("client id", "/auth/oauth/client_id"),
+        ("client secret", "/auth/oauth/client_secret_set"),
+        ("registration", "/auth/oauth/registration"),
+        ("authorize url", "/auth/oauth/authorize_url"),
+        ("token url", "/auth/oauth/token_url"),
+        ("scopes", "/auth/oauth/scopes"),
+        ("issuer", "/auth/oauth/issuer"),
+        ("granted", "/auth/oauth/granted_scopes"),
+        ("expires", "/auth/oauth/expires_at"),
+        ("connected by", "/auth/oauth/connected_by"),
+        ("connected at", "/auth/oauth/connected_at"),
         ("auth", "/credentials/status"),
         ("auth reason", "/credentials/reason"),
         ("auth next", "/credentials/action"),
@@ -189,14 +208,8 @@ impl Named {
         Err(if needs_a_login(&report) { CliError::Pending(why) } else { CliError::Failed(why) })
     }
 
-    async fn connect(&self) -> Result<(), CliError> {
-        let flow = self.client().post(&format!("{}/connect", self.path()), &json!({})).await?;
-        show(self.remote.output, &flow, |flow| text(flow, "/authorize_url").to_owned());
-        Err(CliError::Pending("open this address in a browser and log in there".into()))
-    }
-
     async fn set_token(&self) -> Result<(), CliError> {
-        let token = add::read_token(io::stdin().lock())?;
+        let token = add::read_secret(io::stdin().lock(), "token")?;
         let auth = json!({ "auth": { "type": "bearer", "bearer_token": token } });
         let server = self.client().patch(&self.path(), &auth).await?;
         show(self.remote.output, &server, |_| format!("{} has a new token", self.name));

@@ -6,6 +6,7 @@
 use std::{
     collections::BTreeMap,
     fs,
+    io::ErrorKind,
     path::{Path, PathBuf},
 };
 
@@ -16,6 +17,9 @@ use super::{
 };
 
 const PREFIX: &str = "ATRYUM_";
+
+/// Where systemd puts the credentials of a service.
+const CREDENTIALS_DIRECTORY: &str = "CREDENTIALS_DIRECTORY";
 
 /// Variables with our prefix that are not keys: the file's own, and those of the command line.
 const OTHERS: [&str; 4] = ["ATRYUM_CONFIG", "ATRYUM_URL", "ATRYUM_TOKEN", "ATRYUM_AGENT_KEY"];
@@ -63,6 +67,11 @@ impl Environment {
         self.variables.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
+    /// Those of these variables that are set, with their values.
+    pub(super) fn variables_named(&self, names: &[&str]) -> Vec<(String, String)> {
+        names.iter().filter_map(|name| Some(((*name).to_owned(), self.variable(name)?.to_owned()))).collect()
+    }
+
     /// The directory in which files are looked for.
     pub(super) fn directory(&self) -> &Path {
         &self.directory
@@ -87,6 +96,12 @@ impl Environment {
         {
             found.push((key, Raw::Written(level.to_owned()), Source::Variable("RUST_LOG".into())));
         }
+        for credential in self.credentials() {
+            match credential {
+                Ok(credential) => found.push(credential),
+                Err(problem) => problems.push(problem),
+            }
+        }
         for (name, value) in self.variables.iter().filter(|(name, _)| is_ours(name)) {
             match self.setting(name, value) {
                 Ok(setting) => found.push(setting),
@@ -94,6 +109,24 @@ impl Environment {
             }
         }
         (found, problems)
+    }
+
+    /// Secrets that the service manager hands over as files, each under the name of its key: `atryum.master_key`. It keeps
+    /// them from others by the directory, so the mode of a file says nothing.
+    fn credentials(&self) -> Vec<Result<Found, Problem>> {
+        let Some(directory) = self.variable(CREDENTIALS_DIRECTORY) else { return Vec::new() };
+        let read = |key: &'static Key| {
+            let path = Path::new(directory).join(format!("atryum.{}", key.name));
+            let source = Source::VariableFile { variable: CREDENTIALS_DIRECTORY.to_owned(), path: path.clone() };
+            match fs::read_to_string(&path) {
+                Ok(text) => Some(Ok((key, Raw::Written(text.trim().to_owned()), source))),
+                Err(error) if error.kind() == ErrorKind::NotFound => None,
+                Err(source) => {
+                    Some(Err(Problem::Unreadable { named_by: CREDENTIALS_DIRECTORY.to_owned(), path, source }))
+                }
+            }
+        };
+        KEYS.iter().filter(|key| key.is_secret()).filter_map(read).collect()
     }
 
     fn setting(&self, name: &str, value: &str) -> Result<Found, Problem> {

@@ -123,6 +123,12 @@ pub static KEYS: &[Key] = &[
         "~/.config/atryum/master.key",
         "file of the master key, outside the data directory; made at the first start",
     ),
+    key(
+        "master_key_store",
+        Kind::Choice(&["file", "keyring"]),
+        "file",
+        "where the master key is made and kept when master_key is absent: that file, or the keyring of the operating system",
+    ),
     key("demo", Kind::Flag, "false", "start with a demo server, some rules and an agent"),
     key(
         "journal.durability",

@@ -10,6 +10,9 @@ use crate::vault::{SecretText, Slot, Vault};
 
 use super::{CredentialError, has_typed_secret};
 
+/// A shorter secret would be found in what is none.
+const SECRET_BYTES_MIN: usize = 6;
+
 /// What is held for one server, opened.
 #[derive(Clone, Debug)]
 pub struct Held {
@@ -41,6 +44,8 @@ pub struct Login {
     pub tokens: TokenSet,
     /// What was asked for.
     pub asked_scopes: Vec<String>,
+    /// Where the person came back to.
+    pub redirect_uri: String,
     /// The operator who logged in.
     pub connected_by: String,
 }
@@ -70,6 +75,12 @@ impl Held {
         self.row.resource.as_deref()
     }
 
+    /// Where people came back to; a client that registered itself is known with this address alone.
+    #[must_use]
+    pub fn redirect_uri(&self) -> &str {
+        &self.row.redirect_uri
+    }
+
     /// Whether a person has to log in anew.
     #[must_use]
     pub fn is_over(&self) -> bool {
@@ -88,11 +99,44 @@ impl Held {
         self.row.problem.as_deref()
     }
 
-    pub(super) fn leased_until(&self) -> Option<i64> {
+    /// Until when a gateway, this one or another, may be renewing it, in ms since 1970.
+    #[must_use]
+    pub fn leased_until(&self) -> Option<i64> {
         self.row.refreshing_until
     }
 
-    pub(super) fn is_registered_by_us(&self) -> bool {
+    /// When the tokens were given, in ms since 1970.
+    #[must_use]
+    pub fn given_at(&self) -> i64 {
+        self.row.updated_at
+    }
+
+    /// When the operator logged in, in ms since 1970.
+    #[must_use]
+    pub fn connected_at(&self) -> i64 {
+        self.row.connected_at
+    }
+
+    /// Whether there is something to renew it with that may still do.
+    #[must_use]
+    pub fn is_renewable(&self) -> bool {
+        !self.is_over() && self.tokens.refresh.is_some()
+    }
+
+    /// All that must not be seen.
+    pub fn secrets(&self) -> impl Iterator<Item = &SecretText> {
+        [Some(&self.tokens.access), self.tokens.refresh.as_ref(), self.client.secret.as_ref()].into_iter().flatten()
+    }
+
+    /// The text, without what the other side repeats of the secrets.
+    pub(super) fn scrub(&self, text: &str) -> String {
+        let long = self.secrets().map(SecretText::expose).filter(|secret| secret.len() >= SECRET_BYTES_MIN);
+        long.fold(text.to_owned(), |text, secret| text.replace(secret, "•••"))
+    }
+
+    /// Whether the gateway registered itself there, and may do so again.
+    #[must_use]
+    pub fn is_registered_by_us(&self) -> bool {
         self.client.registration == Registration::Dynamic
     }
 
@@ -110,6 +154,13 @@ impl Held {
             Some(sealed) => Some(open(Sealed::ClientSecret, &token_origin, sealed)?),
             None if registration == Registration::Manual => typed_secret.cloned(),
             None => None,
+        };
+        let auth_method = match registration {
+            // The secret may have been typed since, or taken back: the client shows what it has now.
+            Registration::Manual if client_secret.is_some() == (auth_method == AuthMethod::None) => {
+                AuthMethod::choose(&provider, client_secret.is_some()).unwrap_or(auth_method)
+            }
+            _ => auth_method,
         };
         let refresh = row.refresh.as_ref().map(|sealed| open(Sealed::Refresh, &token_origin, sealed)).transpose()?;
         let tokens = TokenSet {
@@ -169,6 +220,7 @@ impl Login {
             is_client_unknown: false,
             problem: None,
             asked_scopes: text("asked_scopes", serde_json::to_string(&self.asked_scopes))?,
+            redirect_uri: self.redirect_uri,
             connected_by: self.connected_by,
             connected_at: now,
             updated_at: now,

@@ -70,6 +70,13 @@ pub fn origin(base_url: &str) -> Option<String> {
     Url::parse(base_url).ok().map(|url| url.origin().ascii_serialization())
 }
 
+/// Whether two addresses have a host in common, whatever the port.
+#[must_use]
+pub fn has_same_host(one: &str, other: &str) -> bool {
+    let host = |url: &str| Url::parse(url).ok()?.host_str().map(str::to_owned);
+    host(one).is_some_and(|found| host(other) == Some(found))
+}
+
 /// Whether a base URL leads to a gateway that listens on `own` and is known as `public_url`. Names other than `localhost`
 /// are not looked up.
 pub fn is_own(base_url: &str, own: SocketAddr, public_url: &str) -> bool {

@@ -102,9 +102,9 @@ pub struct Outbound<'a> {
     /// What goes with each request of the sender.
     pub headers: &'a HeaderMap,
     /// Headers of this one request.
-    pub more: Vec<(HeaderName, HeaderValue)>,
-    /// A POST's body.
-    pub body: Option<String>,
+    pub more: &'a [(HeaderName, HeaderValue)],
+    /// A POST's body; cloning it copies nothing.
+    pub body: Option<Bytes>,
 }
 
 /// Sends it and waits for the answer's head. There is no bound of time here but that of connecting.
@@ -127,7 +127,7 @@ pub async fn send(outbound: Outbound<'_>) -> Result<Answer, EgressError> {
         headers.append(name.clone(), value.clone());
     }
     for (name, value) in outbound.more {
-        headers.append(name, value);
+        headers.append(name.clone(), value.clone());
     }
     let sent = match outbound.body {
         Some(body) => request.send_body(body).await,
@@ -362,9 +362,9 @@ mod tests {
         });
         let ask = async || {
             let headers = HeaderMap::new();
-            let body = Some("{}".to_owned());
+            let body = Some(Bytes::from_static(b"{}"));
             let reach = Reach::Typed;
-            send(Outbound { reach, method: Method::POST, url: &url, headers: &headers, more: Vec::new(), body }).await
+            send(Outbound { reach, method: Method::POST, url: &url, headers: &headers, more: &[], body }).await
         };
         let _whatever_it_is = ask().await;
         ask().await.unwrap().text(100).await.unwrap()

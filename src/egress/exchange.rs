@@ -50,8 +50,8 @@ pub async fn exchange(asked: Exchange<'_>) -> Result<Reply, EgressError> {
     headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     headers.insert(header::USER_AGENT, HeaderValue::from_static(client::USER_AGENT));
     let (reach, bytes_max) = (asked.reach, asked.bytes_max);
-    let outbound =
-        Outbound { reach, method: asked.method, url: &url, headers: &headers, more: asked.headers, body: asked.body };
+    let (more, body) = (&asked.headers[..], asked.body.map(Into::into));
+    let outbound = Outbound { reach, method: asked.method, url: &url, headers: &headers, more, body };
     let read = async { read(client::send(outbound).await?, &origin, bytes_max).await };
     let late = || EgressError::TimedOut { origin: origin.clone(), seconds: asked.within.as_secs() };
     tokio::time::timeout(asked.within, read).await.unwrap_or_else(|_| Err(late()))

@@ -26,6 +26,7 @@ use actix_web::{Error, FromRequest, HttpMessage as _, HttpRequest, ResponseError
 use super::gateway::Gateway;
 use super::problem::{Code, Problem};
 use crate::clock;
+use crate::connect::{Starter, Tie};
 use crate::identity::{self, Agent, IdentityError, Proof, Refusal};
 use crate::store;
 
@@ -41,13 +42,27 @@ const CHALLENGE: &str = "Bearer realm=\"atryum\"";
 
 /// The person, or a program of theirs, that operates the gateway.
 #[derive(Debug, Clone)]
-pub struct Operator(Arc<identity::Operator>);
+pub struct Operator {
+    known: Arc<identity::Operator>,
+    carrier: Carrier,
+}
 
 impl Operator {
     /// Returns the name that the record of their acts holds.
     #[must_use]
     pub fn name(&self) -> &str {
-        &self.0.name
+        &self.known.name
+    }
+
+    /// Returns the operator as one who begins a login somewhere. A cookie tells that a browser sent the request.
+    #[must_use]
+    pub fn starter(&self) -> Starter {
+        let tie = match (&self.known.proof, self.carrier) {
+            (Proof::AdminToken, _) => Tie::Token,
+            (Proof::Login { digest, .. }, Carrier::Bearer) => Tie::Login(digest.clone()),
+            (Proof::Login { digest, .. }, Carrier::Cookie) => Tie::Browser(digest.clone()),
+        };
+        Starter { operator: self.known.name.clone(), tie }
     }
 }
 
@@ -95,7 +110,7 @@ pub async fn find_operator(request: &HttpRequest) -> Result<Operator, Problem> {
         return Err(too_many(wait_secs, "the token was not looked at"));
     }
     match gateway.operators.authenticate(&shown.token, clock::now_ms()).await {
-        Ok(operator) if shown.is_whole(&operator) => Ok(Operator(Arc::new(operator))),
+        Ok(operator) if shown.is_whole(&operator) => Ok(Operator { known: Arc::new(operator), carrier: shown.carrier }),
         Ok(_) => Err(unauthenticated(WANTED)),
         Err(IdentityError::Refused(refusal)) => {
             Err(refused(&gateway, address, refusal, "log in again, or use the present token"))
@@ -111,7 +126,7 @@ struct Shown {
     csrf: Option<String>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Carrier {
     Bearer,
     Cookie,

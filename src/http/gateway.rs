@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::audit::Audit;
 use crate::config::Config;
+use crate::connect::Connect;
 use crate::downstream::Downstream;
 use crate::gate::{Approvals, Gate};
 use crate::http::extract::Attempts;
@@ -37,6 +38,8 @@ pub struct Gateway {
     pub registry: Registry,
     /// The running servers by name.
     pub directory: Directory,
+    /// Logs in at servers that want OAuth.
+    pub connect: Connect,
     /// The record of calls.
     pub journal: Journal,
     /// The record of what was done, signed.

@@ -42,6 +42,7 @@ use super::problem::{self, Code, ProblemBody};
     paths(
         servers::list, servers::create::create, servers::create::try_draft, servers::read, servers::update::update,
         servers::delete, servers::live::test, servers::live::tools, servers::live::logs, servers::live::restart,
+        servers::connect::begin, servers::connect::look, servers::credential::forget,
         rules::list, rules::create, rules::read, rules::update, rules::delete, rules::order::put,
         rules::order::read_default, rules::order::put_default, rules::trial::test, rules::simulation::simulate,
         approvals::list, approvals::read, approvals::approve, approvals::deny, approvals::extend,

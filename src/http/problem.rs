@@ -56,6 +56,8 @@ pub enum Code {
     RequestTimeout,
     /// The edit contradicts what is stored.
     Conflict,
+    /// The server has no login by OAuth.
+    NotOauth,
     /// The field can't be changed.
     Immutable,
     /// The name is taken.
@@ -80,6 +82,10 @@ pub enum Code {
     Internal,
     /// The server behind the gateway failed.
     UpstreamFailed,
+    /// Who gives out a server's tokens can't be found out, or can't be used.
+    DiscoveryFailed,
+    /// The gateway can't make itself known to a server's authorization server.
+    RegistrationFailed,
     /// The gateway can't do this at the moment.
     Unavailable,
     /// The server behind the gateway did not answer in time.
@@ -88,7 +94,7 @@ pub enum Code {
 
 impl Code {
     /// All codes, by status.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 33] = [
         Self::MalformedRequest,
         Self::MalformedJson,
         Self::InvalidParameter,
@@ -105,6 +111,7 @@ impl Code {
         Self::NotAcceptable,
         Self::RequestTimeout,
         Self::Conflict,
+        Self::NotOauth,
         Self::Immutable,
         Self::NameTaken,
         Self::AlreadyDecided,
@@ -117,6 +124,8 @@ impl Code {
         Self::HeadersTooLarge,
         Self::Internal,
         Self::UpstreamFailed,
+        Self::DiscoveryFailed,
+        Self::RegistrationFailed,
         Self::Unavailable,
         Self::UpstreamTimeout,
     ];
@@ -141,6 +150,7 @@ impl Code {
             Self::NotAcceptable => (StatusCode::NOT_ACCEPTABLE, "No form of the answer is accepted"),
             Self::RequestTimeout => (StatusCode::REQUEST_TIMEOUT, "The body did not arrive in time"),
             Self::Conflict => (StatusCode::CONFLICT, "It contradicts what is stored"),
+            Self::NotOauth => (StatusCode::CONFLICT, "The server has no login by OAuth"),
             Self::Immutable => (StatusCode::CONFLICT, "The field can't be changed"),
             Self::NameTaken => (StatusCode::CONFLICT, "The name is taken"),
             Self::AlreadyDecided => (StatusCode::CONFLICT, "It is already decided"),
@@ -153,6 +163,10 @@ impl Code {
             Self::HeadersTooLarge => (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "The headers are too large"),
             Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "The gateway failed"),
             Self::UpstreamFailed => (StatusCode::BAD_GATEWAY, "The server behind the gateway failed"),
+            Self::DiscoveryFailed => (StatusCode::BAD_GATEWAY, "There is no way to log in to the server"),
+            Self::RegistrationFailed => {
+                (StatusCode::BAD_GATEWAY, "The gateway is not known where the server's tokens are given out")
+            }
             Self::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "Not possible at the moment"),
             Self::UpstreamTimeout => (StatusCode::GATEWAY_TIMEOUT, "The server behind the gateway did not answer"),
         }
@@ -205,6 +219,7 @@ pub struct FieldError {
 pub struct Problem {
     code: Code,
     detail: String,
+    kind: Option<&'static str>,
     errors: Vec<FieldError>,
     headers: Vec<(HeaderName, HeaderValue)>,
 }
@@ -213,7 +228,7 @@ impl Problem {
     /// Builds a problem; `detail` says what happened, to whom, and what to do next.
     #[must_use]
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into(), errors: Vec::new(), headers: Vec::new() }
+        Self { code, detail: detail.into(), kind: None, errors: Vec::new(), headers: Vec::new() }
     }
 
     /// Builds the problem of one or more fields that can't be used.
@@ -266,6 +281,13 @@ impl Problem {
         self
     }
 
+    /// Says which of the ways to fail that the code covers it was, in one stable word.
+    #[must_use]
+    pub fn of_kind(mut self, kind: &'static str) -> Self {
+        self.kind = Some(kind);
+        self
+    }
+
     /// Names the fields that the problem is about.
     #[must_use]
     pub fn about(mut self, pointer: &str, detail: &str) -> Self {
@@ -307,6 +329,10 @@ pub struct ProblemBody {
     code: Code,
     /// What happened, to whom, and what to do next.
     detail: String,
+    /// Of the several ways to fail that some codes cover, the one that it was, in one stable word.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false)]
+    kind: Option<&'static str>,
     /// The same as in the header `x-request-id` and in the gateway's log.
     request_id: Option<String>,
     /// The fields that are wrong.
@@ -333,6 +359,7 @@ impl ResponseError for Problem {
             status: status.as_u16(),
             code: self.code,
             detail: self.detail.clone(),
+            kind: self.kind,
             request_id: request_id::current(),
             errors: self.errors.clone(),
         };

@@ -13,7 +13,7 @@ use actix_web::{HttpRequest, HttpResponse, Resource, guard, web};
 use super::admin::{agents, approvals, audit, invocations, login, rules, servers, settings};
 use super::extract::require_operator;
 use super::problem::{Code, Problem};
-use super::{mcp, openapi, ops, ui};
+use super::{mcp, oauth, openapi, ops, ui};
 
 /// Who may use a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,6 +103,8 @@ routes! {
         "/healthz" => GET ops::healthz;
         "/readyz" => GET ops::readyz;
         "/api/v1/login" => POST login::login;
+        "/oauth/callback" => GET oauth::callback;
+        "/oauth/client-metadata.json" => GET oauth::client_metadata;
     }
     Local {
         "/metrics" => GET ops::metrics;
@@ -124,6 +126,9 @@ routes! {
         "/api/v1/servers/{name}/tools" => GET servers::live::tools;
         "/api/v1/servers/{name}/logs" => GET servers::live::logs;
         "/api/v1/servers/{name}/restart" => POST servers::live::restart;
+        "/api/v1/servers/{name}/connect" => POST servers::connect::begin;
+        "/api/v1/servers/{name}/connect/{id}" => GET servers::connect::look;
+        "/api/v1/servers/{name}/credential" => DELETE servers::credential::forget;
 
         "/api/v1/rules" => GET rules::list, POST rules::create;
         "/api/v1/rules/order" => PUT rules::order::put;

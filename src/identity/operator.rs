@@ -36,6 +36,8 @@ pub enum Proof {
     AdminToken,
     /// a login, which a browser sends along with whatever a page makes it send
     Login {
+        /// of the login's own token: which of them it is
+        digest: String,
         /// of the token that such requests must carry besides
         csrf_digest: String,
     },
@@ -56,7 +58,7 @@ impl Operator {
     pub fn accepts_csrf(&self, token: &str) -> bool {
         match &self.proof {
             Proof::AdminToken => true,
-            Proof::Login { csrf_digest } => digest(token).as_bytes().ct_eq(csrf_digest.as_bytes()).into(),
+            Proof::Login { csrf_digest, .. } => digest(token).as_bytes().ct_eq(csrf_digest.as_bytes()).into(),
         }
     }
 }
@@ -131,13 +133,18 @@ impl Operators {
             return Ok(Operator { name: BY_TOKEN.to_owned(), proof: Proof::AdminToken });
         }
         let row = login::find(&self.store, &digest(token)).await?.ok_or(Refusal::Unknown)?;
-        if row.expires_at <= now || row.last_used_at + IDLE_MS <= now {
+        if is_over(&row, now) {
             return Err(Refusal::Expired.into());
         }
         if row.last_used_at + TOUCH_MS <= now {
             login::touch(&self.store, &row.digest, now).await?;
         }
         Ok(operator(row))
+    }
+
+    /// Whether the login of that digest still holds. Asking is no use of it.
+    pub async fn is_logged_in(&self, digest: &str, now: i64) -> Result<bool, IdentityError> {
+        Ok(login::find(&self.store, digest).await?.is_some_and(|row| !is_over(&row, now)))
     }
 
     /// Ends a login; one that has ended already is not refused.
@@ -159,8 +166,12 @@ impl fmt::Debug for Operators {
     }
 }
 
+fn is_over(row: &login::Row, now: i64) -> bool {
+    row.expires_at <= now || row.last_used_at + IDLE_MS <= now
+}
+
 fn operator(row: login::Row) -> Operator {
-    Operator { name: row.operator, proof: Proof::Login { csrf_digest: row.csrf_digest } }
+    Operator { name: row.operator, proof: Proof::Login { digest: row.digest, csrf_digest: row.csrf_digest } }
 }
 
 /// A plain hash is enough here: what is hashed are 256 random bits, which nobody can try out.

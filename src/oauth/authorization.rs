@@ -5,6 +5,7 @@ use oauth2::{AuthUrl, ClientId, CsrfToken, PkceCodeChallenge, RedirectUrl, Scope
 use super::error::{OAuthError, Refusal, clean};
 use super::metadata::AuthorizationServer;
 use super::registration::Client;
+use super::scope::OFFLINE;
 use crate::egress::{EgressError, Reach};
 use crate::vault::SecretText;
 
@@ -66,6 +67,10 @@ pub fn begin(wanted: &Wanted<'_>) -> Result<Begun, OAuthError> {
     if let Some(resource) = wanted.resource {
         request = request.add_extra_param("resource", resource);
     }
+    // Without being asked anew, a person agrees to nothing that lasts (OpenID Connect, section 11).
+    if wanted.scopes.iter().any(|scope| scope == OFFLINE) {
+        request = request.add_extra_param("prompt", "consent");
+    }
     let (url, state) = request.url();
     Ok(Begun {
         url: url.into(),
@@ -95,7 +100,7 @@ pub struct Callback {
 pub fn accept(server: &AuthorizationServer, callback: Callback) -> Result<SecretText, OAuthError> {
     let is_promised = server.authorization_response_iss_parameter_supported;
     let is_right = callback.iss.as_ref().map_or(!is_promised, |iss| *iss == server.issuer);
-    if !is_right {
+    if server.is_issuer_known && !is_right {
         let found = callback.iss.map_or_else(|| "nobody".to_owned(), |iss| format!("{:?}", clean(&iss, 300)));
         return Err(OAuthError::WrongIssuer { expected: clean(&server.issuer, 300), found });
     }
@@ -151,10 +156,16 @@ mod tests {
     }
 
     #[test]
+    fn what_is_to_last_is_asked_for_anew() {
+        let begun = begun(&server("https://as.example/authorize"), None, &["offline_access".into()]).unwrap();
+        assert!(begun.url.contains("prompt=consent"), "{}", begun.url);
+    }
+
+    #[test]
     fn what_there_is_not_is_left_out_and_no_two_logins_are_alike() {
         let server = server("https://as.example/authorize");
         let (one, other) = (begun(&server, None, &[]).unwrap(), begun(&server, None, &[]).unwrap());
-        assert!(!one.url.contains("scope=") && !one.url.contains("resource="));
+        assert!(!one.url.contains("scope=") && !one.url.contains("resource=") && !one.url.contains("prompt="));
         assert!(!one.state.is(other.state.expose()) && !one.verifier.is(other.verifier.expose()));
     }
 
@@ -187,6 +198,7 @@ mod tests {
     #[test]
     fn whose_callback_it_is_comes_before_what_it_says() {
         let mut server = server("https://as.example/authorize");
+        server.is_issuer_known = true;
         let of = |server: &AuthorizationServer, iss: Option<&str>, code: Option<&str>, error: Option<&str>| {
             let callback = Callback {
                 code: code.map(SecretText::new),
@@ -218,6 +230,8 @@ mod tests {
             let expected = if expected == "c" { "denied" } else { expected };
             assert_eq!(of(&server, iss, Some("c"), Some("access_denied")), expected, "{is_promised} {iss:?}");
         }
+        server.is_issuer_known = false;
+        assert_eq!(of(&server, Some("https://evil.example"), Some("c"), None), "c", "a guess refuses nobody");
         assert_eq!(of(&server, None, None, None), "no_code");
         assert_eq!(of(&server, None, Some(""), None), "no_code");
     }

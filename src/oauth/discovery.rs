@@ -73,18 +73,34 @@ pub async fn discover(
     challenge: Option<&Challenge>,
     before: Option<&str>,
 ) -> Result<Discovery, OAuthError> {
-    match resource_metadata(subject, challenge).await? {
+    let resource = resource_metadata(subject, challenge).await?;
+    let server = server_of(subject, resource.as_ref(), before).await?;
+    Ok(Discovery { resource, server })
+}
+
+/// Who gives out the tokens of a server that publishes this of itself, or nothing; see [`discover`].
+///
+/// # Errors
+/// What was found can't be used.
+pub async fn server_of(
+    subject: &Subject,
+    resource: Option<&ResourceMetadata>,
+    before: Option<&str>,
+) -> Result<AuthorizationServer, OAuthError> {
+    match resource {
         Some(resource) => {
             let issuer = resource.issuer(before).ok_or(OAuthError::NoAuthorizationServer)?;
-            let server = authorization_server(issuer, subject.reach).await?;
-            Ok(Discovery { resource: Some(resource), server })
+            authorization_server(issuer, subject.reach).await
         }
-        None => Ok(Discovery { resource: None, server: at_origin(subject).await? }),
+        None => at_origin(subject).await,
     }
 }
 
 /// What the server publishes of itself: where its challenge says; else at the well-known places.
-async fn resource_metadata(
+///
+/// # Errors
+/// What was found can't be used.
+pub async fn resource_metadata(
     subject: &Subject,
     challenge: Option<&Challenge>,
 ) -> Result<Option<ResourceMetadata>, OAuthError> {

@@ -59,12 +59,19 @@ impl ResourceMetadata {
 pub struct AuthorizationServer {
     /// Its name, byte for byte. What belongs to it (clients, tokens) is never used with another.
     pub issuer: String,
+    /// Whether that is what it calls itself. Of one that publishes nothing it is a guess, which nothing that it says may be
+    /// compared with.
+    #[serde(default = "yes")]
+    pub is_issuer_known: bool,
     /// Where a person is sent.
     pub authorization_endpoint: Address,
     /// Where codes and refresh tokens are exchanged.
     pub token_endpoint: Address,
     /// Where clients register themselves.
     pub registration_endpoint: Option<Address>,
+    /// Where it is told that tokens are not used any more.
+    #[serde(default)]
+    pub revocation_endpoint: Option<Address>,
     /// `None` when it does not say.
     pub code_challenge_methods_supported: Option<Vec<String>>,
     /// `None` when it does not say.
@@ -78,16 +85,18 @@ pub struct AuthorizationServer {
 }
 
 impl AuthorizationServer {
-    /// One whose addresses an operator typed, of whom nothing else is known. Its issuer is the origin of its token
-    /// endpoint.
+    /// One whose addresses an operator typed, of whom nothing else is known. Its issuer is taken to be the origin of its
+    /// token endpoint.
     #[must_use]
     pub fn typed(authorization_endpoint: Address, token_endpoint: Address) -> Self {
         let issuer = crate::egress::origin(&token_endpoint.url).unwrap_or_default();
         Self {
             issuer,
+            is_issuer_known: false,
             authorization_endpoint,
             token_endpoint,
             registration_endpoint: None,
+            revocation_endpoint: None,
             // Who types addresses answers for what is behind them; S256 is used all the same.
             code_challenge_methods_supported: Some(vec!["S256".into()]),
             scopes_supported: None,
@@ -116,9 +125,12 @@ impl AuthorizationServer {
         let is_true = |name: &str| document.get(name).and_then(Value::as_bool).unwrap_or_default();
         Ok(Self {
             issuer: document.get("issuer").and_then(Value::as_str).unwrap_or_default().to_owned(),
+            is_issuer_known: true,
             authorization_endpoint: needed("authorization_endpoint")?,
             token_endpoint: needed("token_endpoint")?,
             registration_endpoint: endpoint("registration_endpoint")?,
+            // Nothing depends on it.
+            revocation_endpoint: endpoint("revocation_endpoint").unwrap_or_default(),
             code_challenge_methods_supported: names(document, "code_challenge_methods_supported"),
             scopes_supported: names(document, "scopes_supported"),
             token_endpoint_auth_methods_supported: names(document, "token_endpoint_auth_methods_supported"),
@@ -126,6 +138,10 @@ impl AuthorizationServer {
             authorization_response_iss_parameter_supported: is_true("authorization_response_iss_parameter_supported"),
         })
     }
+}
+
+fn yes() -> bool {
+    true
 }
 
 fn names(document: &Map<String, Value>, name: &str) -> Option<Vec<String>> {

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::document::{ANSWER_BYTES_MAX, WITHIN};
 use super::error::{OAuthError, Refusal, clean};
-use super::metadata::AuthorizationServer;
+use super::metadata::{Address, AuthorizationServer};
 use super::metadata_document::{CLIENT_NAME, is_client_id, json_headers};
 use crate::egress::http::Method;
 use crate::egress::{Exchange, exchange};
@@ -177,21 +177,37 @@ pub(super) fn application_type(redirect_uri: &str) -> &'static str {
     if is_native { "native" } else { "web" }
 }
 
-/// RFC 7591.
+/// RFC 7591. Scopes are of use where a client may ask for no others; who keeps those of its resources apart from its own, and
+/// so refuses them, is asked once more without.
 async fn register(server: &AuthorizationServer, means: &Means<'_>) -> Result<Client, OAuthError> {
-    let redirect_uri = means.redirect_uri;
     let Some(endpoint) = &server.registration_endpoint else {
-        let (issuer, redirect_uri) = (server.issuer.clone(), redirect_uri.to_owned());
+        let (issuer, redirect_uri) = (server.issuer.clone(), means.redirect_uri.to_owned());
         return Err(OAuthError::ClientNeeded { issuer, redirect_uri });
     };
+    match register_for(server, endpoint, means.redirect_uri, means.scopes).await {
+        Err(OAuthError::RegistrationRefused { refusal, .. })
+            if !means.scopes.is_empty()
+                && matches!(refusal.error.as_str(), "invalid_client_metadata" | "invalid_scope") =>
+        {
+            register_for(server, endpoint, means.redirect_uri, &[]).await
+        }
+        registered => registered,
+    }
+}
+
+async fn register_for(
+    server: &AuthorizationServer,
+    endpoint: &Address,
+    redirect_uri: &str,
+    scopes: &[String],
+) -> Result<Client, OAuthError> {
     let wanted = AuthMethod::choose(server, true).or_else(|_| AuthMethod::choose(server, false))?;
-    let body = request(redirect_uri, wanted, means.scopes).to_string();
     let asked = Exchange {
         reach: endpoint.reach,
         method: Method::POST,
         url: &endpoint.url,
         headers: json_headers(),
-        body: Some(body),
+        body: Some(request(redirect_uri, wanted, scopes).to_string()),
         bytes_max: ANSWER_BYTES_MAX,
         within: WITHIN,
     };

@@ -1,7 +1,7 @@
 //! Which scopes are asked for.
 
 /// Without it there may be no refresh token.
-const OFFLINE: &str = "offline_access";
+pub(super) const OFFLINE: &str = "offline_access";
 
 /// Where scopes may come from.
 #[derive(Clone, Copy, Debug, Default)]

@@ -4,6 +4,7 @@
 //! members, errors with status 200. What can't be mended is an error, and never a token.
 
 mod adapter;
+mod revocation;
 
 use oauth2::basic::{BasicClient, BasicErrorResponse, BasicTokenResponse};
 use oauth2::{
@@ -14,7 +15,7 @@ use oauth2::{
 use super::error::{OAuthError, Refusal, clean};
 use super::metadata::AuthorizationServer;
 use super::registration::{AuthMethod, Client};
-use crate::egress::EgressError;
+use crate::egress::{self, EgressError};
 use crate::vault::SecretText;
 use adapter::{AdapterError, Endpoint};
 
@@ -73,16 +74,16 @@ impl Grant<'_> {
         let redirect = RedirectUrl::new(redirect_uri.to_owned());
         let redirect = redirect.map_err(|error| self.unusable(error.to_string()))?;
         let client = self.prepared()?.set_redirect_uri(redirect);
-        let code = AuthorizationCode::new(code.expose().to_owned());
-        let verifier = PkceCodeVerifier::new(verifier.expose().to_owned());
-        let mut request = client.exchange_code(code).set_pkce_verifier(verifier);
+        let proof = PkceCodeVerifier::new(verifier.expose().to_owned());
+        let mut request =
+            client.exchange_code(AuthorizationCode::new(code.expose().to_owned())).set_pkce_verifier(proof);
         if let Some(resource) = self.resource {
             request = request.add_extra_param("resource", resource);
         }
         let endpoint = Endpoint::new(self.server.token_endpoint.reach);
         let send = |request| endpoint.send(request);
         let answered = request.request_async(&send).await;
-        self.read(answered, endpoint.status())
+        self.read(answered, endpoint.status(), &[code, verifier])
     }
 
     /// A refresh token for the next tokens. Scopes are left out: naming them would narrow them.
@@ -90,11 +91,11 @@ impl Grant<'_> {
     /// # Errors
     /// There are none. [`is_grant_over`](OAuthError::is_grant_over) says whether the refresh token is used up for sure.
     pub async fn refresh(&self, before: &TokenSet) -> Result<TokenSet, OAuthError> {
-        let Some(refresh) = &before.refresh else {
+        let Some(refresh_token) = &before.refresh else {
             return Err(OAuthError::Refused(Refusal::new("invalid_grant", Some("there is no refresh token"))));
         };
         let client = self.prepared()?;
-        let refresh = RefreshToken::new(refresh.expose().to_owned());
+        let refresh = RefreshToken::new(refresh_token.expose().to_owned());
         let mut request = client.exchange_refresh_token(&refresh);
         if let Some(resource) = self.resource {
             request = request.add_extra_param("resource", resource);
@@ -102,7 +103,7 @@ impl Grant<'_> {
         let endpoint = Endpoint::new(self.server.token_endpoint.reach);
         let send = |request| endpoint.send(request);
         let answered = request.request_async(&send).await;
-        self.read(answered, endpoint.status()).map(|next| next.after(before))
+        self.read(answered, endpoint.status(), &[&before.access, refresh_token]).map(|next| next.after(before))
     }
 
     fn prepared(&self) -> Result<Prepared, OAuthError> {
@@ -129,30 +130,55 @@ impl Grant<'_> {
         OAuthError::Egress { what: "the token endpoint", cause: EgressError::Url { reason } }
     }
 
-    fn read(&self, answered: Answered, status: u16) -> Result<TokenSet, OAuthError> {
-        let tokens = answered.map_err(|error| failed(error, status))?;
+    /// What the endpoint repeats of what it was shown is not told.
+    fn read(&self, answered: Answered, status: u16, shown: &[&SecretText]) -> Result<TokenSet, OAuthError> {
+        let secret = self.client.secret.as_ref();
+        let shown: Vec<_> = shown.iter().copied().chain(secret).map(SecretText::expose).collect();
+        let tokens = answered.map_err(|error| failed(error, status, &shown))?;
         if *tokens.token_type() != oauth2::basic::BasicTokenType::Bearer {
-            return Err(OAuthError::TokenType { found: clean(tokens.token_type().as_ref(), 60) });
+            return Err(OAuthError::TokenType { found: type_word(tokens.token_type().as_ref()) });
         }
         if tokens.access_token().secret().is_empty() {
             return Err(OAuthError::Answer { problem: "the access token in it is empty".into(), status });
+        }
+        // RFC 6749, appendix A.12. It would take the place of one that can be sent.
+        if !tokens.access_token().secret().bytes().all(|byte| matches!(byte, 0x20..=0x7e)) {
+            let problem = "the access token in it holds characters that can't be sent".into();
+            return Err(OAuthError::Answer { problem, status });
         }
         let lifetime_ms = tokens.expires_in().map(|lifetime| i64::try_from(lifetime.as_millis()).unwrap_or(i64::MAX));
         Ok(TokenSet {
             access: SecretText::new(tokens.access_token().secret().clone()),
             refresh: tokens.refresh_token().map(|refresh| SecretText::new(refresh.secret().clone())),
             expires_at_ms: lifetime_ms.map(|lifetime| self.now_ms.saturating_add(lifetime)),
-            scopes: tokens.scopes().map(|scopes| scopes.iter().map(|scope| scope.to_string()).collect()),
+            // Scopes are shown to operators; one that repeats the token is none.
+            scopes: tokens.scopes().map(|scopes| {
+                let is_token = |scope: &String| scope.contains(tokens.access_token().secret().as_str());
+                scopes.iter().map(|scope| scope.to_string()).filter(|scope| !is_token(scope)).collect()
+            }),
         })
     }
 }
 
+/// The type as it may be told: a word. What is none may be a token in the wrong place.
+fn type_word(found: &str) -> String {
+    let is_word = found.len() <= 20 && found.bytes().all(|byte| byte.is_ascii_alphabetic() || b"-_".contains(&byte));
+    if is_word { found.to_owned() } else { "something else".to_owned() }
+}
+
 type Answered = Result<BasicTokenResponse, RequestTokenError<AdapterError, BasicErrorResponse>>;
 
-fn failed(error: RequestTokenError<AdapterError, BasicErrorResponse>, status: u16) -> OAuthError {
+fn failed(error: RequestTokenError<AdapterError, BasicErrorResponse>, status: u16, secrets: &[&str]) -> OAuthError {
     match error {
+        // Before it is shortened: a part of a secret would not be found any more.
         RequestTokenError::ServerResponse(said) => {
-            OAuthError::Refused(Refusal::new(said.error().as_ref(), said.error_description().map(String::as_str)))
+            let description = said.error_description().map(|text| hidden(text, secrets));
+            OAuthError::Refused(Refusal::new(&hidden(said.error().as_ref(), secrets), description.as_deref()))
+        }
+        // The path may repeat what was sent.
+        RequestTokenError::Request(AdapterError::Egress(EgressError::Redirected { origin, status, to })) => {
+            let to = egress::origin(&to).unwrap_or_else(|| "another address".into());
+            OAuthError::Egress { what: "the token endpoint", cause: EgressError::Redirected { origin, status, to } }
         }
         RequestTokenError::Request(AdapterError::Egress(cause)) => {
             OAuthError::Egress { what: "the token endpoint", cause }
@@ -172,4 +198,12 @@ fn failed(error: RequestTokenError<AdapterError, BasicErrorResponse>, status: u1
             OAuthError::Answer { problem: format!("it is HTTP status {status}, and empty or no JSON"), status }
         }
     }
+}
+
+/// A shorter secret would be found in what is none.
+const SECRET_BYTES_MIN: usize = 6;
+
+fn hidden(text: &str, secrets: &[&str]) -> String {
+    let long = secrets.iter().filter(|secret| secret.len() >= SECRET_BYTES_MIN);
+    long.fold(text.to_owned(), |text, secret| text.replace(secret, "•••"))
 }

@@ -99,7 +99,9 @@ impl Address {
                     Durability::Process => SqliteSynchronous::Normal,
                     Durability::Disk => SqliteSynchronous::Full,
                 };
-                let edits = connect_sqlite(1, options.clone().synchronous(SqliteSynchronous::Full)).await?;
+                // where secrets are: what was taken away or sealed anew is not left in the file
+                let edits = options.clone().synchronous(SqliteSynchronous::Full).pragma("secure_delete", "on");
+                let edits = connect_sqlite(1, edits).await?;
                 let journal = connect_sqlite(1, options.clone().synchronous(journal)).await?;
                 let reads = connect_sqlite(READS_MAX, options.clone().read_only(true)).await?;
                 Ok(Pools { edits, journal, reads })

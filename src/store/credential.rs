@@ -6,7 +6,10 @@
 
 use entity::credential::{Column, Entity};
 use sea_orm::sea_query::{Expr, ExprTrait as _, OnConflict};
-use sea_orm::{ColumnTrait, Condition, EntityTrait, IntoActiveModel, Iterable as _, QueryFilter};
+use sea_orm::{
+    ColumnTrait, Condition, ConnectionTrait, EntityTrait, FromQueryResult, IntoActiveModel, Iterable as _, QueryFilter,
+    QuerySelect as _, SelectModel, Selector,
+};
 
 use serde_json::json;
 
@@ -64,6 +67,60 @@ pub struct Failure {
     pub is_over: bool,
     /// The authorization server knows the client no more.
     pub is_client_unknown: bool,
+}
+
+/// What can be told of a login without opening anything.
+#[derive(Clone, Debug, PartialEq, Eq, FromQueryResult)]
+pub struct Summary {
+    /// The server it is for.
+    pub server_id: String,
+    /// Who gave the tokens out.
+    pub issuer: String,
+    /// Who the gateway is there.
+    pub client_id: String,
+    /// `manual`, `metadata_document`, `dynamic`
+    pub registration: String,
+    /// JSON: the scopes that were given.
+    pub scopes: Option<String>,
+    /// ms; of the access token
+    pub expires_at: Option<i64>,
+    /// ms; since then a person has to log in anew
+    pub ended_at: Option<i64>,
+    /// Why the last refresh failed.
+    pub problem: Option<String>,
+    /// The operator who logged in.
+    pub connected_by: String,
+    /// ms
+    pub connected_at: i64,
+}
+
+/// Returns what can be told of the logins that are held for these servers.
+pub async fn summaries(store: &Store, server_ids: &[&str]) -> Result<Vec<Summary>, StoreError> {
+    Ok(summaries_of(server_ids).all(store.reads()).await?)
+}
+
+pub(super) async fn summary_of(
+    connection: &impl ConnectionTrait,
+    server_id: &str,
+) -> Result<Option<Summary>, StoreError> {
+    Ok(summaries_of(&[server_id]).one(connection).await?)
+}
+
+fn summaries_of(server_ids: &[&str]) -> Selector<SelectModel<Summary>> {
+    let columns = [
+        Column::ServerId,
+        Column::Issuer,
+        Column::ClientId,
+        Column::Registration,
+        Column::Scopes,
+        Column::ExpiresAt,
+        Column::EndedAt,
+        Column::Problem,
+        Column::ConnectedBy,
+        Column::ConnectedAt,
+    ];
+    let of_servers = Entity::find().filter(Column::ServerId.is_in(server_ids.iter().copied()));
+    of_servers.select_only().columns(columns).into_model()
 }
 
 /// Returns what is held for a server.
@@ -126,6 +183,22 @@ pub async fn lease(
     Ok(found.filter(|_| leased.rows_affected == 1))
 }
 
+/// Ends every lease that an earlier process left behind; returns how many there were.
+///
+/// For the start of the gateway, which has the database to itself. Whether the authorization server has used the refresh
+/// tokens up shows when they are tried.
+pub async fn end_leases(store: &Store) -> Result<u64, StoreError> {
+    let edit = store.begin_edit().await?;
+    let ended = Entity::update_many()
+        .col_expr(Column::RefreshingUntil, Expr::value(None::<i64>))
+        .col_expr(Column::Revision, Expr::col(Column::Revision).add(1))
+        .filter(Column::RefreshingUntil.is_not_null())
+        .exec(edit.connection())
+        .await?;
+    edit.commit().await?;
+    Ok(ended.rows_affected)
+}
+
 /// Writes what a refresh brought, and ends the lease. `false`: the row is another one by now, and this was not written.
 pub async fn refreshed(
     store: &Store,
@@ -155,7 +228,8 @@ pub async fn refreshed(
     Ok(written.rows_affected == 1)
 }
 
-/// Says why a refresh failed, and ends the lease. The tokens stay, whatever it was.
+/// Says why a refresh failed, and ends the lease. The tokens stay, whatever it was, and so does the time when they were
+/// given.
 pub async fn failed(
     store: &Store,
     server_id: &str,
@@ -170,7 +244,6 @@ pub async fn failed(
         .col_expr(Column::EndedAt, failure.is_over.then_some(now).into())
         .col_expr(Column::IsClientUnknown, failure.is_client_unknown.into())
         .col_expr(Column::Problem, failure.problem.into())
-        .col_expr(Column::UpdatedAt, now.into())
         .col_expr(Column::Revision, Expr::col(Column::Revision).add(1))
         .filter(at(server_id, revision))
         .exec(edit.connection())
@@ -185,12 +258,16 @@ pub async fn failed(
 /// Forgets what is held for a server; says whether there was something.
 pub async fn delete(store: &Store, server_id: &str) -> Result<bool, StoreError> {
     let mut edit = store.begin_edit().await?;
-    let deleted = Entity::delete_by_id(server_id).exec(edit.connection()).await?;
-    if deleted.rows_affected > 0 {
+    let is_deleted = delete_on(edit.connection(), server_id).await?;
+    if is_deleted {
         edit.tell(told("deleted", server_id, &json!({})));
     }
     edit.commit().await?;
-    Ok(deleted.rows_affected == 1)
+    Ok(is_deleted)
+}
+
+pub(super) async fn delete_on(connection: &impl ConnectionTrait, server_id: &str) -> Result<bool, StoreError> {
+    Ok(Entity::delete_by_id(server_id).exec(connection).await?.rows_affected == 1)
 }
 
 fn told(what: &str, server_id: &str, data: &serde_json::Value) -> Event {

@@ -12,7 +12,7 @@ use sea_orm::{
 
 use serde_json::json;
 
-use super::{Listed, Page, Store, StoreError, secret};
+use super::{Listed, Page, Store, StoreError, credential, secret};
 use crate::clock;
 use crate::trail::{Event, difference};
 
@@ -68,6 +68,24 @@ pub struct NewServer {
     pub oauth: Option<String>,
 }
 
+/// What is kept beside a server, as far as an edit has to know it.
+#[derive(Debug)]
+pub struct Kept {
+    /// the slots of its secrets that are filled
+    pub fields: Vec<String>,
+    /// the login by OAuth that is held for it
+    pub login: Option<credential::Summary>,
+}
+
+/// What an edit makes of what is kept beside a server.
+#[derive(Debug, Default)]
+pub struct Changes {
+    /// of its secrets
+    pub secrets: Vec<secret::Change>,
+    /// whether the login that is held for it goes
+    pub forgets_login: bool,
+}
+
 /// Returns a page of servers, by name.
 pub async fn list(store: &Store, filter: &Filter, page: &Page) -> Result<Listed<Row>, StoreError> {
     let mut wanted = Condition::all();
@@ -92,6 +110,11 @@ pub async fn load_all(store: &Store) -> Result<Vec<Row>, StoreError> {
 /// Returns the server of that name.
 pub async fn find(store: &Store, name: &str) -> Result<Option<Row>, StoreError> {
     Ok(Entity::find().filter(Column::Name.eq(name)).one(store.reads()).await?)
+}
+
+/// Returns the server with that id.
+pub async fn find_by_id(store: &Store, id: &str) -> Result<Option<Row>, StoreError> {
+    Ok(Entity::find_by_id(id).one(store.reads()).await?)
 }
 
 /// Registers a server with its secrets. A name that is taken is a conflict.
@@ -127,14 +150,16 @@ fn first_revision(new: NewServer, now: i64) -> Row {
         auth_type: new.auth_type,
         credential_origin: new.credential_origin,
         oauth: new.oauth,
+        oauth_issuer: None,
+        oauth_removed: None,
         revision: 1,
         created_at: now,
         updated_at: now,
     }
 }
 
-/// Edits a server: `change` is given the stored row and the slots of its secrets that are filled, alters the row and
-/// returns what becomes of the secrets.
+/// Edits a server: `change` is given the stored row and what is kept beside it, alters the row and returns what becomes
+/// of the rest.
 ///
 /// The revision goes up by one. When `expected_revision` is given and is not the stored one, nothing is changed and the
 /// answer is [`StoreError::Stale`]. The id, the name, the mode and the times of a row are not for `change` to alter.
@@ -142,38 +167,50 @@ pub async fn update<E: From<StoreError>>(
     store: &Store,
     name: &str,
     expected_revision: Option<i64>,
-    change: impl FnOnce(&mut Row, Vec<String>) -> Result<Vec<secret::Change>, E>,
+    change: impl FnOnce(&mut Row, Kept) -> Result<Changes, E>,
 ) -> Result<Row, E> {
     let mut edit = store.begin_edit().await?;
     let old = find_locked(edit.connection(), name).await?;
     super::demand_revision(expected_revision, old.revision)?;
     let mut row = old.clone();
-    let fields = secret::list_fields_of(edit.connection(), &row.id).await?;
-    let secrets = change(&mut row, fields)?;
+    let kept = Kept {
+        fields: secret::list_fields_of(edit.connection(), &row.id).await?,
+        login: credential::summary_of(edit.connection(), &row.id).await?,
+    };
+    let changes = change(&mut row, kept)?;
     row.revision = old.revision + 1;
     row.updated_at = clock::now_ms();
     (row.id, row.name, row.mode, row.created_at) = (old.id.clone(), old.name.clone(), old.mode.clone(), old.created_at);
     let all_columns = row.clone().into_active_model().reset_all();
     Entity::update(all_columns).exec(edit.connection()).await.map_err(StoreError::from)?;
-    let fields = secret::told(&secrets);
-    secret::apply(edit.connection(), &row.id, secrets, row.updated_at).await?;
-    let data = json!({ "changed": difference(&old, &row), "revision": row.revision, "secrets": fields });
+    let fields = secret::told(&changes.secrets);
+    secret::apply(edit.connection(), &row.id, changes.secrets, row.updated_at).await?;
+    let is_login_forgotten = changes.forgets_login && credential::delete_on(edit.connection(), &row.id).await?;
+    let data = json!({
+        "changed": difference(&old, &row),
+        "revision": row.revision,
+        "secrets": fields,
+        "is_login_forgotten": is_login_forgotten,
+    });
     edit.tell(Event::new("server.updated", subject(&row), &data));
     edit.commit().await?;
     Ok(row)
 }
 
-/// Notes that a login at the server's authorization server was made; `false`: the server is another one by now.
+/// Notes that a login at the server's authorization server was made: what an edit took away is replaced by it, and a
+/// client that was typed is that server's from now on. `false`: the server is another one by now.
 pub(super) async fn note_login(
     connection: &impl ConnectionTrait,
     login: &super::credential::Row,
     revision: i64,
 ) -> Result<bool, StoreError> {
     let wanted = Condition::all().add(Column::Id.eq(&login.server_id)).add(Column::Revision.eq(revision));
-    let Some(row) = Entity::find().filter(wanted).one(connection).await? else { return Ok(false) };
+    let Some(row) = Entity::find().filter(wanted).lock_exclusive().one(connection).await? else { return Ok(false) };
     let mut changed = row.clone();
     changed.auth_type = Some("oauth".to_owned());
     changed.credential_origin = Some(login.base_origin.clone());
+    changed.oauth_issuer = (login.registration == "manual").then(|| login.issuer.clone());
+    changed.oauth_removed = None;
     if changed != row {
         changed.revision += 1;
         changed.updated_at = clock::now_ms();

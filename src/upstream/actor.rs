@@ -72,6 +72,9 @@ impl Actor for UpstreamActor {
         }
         ctx.set_mailbox_capacity(MAILBOX_MAX);
         ctx.run_interval(SWEEP_EVERY, |actor, _| actor.core.close_idle());
+        if self.core.spec.enabled {
+            ctx.spawn(self.core.clone().keep().into_actor(self));
+        }
         if self.core.is_checked() {
             Self::check_after(FIRST_CHECK_WITHIN, ctx);
         }
@@ -153,6 +156,7 @@ impl Upstream {
     pub(super) async fn start(spec: ServerSpec, house: &House) -> Arc<Self> {
         let spec = Arc::new(spec);
         let core = Core::new(spec.clone(), house);
+        core.reload().await;
         let actor = supervise("upstream", house.arbiter.clone(), {
             let core = core.clone();
             move |sentinel| UpstreamActor { core: core.clone(), _sentinel: sentinel }
@@ -189,6 +193,8 @@ impl Upstream {
     /// Reads what is held for the server anew, and looks at the server with it: whoever changed what is held asks for
     /// this. Returns how the server is then.
     pub async fn reload_credential(&self) -> Arc<Status> {
+        self.core.forget_wanted_scopes();
+        self.core.reload().await;
         if let Ok(address) = self.address() {
             let _looked = address.send(Look).await.is_ok();
         }

@@ -20,6 +20,8 @@ use crate::mcp::definition::Definition;
 use crate::mcp::{error, splice};
 
 const LISTEN: &str = "subscriptions/listen";
+/// How long a retired process may finish what is in flight.
+const PROCESS_DRAINED_WITHIN: Duration = Duration::from_secs(30);
 
 /// One process, or one session with a remote server, behind its handshake.
 pub struct Connection {
@@ -276,6 +278,12 @@ impl Connection {
     /// Takes nothing new.
     pub(super) fn begin_drain(&self) {
         self.is_draining.store(true, Ordering::SeqCst);
+    }
+
+    /// How long what is in flight may take once nothing new is taken. A process stands in the way of nobody for long; a
+    /// remote server's calls end by themselves within their time, so none is lost to a new token.
+    pub(super) fn drain_max(&self) -> Duration {
+        if self.link.remote.is_some() { self.patience.longest } else { PROCESS_DRAINED_WITHIN }
     }
 
     /// When it was last used, in ms.

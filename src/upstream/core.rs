@@ -3,6 +3,8 @@
 mod check;
 mod dial;
 mod health;
+mod keeper;
+mod standing;
 mod start;
 
 use std::collections::HashMap;
@@ -18,18 +20,21 @@ use super::connection::Connection;
 use super::error::UpstreamError;
 use super::fanout::Fanout;
 use super::handshake;
-use super::http::Breaker;
+use super::http::{Breaker, Login};
 use super::sink::{Audience, NoSink, Sink};
 use super::spec::{Limits, ServerSpec, Transport};
-use super::status::{Status, Word};
+use super::status::Status;
 use super::tail::Tail;
 use crate::backoff::Backoff;
 use crate::child::Launch;
 use crate::clock;
+use crate::credential::Credentials;
 use crate::mcp::question::Abilities;
 use crate::mcp::version::Era;
 use crate::metrics::Metrics;
 use crate::oauth::Challenge;
+use keeper::Keeper;
+use standing::Refusal;
 
 /// First and longest delay between failing starts.
 const DELAYS: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
@@ -39,8 +44,6 @@ const PROBE_MIN: Duration = Duration::from_secs(5);
 const ROOM_WITHIN: Duration = Duration::from_secs(7);
 /// Most connections to one remote server.
 const CONNECTIONS_MAX: usize = 20_000;
-/// How long a retired connection may finish what is in flight.
-const DRAIN_MAX: Duration = Duration::from_secs(30);
 
 /// What all upstreams of the process have in common.
 #[derive(Clone)]
@@ -51,6 +54,8 @@ pub(super) struct House {
     pub(super) metrics: Option<Metrics>,
     /// Where the actors run.
     pub(super) arbiter: ArbiterHandle,
+    /// None for a trial: what is not stored has no login that is kept.
+    pub(super) credentials: Option<Credentials>,
 }
 
 /// How a connection is to be opened.
@@ -106,6 +111,12 @@ pub(super) struct Core {
     /// One permit a process, or a connection to a remote server.
     places: Arc<Semaphore>,
     places_max: usize,
+    /// What a remote server is shown.
+    pub(super) login: Arc<Login>,
+    /// Why it can't be.
+    login_fault: Option<String>,
+    /// Of a server that wants OAuth.
+    keeper: Option<Keeper>,
     /// For a remote server: whether it is asked at all.
     pub(super) breaker: Breaker,
     /// One permit a start, for all servers.
@@ -118,6 +129,9 @@ pub(super) struct Core {
 }
 
 struct State {
+    /// What was seen of the connection, whatever is the matter with the login.
+    facts: Status,
+    refusal: Option<Refusal>,
     /// What stateless requests are best sent in; learnt at the first one.
     era: Option<Era>,
     /// A remote server that is spoken to in the way of 2024-11-05.
@@ -145,17 +159,24 @@ impl Core {
         if let (Some(metrics), false) = (&house.metrics, spec.enabled) {
             metrics.server_up(&spec.name, false);
         }
+        let facts = standing::first(&spec);
+        let (login, login_fault) = Login::of(&spec.transport);
         Arc::new(Self {
-            status: ArcSwap::from_pointee(first_status(&spec)),
+            status: ArcSwap::from_pointee(facts.clone()),
             challenge: ArcSwapOption::empty(),
             tail: Arc::new(Tail::new(spec.secrets())),
             places: Arc::new(Semaphore::new(places_max)),
             places_max,
+            login: Arc::new(login),
+            login_fault,
+            keeper: Keeper::of(&spec, house.credentials.as_ref()),
             breaker: Breaker::default(),
             starts: house.starts.clone(),
             own_starts: Arc::new(Semaphore::new(start::STARTS_MAX)),
             metrics: house.metrics.clone(),
             state: Mutex::new(State {
+                facts,
+                refusal: None,
                 era: None,
                 is_paired: false,
                 is_modern_only: false,
@@ -219,7 +240,10 @@ impl Core {
     /// The next try is due now, whatever failed before.
     pub(super) fn forgive(&self) {
         self.breaker.forgive();
-        self.state().not_before = None;
+        self.forgive_login();
+        let mut state = self.state();
+        state.not_before = None;
+        state.refusal = None;
     }
 
     /// A modern server is told with each request what its agent can be asked: all of an agent's requests share one seat.
@@ -391,10 +415,13 @@ impl Core {
         let _ = tokio::time::timeout(ROOM_WITHIN, self.places.acquire()).await;
     }
 
-    /// Returns when no process is left.
+    /// Returns when no process is left, and no refresh of its login is under way.
     pub(super) async fn gone(&self) {
         let all = u32::try_from(self.places_max).unwrap_or(u32::MAX);
         let _ = self.places.acquire_many(all).await;
+        if let Some(keeper) = &self.keeper {
+            keeper.idle().await;
+        }
     }
 
     /// Closes pooled connections that nobody used for long.
@@ -442,23 +469,14 @@ impl Core {
     }
 }
 
-fn first_status(spec: &ServerSpec) -> Status {
-    let untried = Status::untried(spec.enabled, spec.credentials.clone());
-    match &spec.fault {
-        Some(fault) if spec.enabled => {
-            Status { status: Word::ActionRequired, reason: Some(fault.clone()), action: Some("edit"), ..untried }
-        }
-        _ => untried,
-    }
-}
-
 /// The opening of a connection of the gateway's own.
 pub(super) fn own_opening() -> Opening {
     Opening::Handshake { params: handshake::own_initialize_params(), is_resumed: true }
 }
 
 async fn drain(connection: Weak<Connection>) {
-    let deadline = Instant::now() + DRAIN_MAX;
+    let Some(limit) = connection.upgrade().map(|connection| connection.drain_max()) else { return };
+    let deadline = Instant::now() + limit;
     while let Some(connection) = connection.upgrade() {
         if !connection.is_busy() || Instant::now() > deadline {
             return connection.stop();

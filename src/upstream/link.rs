@@ -71,7 +71,7 @@ impl Link {
         };
         let exchange = async {
             let exchanged = remote.exchange(&self.wire, id, more, text).await;
-            admission.observed(&exchanged);
+            admission.observed(method, &exchanged);
             if let Err(error) = exchanged {
                 self.wire.fail(id, error);
             }
@@ -85,7 +85,7 @@ impl Link {
         };
         // Nobody tells of a silence but whoever waited.
         if let Err(UpstreamError::TimedOut { seconds }) = replied {
-            admission.observed(&Err(HttpError::TimedOut { seconds }.into()));
+            admission.observed(method, &Err(HttpError::TimedOut { seconds }.into()));
         }
         replied
     }

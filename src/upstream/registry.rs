@@ -16,6 +16,7 @@ use super::directory::{Directory, Upstreams};
 use super::sealed::{ENV_FIELD, slot};
 use super::spec::{Limits, ServerSpec};
 use super::test::TestReport;
+use crate::credential::Credentials;
 use crate::metrics::Metrics;
 use crate::store::{self, Store};
 use crate::supervision::{Sentinel, Slot, supervise};
@@ -119,7 +120,7 @@ async fn start(parts: &Parts, row: &store::server::Row) -> Arc<Upstream> {
 
 async fn load_spec(parts: &Parts, row: &store::server::Row) -> Result<ServerSpec, String> {
     let sealed = store::secret::load_all(&parts.store, &row.id).await.map_err(|error| crate::chain(&error))?;
-    let token_url = OAuthSettings::parse(row.oauth.as_deref())?.token_url;
+    let token_url = OAuthSettings::read(row)?.token_url;
     let mut secrets = Vec::new();
     for secret in sealed {
         let slot = slot(&row.id, &secret.field, row.base_url.as_deref(), token_url.as_deref());
@@ -150,6 +151,7 @@ pub struct Registry {
 impl Registry {
     /// Starts the registry on `control` and the upstreams on `arbiter`, and returns when they match the store.
     pub async fn start(store: Store, vault: Vault, metrics: Metrics, limits: Limits, arbiters: Arbiters) -> Self {
+        let credentials = Some(Credentials::new(store.clone(), vault.clone()));
         let parts = Parts {
             store,
             vault,
@@ -158,6 +160,7 @@ impl Registry {
                 starts: Arc::new(Semaphore::new(STARTS_MAX)),
                 metrics: Some(metrics),
                 arbiter: arbiters.upstreams,
+                credentials,
             },
             directory: Directory::default(),
             turn: Arc::default(),
@@ -191,7 +194,7 @@ impl Registry {
 
     /// Tries a definition that is not stored; nothing of it is kept.
     pub async fn try_definition(&self, definition: Definition) -> TestReport {
-        let house = House { metrics: None, ..self.parts.house.clone() };
+        let house = House { metrics: None, credentials: None, ..self.parts.house.clone() };
         let upstream = Upstream::start(definition.into_spec(), &house).await;
         let report = upstream.test().await;
         upstream.retire().await;

@@ -41,7 +41,7 @@ pub fn is_same_origin(one: &str, other: &str) -> bool {
 pub fn stored_credentials<'a>(row: &Row, mut fields: impl Iterator<Item = &'a str>) -> Credentials {
     let Some(auth_type) = row.auth_type.as_deref().and_then(AuthType::parse) else { return Credentials::ready() };
     if auth_type == AuthType::OAuth {
-        return match OAuthSettings::parse(row.oauth.as_deref()) {
+        return match OAuthSettings::read(row) {
             Ok(settings) => unconnected(&settings),
             Err(fault) => Credentials::not_taken(fault),
         };

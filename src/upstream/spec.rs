@@ -133,7 +133,7 @@ fn parse_endpoint(row: &store::server::Row, secrets: Vec<(String, SecretText)>) 
             Credential::Headers(secrets.into_iter().filter_map(named).collect())
         }
         Some(AuthType::OAuth) => {
-            let settings = OAuthSettings::parse(row.oauth.as_deref())?;
+            let settings = OAuthSettings::read(row)?;
             let secret = secrets.into_iter().find(|(field, _)| field == OAUTH_CLIENT_SECRET_FIELD);
             Credential::OAuth(OAuthLogin { settings, client_secret: secret.map(|(_, secret)| secret) })
         }

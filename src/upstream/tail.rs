@@ -1,7 +1,9 @@
 //! The last lines that a child wrote to stderr, bounded.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::ArcSwap;
 
 /// Most bytes kept.
 const BYTES_MAX: usize = 64 * 1024;
@@ -14,7 +16,7 @@ const SECRET_CHARS_MIN: usize = 6;
 #[derive(Default)]
 pub(super) struct Tail {
     lines: Mutex<Lines>,
-    secrets: Vec<String>,
+    secrets: ArcSwap<Vec<String>>,
 }
 
 #[derive(Default)]
@@ -27,8 +29,15 @@ impl Tail {
     /// Lines that hold one of `secrets` are kept with dots in its place.
     #[must_use]
     pub(super) fn new(secrets: impl IntoIterator<Item = String>) -> Self {
-        let secrets = secrets.into_iter().filter(|secret| secret.chars().count() >= SECRET_CHARS_MIN).collect();
-        Self { lines: Mutex::default(), secrets }
+        let tail = Self::default();
+        tail.hide(secrets);
+        tail
+    }
+
+    /// From now on these are the secrets. Lines that are kept already stay as they are.
+    pub(super) fn hide(&self, secrets: impl IntoIterator<Item = String>) {
+        let is_long = |secret: &String| secret.chars().count() >= SECRET_CHARS_MIN;
+        self.secrets.store(Arc::new(secrets.into_iter().filter(is_long).collect()));
     }
 
     /// Keeps a line, and forgets the oldest ones for it.
@@ -54,7 +63,7 @@ impl Tail {
     /// The text with dots for the server's secrets.
     #[must_use]
     pub(super) fn scrub(&self, text: &str) -> String {
-        self.secrets.iter().fold(text.to_owned(), |text, secret| text.replace(secret, "•••"))
+        self.secrets.load().iter().fold(text.to_owned(), |text, secret| text.replace(secret, "•••"))
     }
 }
 
@@ -84,5 +93,8 @@ mod tests {
         let tail = Tail::new(["s3cret-value".to_owned(), "ab".to_owned()]);
         tail.push("token=s3cret-value cab");
         assert_eq!(tail.last(1), ["token=••• cab"]);
+        tail.hide(["an0ther-value".to_owned()]);
+        tail.push("token=an0ther-value");
+        assert_eq!(tail.last(1), ["token=•••"]);
     }
 }

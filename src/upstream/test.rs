@@ -102,7 +102,7 @@ async fn connect(core: &Core) -> Option<TestStep> {
     let started = Instant::now();
     let connected = egress::connect(&endpoint.url).await.map_err(HttpError::from);
     if let Err(error) = &connected {
-        core.exchange_failed(error);
+        core.exchange_failed("", error);
     }
     Some(step("connect", started, connected.map_err(|error| core.tail.scrub(&error.to_string()))))
 }

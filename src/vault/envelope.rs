@@ -54,7 +54,6 @@ impl Sealer {
     }
 
     /// Seals the data key of an envelope for `next` instead; the text stays as it is, and is not opened.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the change of the master key comes next"))]
     pub(super) fn reseal(&self, next: &Self, place: Place<'_>, envelope: &[u8]) -> Result<Vec<u8>, VaultError> {
         let (data_key, text) = self.open_data_key(place, envelope)?;
         let mut resealed = vec![VERSION];

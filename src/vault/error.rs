@@ -59,6 +59,41 @@ pub enum VaultError {
         /// the field of the slot
         field: String,
     },
+    /// The keyring of the operating system could not be asked.
+    #[error(
+        "cannot use the OS keyring: {what}; without it, keep the master key in a file (master_key_store = \"file\")"
+    )]
+    Keyring {
+        /// one phrase
+        what: String,
+    },
+    /// The master key was changed, and its file could not be renamed.
+    #[error(
+        "everything is sealed with the new master key, but it could not be put in its place: mv {} {}",
+        next.display(),
+        path.display()
+    )]
+    NotInPlace {
+        /// where the new key is
+        next: PathBuf,
+        /// where it belongs
+        path: PathBuf,
+        /// what the system said
+        #[source]
+        source: std::io::Error,
+    },
+    /// There is nothing that could be sealed anew.
+    #[error("this database was never sealed: atryum serve makes its master key at the first start")]
+    Unsealed,
+    /// The key cannot be replaced where it is.
+    #[error(
+        "the master key comes from {source_of}, where it cannot be replaced: say with --new-key-file where the new one is, \
+         or where to put it"
+    )]
+    NoNewKeyFile {
+        /// the variable or file
+        source_of: String,
+    },
     /// The seed is gone or cannot be read, though something hangs on it.
     #[error(
         "the database holds secrets or agents' keys, but not the seed that they hang on ({what}): restore a backup; no new \

@@ -7,10 +7,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use zeroize::{Zeroize as _, Zeroizing};
 
-use super::VaultError;
 use super::envelope::{Sealer, random};
+use super::master_key::MasterKey;
 use super::slot::Slot;
 use super::subkey::{KEY_BYTES, Subkey, hmac};
+use super::{KeySource, VaultError};
 use crate::store::setting;
 
 /// The seed of one database.
@@ -48,6 +49,39 @@ impl SealedSeed {
     /// Whether this is the master key of the database.
     pub(super) fn is_sealed_by(&self, sealer: &Sealer) -> bool {
         sealer.has_sealed(slot().place, &self.0)
+    }
+
+    /// Finds the master key of the database: what the source holds, or what a change that was cut off after its commit has
+    /// left beside it, which is then put in its place.
+    pub(super) async fn find_key(&self, source: &KeySource) -> Result<MasterKey, VaultError> {
+        let present = source.read().await?;
+        let is_ours = |key: &MasterKey| self.is_sealed_by(&key.sealer());
+        let (ours, present) = match present {
+            Some(key) if is_ours(&key) => (Some(key), None),
+            other => (None, other),
+        };
+        if let Some(key) = ours {
+            return Ok(key);
+        }
+        let next = match source.next() {
+            Some(next) => next.read().await?,
+            None => None,
+        };
+        if let Some(next) = next.filter(is_ours) {
+            match source.promote_next().await {
+                Ok(_) => tracing::info!("a change of the master key that was cut off is finished"),
+                // it is found there at the next start, too
+                Err(error) => tracing::warn!("the new master key stays where it is: {}", crate::chain(&error)),
+            }
+            return Ok(next);
+        }
+        let looked_at = source.to_string();
+        Err(if present.is_some() { VaultError::Wrong { looked_at } } else { VaultError::Missing { looked_at } })
+    }
+
+    /// Seals it by another master key.
+    pub(super) fn reseal(&self, present: &Sealer, next: &Sealer) -> Result<Self, VaultError> {
+        present.reseal(next, slot().place, &self.0).map(Self)
     }
 
     pub(super) fn open(&self, sealer: &Sealer) -> Result<Seed, VaultError> {

@@ -29,6 +29,14 @@ const counts = { registrations: 0, authorizations: 0, exchanges: 0, refreshes: 0
 const settings = { access_seconds: 60, token: 'well' };
 
 const provider = new Provider(origin, {
+  // Somebody registered this one by hand; the port of a callback on this machine is free.
+  clients: [{
+    client_id: 'typed',
+    client_secret: 'typed-secret',
+    application_type: 'native',
+    redirect_uris: ['http://127.0.0.1/oauth/callback'],
+    grant_types: ['authorization_code', 'refresh_token'],
+  }],
   features: {
     devInteractions: { enabled: false },
     registration: { enabled: true },

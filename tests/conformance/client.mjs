@@ -76,7 +76,8 @@ async function wantsLogin() {
   return false;
 }
 
-/** Clicks Connect, and follows the browser from the authorization server back to the gateway. */
+/** Clicks Connect, and follows the browser from the authorization server back to the gateway. Whether it helped shows when
+ *  the call is made again: a server may want another login at once. */
 async function logIn() {
   const { flow_id, authorize_url } = await ask('POST', 'servers/up/connect', {});
   say('opens', authorize_url);
@@ -86,7 +87,6 @@ async function logIn() {
   const page = await fetch(back, { redirect: 'manual' });
   const flow = await ask('GET', `servers/up/connect/${flow_id}`);
   say('comes back', page.status, JSON.stringify(flow));
-  if (flow.status !== 'succeeded') throw new Error(`the login failed: ${flow.reason}`);
 }
 
 /** Does a step, and does it again after a login as long as the gateway asks for one. */

@@ -9,3 +9,4 @@ mod invocations;
 mod login;
 mod rules;
 mod servers;
+mod user_document;

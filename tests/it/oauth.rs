@@ -1,8 +1,13 @@
 //! The gateway as an OAuth client: what it finds out, whom it believes, and what it sends to whom.
 
+mod callback;
 mod conformance;
 mod discovery;
+mod flow;
+mod kills;
+mod lies;
 mod provider;
+mod refresh;
 mod registration;
 mod token;
 

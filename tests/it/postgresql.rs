@@ -3,6 +3,8 @@
 use serde_json::json;
 
 use crate::support::app::{App, Settings};
+use crate::support::connecting::{connect, wanted};
+use crate::support::guarded::Guarded;
 use crate::support::http::Session;
 use crate::support::postgres::create_database;
 use crate::support::remote::Remote;
@@ -42,6 +44,21 @@ async fn a_remote_server_and_its_login_work_as_on_sqlite() {
     let moved = json!({"base_url": "http://127.0.0.1:1", "timeout_seconds": 5});
     let moved = app.operator().patch("/api/v1/servers/n", moved).await;
     assert_eq!((&moved.json["credentials"]["status"], &moved.json["timeout_seconds"]), (&json!("missing"), &json!(5)));
+}
+
+#[actix_rt::test]
+async fn a_login_by_oauth_works_as_on_sqlite() {
+    let (app, guarded) = (start().await, Guarded::start().await);
+    app.allow_all().await;
+    app.server_from(json!({"name": "g", "base_url": guarded.mcp()})).await;
+    wanted(&app, "g", "connect").await;
+    connect(&app, "g", &guarded).await;
+    let app = app.kill_and_restart().await;
+    guarded.control(json!({"expire": true})).await;
+    let session = Session::open(&app.agent("ann").await, "g", "2025-11-25", json!({})).await;
+    assert_eq!(session.call("echo", json!({"text": "x"})).await["result"]["content"][0]["text"], "x");
+    let counts = guarded.counts().await;
+    assert_eq!((counts.exchanges, counts.refreshes, counts.refusals), (1, 1, 0), "{counts:?}");
 }
 
 #[actix_rt::test]

@@ -1,4 +1,4 @@
-//! The store, the journal, the vault and who is calling: what they promise, on both databases.
+//! The store, the journal and who is calling: what they promise, on both databases.
 
 mod agent;
 mod approval;
@@ -14,4 +14,3 @@ mod rule;
 pub mod sample;
 mod server;
 mod tampering;
-mod vault;

@@ -1,10 +1,13 @@
 //! What several tests need.
 
 pub mod app;
+pub mod connecting;
 pub mod database;
-#[expect(dead_code, reason = "the rest is for the tests of the whole flow")]
 pub mod guarded;
+pub mod held;
 pub mod http;
+pub mod keyring;
+pub mod logged_in;
 pub mod login;
 pub mod postgres;
 pub mod program;

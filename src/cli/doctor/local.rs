@@ -46,7 +46,7 @@ fn data_directory(path: &Path) -> Finding {
 }
 
 /// The file of a SQLite URL; `None` for a database that is a server.
-fn database_file(url: &str) -> Option<PathBuf> {
+pub(in crate::cli) fn database_file(url: &str) -> Option<PathBuf> {
     let path = url.strip_prefix("sqlite:")?.split('?').next().unwrap_or_default();
     Some(PathBuf::from(path.strip_prefix("//").unwrap_or(path)))
 }
@@ -70,6 +70,10 @@ fn look_at_database(file: Option<&Path>) -> Finding {
 fn key(source: &KeySource, has_database: bool) -> Finding {
     let path = match source {
         KeySource::Value { name, .. } => return Finding::new("master key", Verdict::Ok, format!("comes from {name}")),
+        KeySource::Keyring(_) => {
+            let detail = "is kept in the OS keyring; the gateway looks at it when it starts";
+            return Finding::new("master key", Verdict::Note, detail);
+        }
         KeySource::File(path) => path,
     };
     let name = format!("master key {}", path.display());

@@ -10,7 +10,7 @@ use std::{
 use clap::Args;
 use serde_json::{Map, Value, json};
 
-use super::{PATH, describe};
+use super::{PATH, describe, oauth::Manual};
 use crate::cli::{
     client::Client,
     error::CliError,
@@ -24,11 +24,14 @@ const AFTER_HELP: &str = "\
 Here --url is the address of the server that is added. The gateway's own address, which is --url in all other commands,
 is --gateway-url here, or ATRYUM_URL.
 
-The values of headers are seen by whoever can list the processes of this machine; a token on standard input is not:
+The values of headers are seen by whoever can list the processes of this machine; a token or client secret on standard
+input is not:
   atryum server add git --url https://mcp.example.com/mcp --bearer-token-stdin < token.txt
+  atryum server add wiki --url https://wiki.example.com/mcp --oauth && atryum server connect wiki
   atryum server add docs --url https://docs.example.com/mcp --header X-Api-Key=KEY --timeout 60
   atryum server add files -- npx -y @modelcontextprotocol/server-filesystem /srv";
 
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag that may be typed")]
 #[derive(Args, Debug)]
 #[command(after_help = AFTER_HELP)]
 pub(in crate::cli) struct Add {
@@ -38,10 +41,15 @@ pub(in crate::cli) struct Add {
     #[arg(long, value_name = "URL", conflicts_with_all = ["command", "env", "cwd", "shared"])]
     url: Option<String>,
     /// Read the bearer token for a remote server from standard input
-    #[arg(long, requires = "url", conflicts_with = "command")]
+    #[arg(long, requires = "url", conflicts_with_all = ["command", "Manual"])]
     bearer_token_stdin: bool,
+    /// Have people log in by OAuth with `server connect`; when no login is named, the server is asked whether it wants that
+    #[arg(long, requires = "url", conflicts_with_all = ["bearer_token_stdin", "header", "command"])]
+    oauth: bool,
+    #[command(flatten)]
+    manual: Manual,
     /// Send this header to a remote server; repeat for more
-    #[arg(long, value_name = "NAME=VALUE", value_parser = pair, requires = "url", conflicts_with_all = ["bearer_token_stdin", "command"])]
+    #[arg(long, value_name = "NAME=VALUE", value_parser = pair, requires = "url", conflicts_with_all = ["bearer_token_stdin", "command", "Manual"])]
     header: Vec<Pair>,
     /// Wait this long for an answer of a remote server, or a sign of progress, 1 to 3600; 30 when left out
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u16).range(1..=3600), requires = "url", conflicts_with = "command")]
@@ -65,7 +73,7 @@ pub(in crate::cli) struct Add {
     #[arg(short, long, value_enum, value_name = "FORMAT", default_value_t = Format::Table)]
     output: Format,
     /// The command of a local server and its arguments, after --
-    #[arg(last = true, value_name = "COMMAND", required_unless_present = "url")]
+    #[arg(last = true, value_name = "COMMAND", required_unless_present = "url", conflicts_with = "Manual")]
     command: Vec<String>,
 }
 
@@ -78,14 +86,19 @@ fn pair(text: &str) -> Result<Pair, String> {
 
 impl Add {
     pub(in crate::cli) async fn run(self) -> Result<(), CliError> {
-        let token = if self.bearer_token_stdin { Some(read_token(io::stdin().lock())?) } else { None };
-        let server = Client::new(&self.gateway_url).post(PATH, &self.definition(token)).await?;
+        let secret = if self.bearer_token_stdin {
+            Some(read_secret(io::stdin().lock(), "token")?)
+        } else {
+            self.manual.read_secret()?
+        };
+        let server = Client::new(&self.gateway_url).post(PATH, &self.definition(secret)).await?;
         show(self.output, &server, describe);
         remark(&format!("{} is registered; point agents at {}", self.name, text(&server, "/endpoint_url")));
         Ok(())
     }
 
-    fn definition(&self, token: Option<String>) -> Value {
+    /// `secret`: the token, or the client's secret.
+    fn definition(&self, secret: Option<String>) -> Value {
         let mut definition = Map::new();
         definition.insert("name".into(), json!(self.name));
         definition.insert("enabled".into(), json!(!self.disabled));
@@ -96,7 +109,7 @@ impl Add {
                 if let Some(seconds) = self.timeout {
                     definition.insert("timeout_seconds".into(), json!(seconds));
                 }
-                if let Some(auth) = self.auth(token) {
+                if let Some(auth) = self.auth(secret) {
                     definition.insert("auth".into(), auth);
                 }
             }
@@ -113,8 +126,11 @@ impl Add {
     }
 
     /// How the gateway logs in; absent when nothing was said, so that the server can be asked.
-    fn auth(&self, token: Option<String>) -> Option<Value> {
-        match token {
+    fn auth(&self, secret: Option<String>) -> Option<Value> {
+        if self.oauth || self.manual.is_given() {
+            return Some(self.manual.auth(secret));
+        }
+        match secret {
             Some(token) => Some(json!({ "type": "bearer", "bearer_token": token })),
             None if self.header.is_empty() => None,
             None => {
@@ -125,14 +141,14 @@ impl Add {
     }
 }
 
-/// The token on standard input, without the line's end.
-pub(super) fn read_token(input: impl Read) -> Result<String, CliError> {
+/// The secret on standard input, without the line's end.
+pub(super) fn read_secret(input: impl Read, what: &str) -> Result<String, CliError> {
     let mut token = String::new();
     let read = input.take(64 * 1024).read_to_string(&mut token);
     match (read, token.trim()) {
         (Ok(_), token) if !token.is_empty() => Ok(token.to_owned()),
-        (Ok(_), _) => Err(CliError::Usage("there is no token on standard input".into())),
-        (Err(error), _) => Err(CliError::Usage(format!("cannot read the token from standard input: {error}"))),
+        (Ok(_), _) => Err(CliError::Usage(format!("there is no {what} on standard input"))),
+        (Err(error), _) => Err(CliError::Usage(format!("cannot read the {what} from standard input: {error}"))),
     }
 }
 
@@ -171,8 +187,14 @@ mod tests {
         assert_eq!(add.definition(None)["timeout_seconds"], 60);
         let add = parse(&["git", "--url", "https://x/mcp", "--header", "X-Key=k", "--header", "Y=z"]).unwrap();
         assert_eq!(add.definition(None)["auth"], json!({ "type": "headers", "headers": { "X-Key": "k", "Y": "z" } }));
+        let add = parse(&["git", "--url", "https://x/mcp", "--bearer-token-stdin"]).unwrap();
         let auth = add.definition(Some("t".into()))["auth"].clone();
         assert_eq!(auth, json!({ "type": "bearer", "bearer_token": "t" }));
+        let add = parse(&["git", "--url", "https://x/mcp", "--oauth"]).unwrap();
+        assert_eq!(add.definition(None)["auth"], json!({ "type": "oauth", "oauth": {} }));
+        let add = parse(&["git", "--url", "https://x/mcp", "--client-id", "me", "--client-secret-stdin"]).unwrap();
+        let auth = add.definition(Some("s".into()))["auth"].clone();
+        assert_eq!(auth, json!({ "type": "oauth", "oauth": { "client_id": "me", "client_secret": "s" } }));
     }
 
     #[test]
@@ -187,6 +209,11 @@ mod tests {
             &["x", "--url", "https://x", "--timeout", "3601"],
             &["x", "--env", "A", "--", "npx"],
             &["x", "--url", "https://x", "--header", "A=b", "--bearer-token-stdin"],
+            &["x", "--oauth", "--", "npx"],
+            &["x", "--client-id", "me", "--", "npx"],
+            &["x", "--url", "https://x", "--oauth", "--bearer-token-stdin"],
+            &["x", "--url", "https://x", "--client-id", "me", "--header", "A=b"],
+            &["x", "--url", "https://x", "--client-secret-stdin", "--bearer-token-stdin"],
         ] {
             assert!(parse(line).is_err(), "{line:?}");
         }
@@ -194,7 +221,7 @@ mod tests {
 
     #[test]
     fn a_token_loses_the_lines_end_and_must_be_there() {
-        assert_eq!(read_token(&b"abc\r\n"[..]).unwrap(), "abc");
-        assert!(matches!(read_token(&b"\n"[..]), Err(CliError::Usage(_))));
+        assert_eq!(read_secret(&b"abc\r\n"[..], "token").unwrap(), "abc");
+        assert!(matches!(read_secret(&b"\n"[..], "token"), Err(CliError::Usage(_))));
     }
 }

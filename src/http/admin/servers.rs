@@ -1,10 +1,13 @@
 //! Registered servers: list, read, delete; the other verbs stand beside.
 
 pub mod auth;
+pub mod connect;
 pub mod create;
+pub mod credential;
 pub mod draft;
 pub mod json;
 pub mod live;
+pub mod oauth;
 pub mod update;
 
 use actix_web::{HttpResponse, web};

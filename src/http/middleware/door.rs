@@ -16,6 +16,7 @@ use actix_web::middleware::Next;
 use actix_web::{Error, ResponseError as _, web};
 
 use crate::http::body;
+use crate::http::oauth::CALLBACK;
 use crate::http::problem::{Code, Problem};
 
 /// Most bytes of all header names and values together.
@@ -106,6 +107,10 @@ impl Door {
 
     fn check_origin(&self, head: &RequestHead) -> Result<(), Problem> {
         let mut origins = head.headers.get_all(header::ORIGIN);
+        // A person who comes back from a login is sent by another site, and shows a state that only they were given.
+        if is_return(head) {
+            return Ok(());
+        }
         let site = head.headers.get(SEC_FETCH_SITE).map(HeaderValue::as_bytes);
         // The login page may be opened from anywhere: from a link in a mail as well as from a terminal.
         let is_foreign_site = matches!(site, Some(b"cross-site" | b"same-site")) && !opens_page(head);
@@ -177,6 +182,15 @@ fn check_content_type(head: &RequestHead) -> Result<(), Problem> {
 
 fn opens_page(head: &RequestHead) -> bool {
     matches!(head.method, Method::GET | Method::HEAD) && matches!(head.uri.path(), "/" | "/ui" | "/ui/")
+}
+
+/// Whether a browser comes to the end of a login, as a whole page and not as a part of one.
+fn is_return(head: &RequestHead) -> bool {
+    let is = |name: &str, wanted: &[u8]| head.headers.get(name).is_none_or(|value| value.as_bytes() == wanted);
+    head.method == Method::GET
+        && head.uri.path() == CALLBACK
+        && is("sec-fetch-mode", b"navigate")
+        && is("sec-fetch-dest", b"document")
 }
 
 fn host_of(ip: IpAddr) -> String {

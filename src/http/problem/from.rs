@@ -5,6 +5,8 @@
 #![warn(clippy::wildcard_enum_match_arm)]
 
 use super::{Code, Problem};
+use crate::connect::{ConnectError, Step};
+use crate::credential::CredentialError;
 use crate::gate::GateError;
 use crate::identity::IdentityError;
 use crate::store::StoreError;
@@ -79,11 +81,48 @@ impl From<VaultError> for Problem {
             | VaultError::Malformed { .. }
             | VaultError::Exposed { .. }
             | VaultError::File { .. }
+            | VaultError::Keyring { .. }
+            | VaultError::NotInPlace { .. }
+            | VaultError::Unsealed
+            | VaultError::NoNewKeyFile { .. }
             | VaultError::NoSeed { .. }
             | VaultError::DoesNotOpen { .. }
             | VaultError::UnknownFormat { .. }
             | VaultError::TooLong
             | VaultError::NoRandomness(_) => Self::internal(&error),
+        }
+    }
+}
+
+impl From<CredentialError> for Problem {
+    fn from(error: CredentialError) -> Self {
+        match error {
+            CredentialError::Store(error) => error.into(),
+            CredentialError::Vault(error) => error.into(),
+            CredentialError::Malformed { .. } => Self::internal(&error),
+        }
+    }
+}
+
+impl From<ConnectError> for Problem {
+    fn from(error: ConnectError) -> Self {
+        match error {
+            ConnectError::NoServer => Self::new(Code::NotFound, error.to_string()),
+            ConnectError::NotRemote | ConnectError::OtherLogin { .. } | ConnectError::NotAsked { .. } => {
+                Self::new(Code::NotOauth, error.to_string())
+            }
+            ConnectError::Disabled
+            | ConnectError::PublicUrl { .. }
+            | ConnectError::Settings { .. }
+            | ConnectError::NothingNew { .. } => Self::new(Code::Conflict, error.to_string()),
+            ConnectError::Failed { step, ref cause } => {
+                let code = match step {
+                    Step::Registration => Code::RegistrationFailed,
+                    Step::Discovery | Step::Callback | Step::Exchange => Code::DiscoveryFailed,
+                };
+                Self::new(code, error.to_string()).of_kind(cause.kind())
+            }
+            ConnectError::Inside(error) => error.into(),
         }
     }
 }

@@ -30,6 +30,7 @@ impl Core {
 
     /// Makes one handshake. What comes of it is published on the way.
     pub(in crate::upstream) async fn look(self: Arc<Self>) {
+        self.took_look();
         if let Ok(connection) = self.open_own().await {
             connection.stop();
         }

@@ -146,7 +146,7 @@ impl Core {
         let admission = remote.admit()?;
         // A server that is not to be had in this way is still as it showed itself before.
         let opened = remote.open_pair().await?;
-        admission.observed(&Ok(()));
+        admission.observed("", &Ok(()));
         let line = self.dial(remote, Some(opened), listener)?;
         let handshake =
             handshake::initialize(&line.link, params, endpoint.timeout).await.map_err(|error| self.named(error))?;

@@ -5,14 +5,15 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::Core;
+use super::standing::Refusal;
+use super::{Core, State};
 use crate::clock;
 use crate::oauth::Challenge;
 use crate::upstream::connection::Connection;
 use crate::upstream::error::UpstreamError;
-use crate::upstream::http::{Demand, HttpError};
+use crate::upstream::http::{Demand, HttpError, Login};
 use crate::upstream::spec::Transport;
-use crate::upstream::status::{Credentials, CredentialsWord, Status, Word};
+use crate::upstream::status::{Status, Word};
 
 /// A next try that is due within this time is waited for; a later one is refused, saying when.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -52,7 +53,7 @@ impl Core {
     }
 
     /// A remote server answered a request: it is there.
-    pub(in crate::upstream) fn exchange_succeeded(&self) {
+    pub(in crate::upstream) fn exchange_succeeded(&self, method: &str) {
         self.breaker.succeeded();
         self.state().last_answer = Some(Instant::now());
         let is_unwell = matches!(
@@ -60,25 +61,28 @@ impl Core {
             Word::Unreachable | Word::Backoff | Word::Failing | Word::ActionRequired
         );
         if is_unwell {
-            self.publish(|status| Status {
-                status: Word::Ready,
-                reason: None,
-                action: None,
-                credentials: self.taken(status.credentials),
-                ..status
-            });
+            let mut state = self.state();
+            state.refusal = state.refusal.take().filter(|refusal| !refusal.is_over_with(method));
+            drop(state);
+            self.publish(|status| Status { status: Word::Ready, reason: None, action: None, ..status });
         }
     }
 
     /// A remote server gave no answer that could be used.
-    pub(in crate::upstream) fn exchange_failed(&self, error: &HttpError) {
+    pub(in crate::upstream) fn exchange_failed(&self, method: &str, error: &HttpError) {
         let reason = self.tail.scrub(&error.to_string());
         self.note_challenge(error);
         if error.is_failure() {
             self.breaker.failed(&reason);
         }
+        if let Some(refusal) = self.refusal(method, error) {
+            return self.refused(refusal, error.kind());
+        }
         let (word, action) = match error {
-            HttpError::Unauthorized(_) | HttpError::Forbidden(_) => (Word::ActionRequired, Some("set_token")),
+            // The keeper tells what is the matter.
+            HttpError::LoginLate { .. } | HttpError::LoginOver if self.status.load().status != Word::Connecting => {
+                return;
+            }
             HttpError::Url { .. }
             | HttpError::ForbiddenAddress { .. }
             | HttpError::Redirected { .. }
@@ -96,18 +100,33 @@ impl Core {
         if is_news {
             tracing::warn!(server.name = %self.spec.name, kind = error.kind(), reason, "a remote server gave no answer");
         }
-        self.publish(|status| Status {
-            status: word,
-            credentials: match (error, status.credentials.status) {
-                // That there is none, and why, says more than that none was refused.
-                (_, CredentialsWord::Missing) => status.credentials,
-                (HttpError::Unauthorized(_) | HttpError::Forbidden(_), _) => Credentials::not_taken(reason.clone()),
-                _ => status.credentials,
-            },
-            reason: Some(reason),
-            action,
-            ..status
-        });
+        self.publish(|status| Status { status: word, reason: Some(reason), action, ..status });
+    }
+
+    /// The server is there, but does not take the login.
+    fn refused(&self, refusal: Refusal, kind: &str) {
+        let reason = self.tail.scrub(refusal.reason());
+        if self.status.load().reason.as_deref() != Some(refusal.reason()) {
+            tracing::warn!(server.name = %self.spec.name, kind, reason, "a remote server wants a login");
+        }
+        self.state().refusal = Some(refusal);
+        self.publish(|status| Status { status: Word::Ready, reason: None, action: None, ..status });
+    }
+
+    /// The server has another login: whether it takes that is not known yet.
+    pub(super) fn forget_refusal(&self) {
+        let mut state = self.state();
+        if state.refusal.take().is_some() {
+            state.facts.status = Word::Unknown;
+        }
+    }
+
+    /// What goes with requests.
+    pub(in crate::upstream) fn usable_login(&self) -> Result<Arc<Login>, HttpError> {
+        match &self.login_fault {
+            None => Ok(self.login.clone()),
+            Some(reason) => Err(HttpError::Url { reason: reason.clone() }),
+        }
     }
 
     /// Keeps what the server said last of the login that it wants. What it did not say anew, it said before.
@@ -120,6 +139,14 @@ impl Core {
             scope: said.scope.or(known.scope),
             ..said
         })));
+    }
+
+    /// What a server said to be missing is no word about what is held from now on.
+    pub(in crate::upstream) fn forget_wanted_scopes(&self) {
+        let known = self.challenge.load_full();
+        let Some(known) = known.filter(|known| known.error.as_deref() == Some("insufficient_scope")) else { return };
+        let resource_metadata = known.resource_metadata.clone();
+        self.challenge.store(Some(Arc::new(Challenge { resource_metadata, ..Challenge::default() })));
     }
 
     /// A remote server answered, but not with a handshake.
@@ -155,16 +182,10 @@ impl Core {
             status: Word::Ready,
             reason: None,
             action: None,
-            credentials: self.taken(status.credentials),
             protocol_version: Some(handshake.version.clone()),
             server_info: handshake.server_info().and_then(|info| serde_json::from_str(info).ok()),
             ..status
         });
-    }
-
-    /// The server took what it was shown, so nothing is wrong with it.
-    fn taken(&self, known: Credentials) -> Credentials {
-        if known.status == CredentialsWord::ActionRequired { self.spec.credentials.clone() } else { known }
     }
 
     fn failed(&self, error: &UpstreamError) {
@@ -224,8 +245,21 @@ impl Core {
         if self.is_retired() {
             return;
         }
-        let mut next = change(Status::clone(&self.status.load()));
-        next.checked_at = Some(clock::now_ms());
+        let mut state = self.state();
+        let seen = change(state.facts.clone());
+        state.facts = Status { checked_at: Some(clock::now_ms()), ..seen };
+        self.tell(&state);
+    }
+
+    /// Tells how the login stands, which time alone may change.
+    pub(super) fn tell_login(&self) {
+        if self.keeper.is_some() && !self.is_retired() {
+            self.tell(&self.state());
+        }
+    }
+
+    fn tell(&self, state: &State) {
+        let next = self.told(&state.facts, state.refusal.as_ref());
         if let Some(metrics) = &self.metrics {
             metrics.server_up(&self.spec.name, next.status == Word::Ready);
         }

@@ -14,7 +14,7 @@ pub const TIMEOUT_SECONDS_DEFAULT: i64 = 30;
 /// Longest time that may be set.
 const TIMEOUT_SECONDS_MAX: i64 = 3600;
 /// Longest token, and longest value of a header; servers rarely take more in all.
-const SECRET_BYTES_MAX: usize = 16 * 1024;
+pub(super) const SECRET_BYTES_MAX: usize = 16 * 1024;
 
 /// Headers that the gateway sets itself, or that would change how a message is framed.
 const RESERVED: [&str; 16] = [
@@ -128,13 +128,14 @@ impl HttpDefinition {
             faults.push(Fault::new("/timeout_seconds", format!("1 to {TIMEOUT_SECONDS_MAX} is expected")));
         }
         match &self.credential {
-            Credential::None | Credential::Bearer(None) | Credential::OAuth(_) => {}
+            Credential::None | Credential::Bearer(None) => {}
             Credential::Bearer(Some(token)) => {
                 if let Err(reason) = check_token(token.expose()) {
                     faults.push(Fault::new("/auth/bearer_token", reason));
                 }
             }
             Credential::Headers(headers) => faults.extend(header_faults(headers)),
+            Credential::OAuth(login) => faults.extend(login.faults()),
         }
         faults
     }

@@ -30,13 +30,13 @@ impl Remote {
 }
 
 impl Admission {
-    /// Tells what came of it.
-    pub(in crate::upstream) fn observed(&self, outcome: &Result<(), UpstreamError>) {
+    /// Tells what came of it. `method` is that of the request.
+    pub(in crate::upstream) fn observed(&self, method: &str, outcome: &Result<(), UpstreamError>) {
         let Some(core) = &self.core else { return };
         match outcome {
-            Err(UpstreamError::Http(error)) => core.exchange_failed(error),
+            Err(UpstreamError::Http(error)) => core.exchange_failed(method, error),
             // Whatever was wrong with the request, the server is there.
-            Ok(()) | Err(_) => core.exchange_succeeded(),
+            Ok(()) | Err(_) => core.exchange_succeeded(method),
         }
     }
 }

@@ -107,6 +107,15 @@ pub enum HttpError {
     /// 403
     #[error("the server does not let this credential do that (403)")]
     Forbidden(Box<Demand>),
+    /// The time of what is shown as a login is over, and there is no other yet. Nothing was sent.
+    #[error("the login for the server is over and is being renewed; try again in {retry_after_seconds} s")]
+    LoginLate {
+        /// When the next try has been made, or a guess.
+        retry_after_seconds: u64,
+    },
+    /// The same, and only a person can mend it. Nothing was sent.
+    #[error("the login for the server is over; an operator of the gateway has to log in anew")]
+    LoginOver,
     /// 404, and no session is the reason.
     #[error("there is nothing at the base URL ({status}); is it the server's MCP endpoint?")]
     NotThere {
@@ -163,6 +172,8 @@ impl HttpError {
             | Self::Tls { .. }
             | Self::Unauthorized(_)
             | Self::Forbidden(_)
+            | Self::LoginLate { .. }
+            | Self::LoginOver
             | Self::NotThere { .. }
             | Self::RateLimited { .. }
             | Self::CircuitOpen { .. } => false,
@@ -190,6 +201,8 @@ impl HttpError {
             Self::Redirected { .. } => "redirected",
             Self::Unauthorized(_) => "unauthorized",
             Self::Forbidden(_) => "forbidden",
+            Self::LoginLate { .. } => "login_late",
+            Self::LoginOver => "login_over",
             Self::NotThere { .. } => "endpoint_not_found",
             Self::RateLimited { .. } => "rate_limited",
             Self::Status { status: 500.., .. } => "server_error",
@@ -211,7 +224,9 @@ impl HttpError {
     #[must_use]
     pub fn retry_after_seconds(&self) -> Option<u64> {
         match self {
-            Self::RateLimited { retry_after_seconds } => Some(*retry_after_seconds),
+            Self::RateLimited { retry_after_seconds } | Self::LoginLate { retry_after_seconds } => {
+                Some(*retry_after_seconds)
+            }
             Self::CircuitOpen { wait_seconds, .. } => Some(*wait_seconds),
             _ => None,
         }
@@ -221,7 +236,12 @@ impl HttpError {
     pub(in crate::upstream) fn is_failure(&self) -> bool {
         match self {
             Self::Status { status, .. } => *status >= 500,
-            Self::Unauthorized(_) | Self::Forbidden(_) | Self::RateLimited { .. } | Self::CircuitOpen { .. } => false,
+            Self::Unauthorized(_)
+            | Self::Forbidden(_)
+            | Self::LoginLate { .. }
+            | Self::LoginOver
+            | Self::RateLimited { .. }
+            | Self::CircuitOpen { .. } => false,
             _ => true,
         }
     }

@@ -48,7 +48,7 @@ impl Remote {
                 }
                 Err(HttpError::NotThere { status: 404 }) if was_open => return self.lose(),
                 // Also 404, where it was never open: many servers say that for 405, and know the session well.
-                Err(error) if !may_pass(&error) => return,
+                Err(error) if !may_pass(&error) => return self.observe(&error),
                 Err(error) => tracing::debug!(%error, "a server's own stream could not be opened"),
             }
             if !self.is_known() || !wire.is_open() {

@@ -5,8 +5,6 @@
 
 use memchr::memmem::Finder;
 
-use super::endpoint::Credential;
-
 /// What stands in a secret's place.
 const MASK: &str = "•••";
 /// A shorter secret would be found in what is none.
@@ -16,10 +14,10 @@ const SECRET_BYTES_MIN: usize = 8;
 pub(in crate::upstream) struct Masks(Vec<Finder<'static>>);
 
 impl Masks {
-    /// For one server's credential.
-    pub(super) fn of(credential: &Credential) -> Self {
+    /// For what one server is shown.
+    pub(super) fn of(secrets: &[String]) -> Self {
         let mut wanted: Vec<String> = Vec::new();
-        for secret in credential.secrets() {
+        for secret in secrets {
             // A header's value often is a word, such as a scheme, and the secret after it.
             let parts = secret.split_ascii_whitespace().map(str::to_owned);
             wanted.extend(parts.chain([secret.clone()]).filter(|part| part.len() >= SECRET_BYTES_MIN));
@@ -42,8 +40,8 @@ impl Masks {
 }
 
 /// A text as the JSON writers of other languages spell it: with what must be escaped, with slashes (PHP), with what could
-/// be markup (Go), and with the other signs that .NET escapes.
-fn spellings(text: &str) -> [String; 4] {
+/// be markup (Go), and with the other signs that .NET escapes; and as it stands in a URL.
+fn spellings(text: &str) -> [String; 5] {
     let must = crate::mcp::envelope::quoted(text);
     let must = must.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(text);
     let escaped = |signs: &[char], spell: fn(u32) -> String| -> String {
@@ -51,25 +49,24 @@ fn spellings(text: &str) -> [String; 4] {
     };
     let (markup, others) = (['<', '>', '&'], ['<', '>', '&', '+', '\'', '`']);
     let (lower, upper) = (|char| format!("\\u{char:04x}"), |char| format!("\\u{char:04X}"));
-    [must.to_owned(), must.replace('/', "\\/"), escaped(&markup, lower), escaped(&others, upper)]
+    let in_a_url = url::form_urlencoded::byte_serialize(text.as_bytes()).collect();
+    [in_a_url, must.to_owned(), must.replace('/', "\\/"), escaped(&markup, lower), escaped(&others, upper)]
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::vault::SecretText;
 
     #[test]
     fn a_credential_that_is_echoed_is_hidden_in_each_of_its_forms() {
-        let token = SecretText::new("s3cret\"token/42".to_owned());
-        let masks = Masks::of(&Credential::Bearer(Some(token)));
+        let masks = Masks::of(&["s3cret\"token/42".to_owned()]);
         let echoed = r#"{"text":"Authorization: Bearer s3cret\"token/42, again s3cret\"token/42"}"#;
         assert_eq!(masks.apply(echoed.into()), r#"{"text":"Authorization: Bearer •••, again •••"}"#);
     }
 
     #[test]
     fn a_credential_is_hidden_however_the_server_spells_its_signs() {
-        let masks = Masks::of(&Credential::Bearer(Some(SecretText::new("ab/cd+ef&gh==".to_owned()))));
+        let masks = Masks::of(&["ab/cd+ef&gh==".to_owned()]);
         for echoed in [r"ab/cd+ef&gh==", r"ab\/cd+ef&gh==", r"ab/cd+ef\u0026gh==", r"ab/cd\u002Bef\u0026gh=="] {
             assert_eq!(masks.apply(format!("[{echoed}]")), "[•••]");
         }
@@ -77,8 +74,7 @@ mod tests {
 
     #[test]
     fn of_a_header_with_a_scheme_the_secret_alone_is_hidden_too() {
-        let header = ("Authorization".to_owned(), SecretText::new("Token 0123456789abcdef".to_owned()));
-        let masks = Masks::of(&Credential::Headers(vec![header]));
+        let masks = Masks::of(&["Token 0123456789abcdef".to_owned()]);
         assert_eq!(masks.apply("got 0123456789abcdef.".into()), "got •••.");
         assert_eq!(masks.apply("a Token is fine".into()), "a Token is fine");
     }

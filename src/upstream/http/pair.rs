@@ -128,7 +128,11 @@ impl Remote {
                 answer.finish();
                 Ok(())
             }
-            status => Err(self.plain(status, &answer)),
+            status => {
+                let refused = self.plain(status, &answer);
+                self.observe(&refused);
+                Err(refused)
+            }
         }
     }
 }

@@ -6,26 +6,25 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::sync::{Semaphore, watch};
 
-use super::demand::Demand;
-use super::endpoint::{Credential, Endpoint};
+use super::endpoint::Endpoint;
 use super::error::HttpError;
 use super::events::{Events, TooLong};
-use super::masks::Masks;
-use crate::egress::http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use super::login::Login;
+use crate::egress::http::header::{HeaderName, HeaderValue};
 use crate::egress::http::{Method, Uri};
-use crate::egress::{self, Answer, Outbound, Reach};
+use crate::egress::{self, Answer};
 use crate::mcp::envelope::{self, Message};
 use crate::mcp::version::Era;
 use crate::upstream::core::Core;
 use crate::upstream::error::UpstreamError;
 use crate::upstream::wire::{Origin, Wire};
 
-const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
-const REVISION: HeaderName = HeaderName::from_static("mcp-protocol-version");
+pub(super) const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
+pub(super) const REVISION: HeaderName = HeaderName::from_static("mcp-protocol-version");
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 /// Most of what a server wrote that stands in an error.
 const QUOTED_CHARS_MAX: usize = 200;
@@ -57,17 +56,15 @@ enum Phase {
 pub(in crate::upstream) struct Remote {
     pub(super) url: Uri,
     pub(super) era: Era,
-    /// With each request: who asks, and the credential.
-    headers: HeaderMap,
-    session: OnceLock<HeaderValue>,
-    revision: OnceLock<HeaderValue>,
+    pub(super) login: Arc<Login>,
+    pub(super) session: OnceLock<HeaderValue>,
+    pub(super) revision: OnceLock<HeaderValue>,
     phase: watch::Sender<Phase>,
     /// The server no longer knows the session.
     is_lost: AtomicBool,
     /// One permit a message that is sent aside; each may have a connection of its own.
     asides: Arc<Semaphore>,
     pub(super) bytes_max: usize,
-    masks: Masks,
     pub(super) core: Weak<Core>,
 }
 
@@ -79,14 +76,13 @@ impl Remote {
         Ok(Arc::new(Self {
             url,
             era,
-            headers: headers(&endpoint.credential)?,
+            login: core.usable_login()?,
             session: OnceLock::new(),
             revision: OnceLock::new(),
             phase: watch::Sender::new(Phase::Open),
             is_lost: AtomicBool::new(false),
             asides: Arc::new(Semaphore::new(ASIDES_MAX)),
             bytes_max: core.limits.line_bytes_max,
-            masks: Masks::of(&endpoint.credential),
             core: Arc::downgrade(core),
         }))
     }
@@ -142,7 +138,10 @@ impl Remote {
             match posted {
                 Ok(Ok(answer)) if answer.status() == 404 && this.session.get().is_some() => this.lose(),
                 Ok(Ok(answer)) if answer.status() < 300 => answer.finish(),
-                Ok(Ok(answer)) => tracing::debug!(status = answer.status(), "a server refused a notification"),
+                Ok(Ok(answer)) => {
+                    tracing::debug!(status = answer.status(), "a server refused a notification");
+                    this.observe(&this.plain(answer.status(), &answer));
+                }
                 Ok(Err(error)) => tracing::debug!(%error, "a notification could not be passed on"),
                 Err(_) => tracing::debug!("a server did not take a notification in time"),
             }
@@ -265,7 +264,7 @@ impl Remote {
 
     /// Hands a message to the wire, without the credential if the server echoed it.
     pub(super) fn take(&self, wire: &Wire, origin: Origin, text: String) -> Result<(), HttpError> {
-        let text = self.masks.apply(text);
+        let text = self.login.present().masks.apply(text);
         if let Some(batch) = envelope::batch(&text) {
             for message in batch {
                 wire.take(message.get(), origin);
@@ -295,7 +294,7 @@ impl Remote {
         }
         let is_json = answer.content_type() == "application/json" && self.check_body(&answer).is_ok();
         let body = if is_json { answer.text(REFUSAL_BYTES_MAX).await.unwrap_or_default() } else { None };
-        let body = body.map(|body| self.masks.apply(body));
+        let body = body.map(|body| self.login.present().masks.apply(body));
         // Some servers answer with an error and a status that fits it (2026-07-28 wants that).
         if let Some(body) = &body
             && matches!(envelope::parse(body), Ok(Message::Response { id: answered, .. }) if answered.get() == id.to_string())
@@ -349,15 +348,11 @@ impl Remote {
         }
     }
 
-    fn demand(&self, answer: &Answer) -> Demand {
-        Demand::of(answer, |line| self.masks.apply(line))
-    }
-
     fn wrong_type(&self, answer: &Answer) -> HttpError {
         HttpError::WrongContentType { content_type: self.quoted_type(answer) }
     }
 
-    fn quoted_type(&self, answer: &Answer) -> String {
+    pub(super) fn quoted_type(&self, answer: &Answer) -> String {
         let content_type = answer.header("content-type").unwrap_or_default().split(';').next().unwrap_or_default();
         self.quoted(content_type.trim()).to_ascii_lowercase()
     }
@@ -371,7 +366,7 @@ impl Remote {
 
     /// What the server wrote, as it may stand in an error: without the credential, and not long.
     pub(super) fn quoted(&self, text: &str) -> String {
-        self.masks.apply(text.to_owned()).chars().take(QUOTED_CHARS_MAX).collect()
+        self.login.present().masks.apply(text.to_owned()).chars().take(QUOTED_CHARS_MAX).collect()
     }
 
     fn too_large(&self) -> UpstreamError {
@@ -387,72 +382,6 @@ impl Remote {
             let _kept_from_the_first = self.session.set(id);
         }
     }
-
-    async fn send(
-        &self,
-        method: Method,
-        mut more: Vec<(HeaderName, HeaderValue)>,
-        body: Option<String>,
-    ) -> Result<Answer, HttpError> {
-        more.extend(self.session.get().map(|session| (SESSION, session.clone())));
-        self.send_to(&self.url, method, more, body).await
-    }
-
-    /// To another address of the same server (2024-11-05).
-    pub(super) async fn send_to(
-        &self,
-        url: &Uri,
-        method: Method,
-        mut more: Vec<(HeaderName, HeaderValue)>,
-        body: Option<String>,
-    ) -> Result<Answer, HttpError> {
-        more.extend(self.revision.get().map(|revision| (REVISION, revision.clone())));
-        let accepted = if method == Method::GET { "text/event-stream" } else { "application/json, text/event-stream" };
-        more.push((header::ACCEPT, HeaderValue::from_static(accepted)));
-        if body.is_some() {
-            more.push((header::CONTENT_TYPE, HeaderValue::from_static("application/json")));
-        }
-        let started = Instant::now();
-        let what = method.clone();
-        let sent = egress::send(Outbound { reach: Reach::Typed, method, url, headers: &self.headers, more, body })
-            .await
-            .map_err(HttpError::from);
-        if let Some(core) = self.core.upgrade() {
-            let outcome = match &sent {
-                Ok(answer) => format!("{} {}", answer.status(), self.quoted_type(answer)),
-                Err(error) => error.to_string(),
-            };
-            core.tail.push(&format!("{what} {} → {outcome} ({} ms)", url.path(), started.elapsed().as_millis()));
-        }
-        sent
-    }
-}
-
-/// What goes with each request, whatever it is.
-fn headers(credential: &Credential) -> Result<HeaderMap, HttpError> {
-    let bad = |name: &str| HttpError::Url { reason: format!("the header {name} can't be sent as it is stored") };
-    let mut headers = HeaderMap::new();
-    headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-    headers.insert(header::USER_AGENT, HeaderValue::from_static(concat!("atryum/", env!("CARGO_PKG_VERSION"))));
-    match credential {
-        Credential::None | Credential::Bearer(None) | Credential::OAuth(_) => {}
-        Credential::Bearer(Some(token)) => {
-            let value = HeaderValue::from_str(&format!("Bearer {}", token.expose()));
-            headers.insert(header::AUTHORIZATION, sensitive(value.map_err(|_| bad("Authorization"))?));
-        }
-        Credential::Headers(named) => {
-            for (name, value) in named {
-                let header = HeaderName::from_bytes(name.as_bytes()).map_err(|_| bad(name))?;
-                headers.insert(header, sensitive(HeaderValue::from_str(value.expose()).map_err(|_| bad(name))?));
-            }
-        }
-    }
-    Ok(headers)
-}
-
-fn sensitive(mut value: HeaderValue) -> HeaderValue {
-    value.set_sensitive(true);
-    value
 }
 
 /// Seconds, or a date (RFC 9110, section 10.2.3).

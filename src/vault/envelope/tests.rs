@@ -2,13 +2,11 @@
 
 use proptest::prelude::*;
 
-use super::super::master_key::{self, MasterKey};
-use super::super::{KeySource, SecretText};
+use super::super::master_key::MasterKey;
 use super::*;
 
 fn key(base64: &str) -> MasterKey {
-    let source = KeySource::Value { name: "a test".to_owned(), value: SecretText::new(base64) };
-    master_key::read(&source).unwrap().unwrap()
+    MasterKey::parse(base64).unwrap()
 }
 
 fn sealer() -> Sealer {

@@ -79,6 +79,8 @@ fn little_is_public_and_each_of_it_is_meant_to_be() {
         "/healthz",
         "/readyz",
         "/api/v1/login",
+        "/oauth/callback",
+        "/oauth/client-metadata.json",
     ];
     assert_eq!(public, meant);
 }

@@ -1,9 +1,12 @@
 //! `atryum serve`: what it says when it starts, and when it cannot.
 
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
 
 use super::run::{Done, atryum, done};
-use crate::support::app::App;
+use crate::support::app::{ADMIN_TOKEN, App};
 
 fn serve(arguments: &[&str], variables: &[(&str, &str)]) -> (Done, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
@@ -44,12 +47,56 @@ async fn the_state_is_for_its_owner_alone_and_sigterm_ends_well() {
     assert_eq!(app.terminate().await, Some(0));
 }
 
-#[actix_rt::test]
-async fn other_processes_cannot_read_the_gateways_memory() {
-    let app = App::start().await;
-    let limits = std::fs::read_to_string(format!("/proc/{}/limits", app.pid)).unwrap();
+/// Who is nobody in particular.
+const NOBODY: u32 = 65_534;
+
+/// Runs as somebody without rights of root, whoever runs the tests.
+fn ordinary(command: &mut Command) -> &mut Command {
+    if nix::unistd::geteuid().is_root() { command.uid(NOBODY).gid(NOBODY) } else { command }
+}
+
+#[test]
+fn other_processes_of_the_same_user_cannot_look_into_the_gateway_and_it_leaves_no_core_file() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
+    // where anybody may run it from
+    let binary = folder.path().join("atryum");
+    std::fs::copy(env!("CARGO_BIN_EXE_atryum"), &binary).unwrap();
+    let probes = ["environ", "mem", "maps", "fd", "auxv"];
+    let readable = |pid: u32| {
+        let read = |what: &&&str| {
+            // a byte of a file, the names in a directory
+            let script = format!("test -d /proc/{pid}/{what} && ls /proc/{pid}/{what} || head -c1 /proc/{pid}/{what}");
+            // memory begins nowhere: that it may be opened is enough
+            let script = if **what == "mem" { format!("exec 3</proc/{pid}/mem") } else { script };
+            let ended = ordinary(Command::new("sh").args(["-c", &script])).output().unwrap();
+            ended.status.success()
+        };
+        probes.iter().filter(read).copied().collect::<Vec<_>>()
+    };
+    let mut gateway = Command::new(&binary);
+    ordinary(&mut gateway)
+        .arg("serve")
+        .env_clear()
+        .env("HOME", folder.path())
+        .env("ATRYUM_LISTEN", "127.0.0.1:0")
+        .env("ATRYUM_ADMIN_TOKEN", ADMIN_TOKEN)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null());
+    let mut gateway = gateway.spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(gateway.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert!(line.starts_with("listening on "), "{line}");
+    assert_eq!(readable(gateway.id()), Vec::<&str>::new());
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", gateway.id())).unwrap();
     let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
     assert_eq!(core.split_whitespace().nth(4), Some("0"), "{core}");
-    let owner = std::os::unix::fs::MetadataExt::uid(&std::fs::metadata(format!("/proc/{}/environ", app.pid)).unwrap());
-    assert_eq!(owner, 0, "what is not dumpable belongs to root");
+    gateway.kill().unwrap();
+    gateway.wait().unwrap();
+    // a process that hides nothing is read, so the probes can tell
+    let mut open = ordinary(Command::new("sleep").arg("600")).spawn().unwrap();
+    let seen = readable(open.id());
+    open.kill().unwrap();
+    open.wait().unwrap();
+    assert_eq!(seen, probes);
 }

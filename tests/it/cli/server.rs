@@ -4,6 +4,9 @@ use serde_json::json;
 
 use super::run::{atryum, demo, done, fed, operator};
 use crate::support::app::{ADMIN_TOKEN, App};
+use crate::support::database::run_sql;
+use crate::support::eventually;
+use crate::support::provider::{Provider, Said};
 
 #[actix_rt::test]
 async fn a_server_is_added_seen_tested_and_removed() {
@@ -80,6 +83,44 @@ async fn a_token_is_replaced_from_standard_input() {
 }
 
 #[actix_rt::test]
+async fn a_login_by_oauth_is_configured_and_seen_without_its_secret() {
+    let app = App::start().await;
+    let url = "http://127.0.0.1:1/mcp";
+    let fed = |arguments: &[&str], input: &str| {
+        let mut command = atryum(arguments);
+        fed(command.env("ATRYUM_URL", &app.url).env("ATRYUM_TOKEN", ADMIN_TOKEN), input)
+    };
+    let plain = operator(&app, &["server", "add", "wiki", "--url", url, "--oauth"]).ok();
+    assert!(plain.out.contains("oauth") && plain.out.contains("connect"), "{plain:?}");
+    let manual = ["--client-id", "me", "--client-secret-stdin", "--token-url", "https://as.example/token"];
+    let arguments = [&["server", "add", "git", "--url", url, "--scope", "a", "--scope", "b"], &manual[..]].concat();
+    let added = fed(&arguments, "s3cret\n").ok();
+    let shown = operator(&app, &["server", "show", "git"]).ok();
+    let line = |name: &str| shown.out.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
+    assert_eq!(
+        (line("auth type "), line("client id "), line("client secret ")),
+        (Some("oauth"), Some("me"), Some("yes"))
+    );
+    assert_eq!((line("token url "), line("scopes ")), (Some("https://as.example/token"), Some("a,b")), "{shown:?}");
+    assert_eq!((line("registration "), line("auth next ")), (Some("manual"), Some("connect")), "{shown:?}");
+
+    let other = ["server", "set-oauth", "git", "--client-id", "other", "--default-scopes", "-o", "json"];
+    let set = operator(&app, &other).ok();
+    let oauth = &set.json()["auth"]["oauth"];
+    assert_eq!((&oauth["client_id"], &oauth["client_secret_set"]), (&json!("other"), &json!(false)));
+    assert_eq!((&oauth["use_default_scopes"], &oauth["token_url"]), (&json!(true), &json!("https://as.example/token")));
+    assert!(set.err.contains("atryum server connect git"), "{set:?}");
+    let again = fed(&["server", "set-oauth", "git", "--client-secret-stdin"], "s3cret\n").ok();
+    let gone = operator(&app, &["server", "set-oauth", "git", "--no-client-secret", "-o", "json"]).ok();
+    assert_eq!(gone.json()["auth"]["oauth"]["client_secret_set"], false);
+    let nothing = fed(&["server", "set-oauth", "git", "--client-secret-stdin"], "\n");
+    assert!(nothing.code == 2 && nothing.err.contains("no client secret on standard input"), "{nothing:?}");
+    let refused = operator(&app, &["server", "set-oauth", "git", "--token-url", "http://as.example"]);
+    assert!(refused.code == 1 && refused.err.contains("/auth/oauth/token_url: "), "{refused:?}");
+    assert!(!format!("{plain:?}{added:?}{shown:?}{set:?}{again:?}{gone:?}{refused:?}").contains("s3cret"));
+}
+
+#[actix_rt::test]
 async fn the_address_of_a_server_and_that_of_the_gateway_are_told_apart() {
     let app = App::start().await;
     let arguments = ["server", "add", "git", "--gateway-url", &app.url, "--url", "https://example.com/mcp"];
@@ -104,6 +145,7 @@ async fn what_a_remote_server_cannot_have_is_refused_before_or_by_the_gateway() 
         &["--url", "https://example.com", "--", "cat"],
         &["--url", "https://example.com", "--shared"],
         &["--url", "https://example.com", "--header", "no-value"],
+        &["--client-id", "me", "--", "cat"],
     ] {
         let refused = operator(&app, &[&["server", "add", "x"], arguments].concat());
         assert_eq!(refused.code, 2, "{refused:?}");
@@ -165,4 +207,47 @@ async fn a_gateway_that_is_not_there_is_said_to_be_so() {
     let unreachable = done(atryum(&["server", "list", "--url", "http://127.0.0.1:1"]).env("ATRYUM_TOKEN", ADMIN_TOKEN));
     assert_eq!(unreachable.code, 1);
     assert!(unreachable.err.starts_with("atryum: cannot reach the gateway at http://127.0.0.1:1: "), "{unreachable:?}");
+}
+
+/// A server that asks for a login at a provider.
+fn asking() -> Provider {
+    let provider = Provider::well_behaved();
+    let at = format!("{}/.well-known/oauth-protected-resource/mcp", provider.origin);
+    let challenge = format!("Bearer resource_metadata=\"{at}\"");
+    provider.says("POST /mcp", Said::Whole(401, vec![("www-authenticate", challenge)], String::new()));
+    provider
+}
+
+#[actix_rt::test]
+async fn a_login_is_begun_here_and_made_in_a_browser() {
+    let (app, provider) = (App::start().await, asking());
+    app.remote("s", &provider.mcp()).await;
+    let begun = operator(&app, &["server", "connect", "s", "--no-wait"]);
+    assert_eq!(begun.code, 3, "{begun:?}");
+    assert!(begun.out.starts_with(&format!("{}/authorize?", provider.origin)), "{begun:?}");
+
+    let token = ADMIN_TOKEN.to_owned();
+    let url = app.url.clone();
+    let waiting = std::thread::spawn(move || {
+        let mut waiting = atryum(&["server", "connect", "s", "-o", "json"]);
+        fed(waiting.env("ATRYUM_URL", url).env("ATRYUM_TOKEN", token), "")
+    });
+    let database = format!("sqlite:{}", app.dir().join("data/atryum.db").display());
+    eventually("the second login was begun", async || {
+        (provider.asked().iter().filter(|asked| *asked == "POST /register").count() == 2).then_some(())
+    })
+    .await;
+    // The person says no; here, that nobody comes back in time.
+    eventually("it is told that the login is over", async || {
+        run_sql(&database, "UPDATE oauth_flow SET expires_at = 1000").await;
+        waiting.is_finished().then_some(())
+    })
+    .await;
+    let ended = waiting.join().expect("it ends");
+    assert_eq!((ended.code, &ended.json()["status"]), (1, &json!("expired")), "{ended:?}");
+    assert!(ended.err.contains("nobody came back"), "{ended:?}");
+
+    let nothing = operator(&app, &["server", "disconnect", "s"]);
+    assert_eq!(nothing.code, 1, "{nothing:?}");
+    assert!(nothing.err.contains("nothing is held"), "{nothing:?}");
 }

@@ -48,6 +48,17 @@ async fn a_request_that_another_site_caused_is_refused_but_the_page_may_be_opene
         assert_eq!(client.get("/").await.status, 307, "{site}");
         assert_eq!(client.post("/api/v1/login", json!({"code": "x"})).await.status, 403, "{site}");
     }
+    // The way back from a login leads over other sites, as a page of its own and in no other way.
+    let back = app.anonymous().header("sec-fetch-site", "cross-site");
+    let navigates = back.clone().header("sec-fetch-mode", "navigate").header("sec-fetch-dest", "document");
+    assert_eq!(navigates.get("/oauth/callback?state=x").await.status, 400);
+    assert_eq!(navigates.get("/oauth/client-metadata.json").await.status, 403);
+    assert_eq!(navigates.send("HEAD", "/oauth/callback", String::new()).await.status, 403);
+    assert_eq!(navigates.post("/oauth/callback", json!({})).await.status, 403);
+    for (mode, dest) in [("no-cors", "image"), ("navigate", "iframe"), ("cors", "empty")] {
+        let part = back.clone().header("sec-fetch-mode", mode).header("sec-fetch-dest", dest);
+        assert_eq!(part.get("/oauth/callback?state=x").await.status, 403, "{mode} {dest}");
+    }
     for site in ["same-origin", "none"] {
         assert_eq!(app.operator().header("sec-fetch-site", site).get("/api/v1/me").await.status, 200, "{site}");
     }

@@ -53,3 +53,26 @@ async fn a_refusal_says_what_an_operator_can_do() {
         }
     }
 }
+
+#[actix_rt::test]
+async fn who_knows_nothing_of_the_scopes_is_asked_once_more_without_them() {
+    let provider = Provider::well_behaved();
+    let server = server(&provider).await;
+    let register = "POST /register";
+    let scopes = ["read".to_owned()];
+    for (error, asked) in [("invalid_client_metadata", 2), ("invalid_scope", 2), ("invalid_redirect_uri", 1)] {
+        let before = provider.asked().len();
+        provider.says(register, Said::json(400, &json!({ "error": error })));
+        let refused = client(&server, means(&scopes)).await.expect_err("refused");
+        assert_eq!((refused.kind(), provider.asked().len() - before), ("registration_refused", asked), "{error}");
+    }
+    provider.says_in_turn(
+        register,
+        vec![
+            Said::json(400, &json!({"error": "invalid_client_metadata"})),
+            Said::json(201, &json!({"client_id": "registered", "token_endpoint_auth_method": "none"})),
+        ],
+    );
+    assert_eq!(client(&server, means(&scopes)).await.expect("registered").id, "registered");
+    assert_eq!(provider.last().0.json.get("scope"), None);
+}

@@ -1,7 +1,7 @@
 //! What is held for servers that want OAuth: one use of a refresh token, and never the older over the newer.
 
 use atryum::store::credential::{self, Failure, Refreshed, Row};
-use atryum::store::{Store, server};
+use atryum::store::{Store, StoreError, server};
 use futures_util::future::join_all;
 
 use super::sample;
@@ -10,10 +10,12 @@ use crate::support::database::{Database, on_both_databases};
 on_both_databases!(
     of_all_who_would_refresh_one_may,
     a_lease_that_nobody_ends_is_over_by_itself,
+    a_lease_of_a_process_that_died_is_over_at_the_next_start,
     a_new_login_is_not_written_over_by_a_refresh_of_the_old_one,
     a_grant_that_is_over_is_not_leased_and_nothing_of_it_is_lost,
     a_credential_goes_with_its_server,
     a_login_of_before_an_edit_is_not_kept,
+    an_edit_takes_a_login_with_it_or_leaves_it_and_the_next_one_replaces_what_was_missing,
 );
 
 const NOW: i64 = sample::NOW;
@@ -58,6 +60,18 @@ async fn a_lease_that_nobody_ends_is_over_by_itself(database: Database) {
     // Whoever was slow comes too late.
     assert!(!credential::refreshed(&store, &row.server_id, 2, next(), NOW + 31).await.unwrap());
     assert!(credential::refreshed(&store, &row.server_id, later.revision, next(), NOW + 31).await.unwrap());
+}
+
+async fn a_lease_of_a_process_that_died_is_over_at_the_next_start(database: Database) {
+    let store = database.open().await;
+    let row = stored(&store).await;
+    assert_eq!(credential::end_leases(&store).await.unwrap(), 0);
+    let leased = credential::lease(&store, &row.server_id, 1, (NOW, NOW + 30)).await.unwrap().unwrap();
+    assert_eq!(credential::end_leases(&store).await.unwrap(), 1);
+    let found = credential::find(&store, &row.server_id).await.unwrap().unwrap();
+    assert!(credential::lease(&store, &row.server_id, found.revision, (NOW + 1, NOW + 31)).await.unwrap().is_some());
+    // Should it not be dead after all, it comes too late.
+    assert!(!credential::refreshed(&store, &row.server_id, leased.revision, next(), NOW + 2).await.unwrap());
 }
 
 async fn a_new_login_is_not_written_over_by_a_refresh_of_the_old_one(database: Database) {
@@ -105,4 +119,34 @@ async fn a_login_of_before_an_edit_is_not_kept(database: Database) {
     credential::put(&store, other, 2).await.unwrap().expect("nobody edited it");
     let server = server::find(&store, "s").await.unwrap().unwrap();
     assert_eq!(server.revision, 2, "a login anew is no edit");
+}
+
+async fn an_edit_takes_a_login_with_it_or_leaves_it_and_the_next_one_replaces_what_was_missing(database: Database) {
+    let store = database.open().await;
+    let row = stored(&store).await;
+    let edit = async |forgets_login: bool, is_refused: bool| {
+        server::update(&store, "s", None, |server, kept| {
+            server.oauth_removed = Some("{}".to_owned());
+            assert_eq!(kept.login.map(|login| login.client_id), Some("me".to_owned()));
+            if is_refused {
+                Err(StoreError::BadCursor)
+            } else {
+                Ok(server::Changes { forgets_login, ..Default::default() })
+            }
+        })
+        .await
+    };
+    edit(true, true).await.unwrap_err();
+    edit(false, false).await.unwrap();
+    let summaries = credential::summaries(&store, &[&row.server_id, "another"]).await.unwrap();
+    assert_eq!(summaries.len(), 1);
+    assert_eq!((summaries[0].issuer.as_str(), summaries[0].connected_by.as_str()), ("https://as.example", "ann"));
+    let edited = edit(true, false).await.unwrap();
+    assert_eq!(credential::find(&store, &row.server_id).await.unwrap(), None);
+    assert!(!credential::refreshed(&store, &row.server_id, row.revision, next(), NOW).await.unwrap());
+    assert!(credential::summaries(&store, &[&row.server_id]).await.unwrap().is_empty());
+    let typed = Row { registration: "manual".to_owned(), ..row };
+    credential::put(&store, typed, edited.revision).await.unwrap().expect("nobody edited it");
+    let server = server::find(&store, "s").await.unwrap().unwrap();
+    assert_eq!((server.oauth_issuer.as_deref(), server.oauth_removed), (Some("https://as.example"), None));
 }

@@ -18,30 +18,7 @@ const NOW: i64 = 1_000_000;
 
 async fn begun(store: &Store) -> Row {
     let server = server::insert(store, sample::server("s"), Vec::new()).await.unwrap();
-    let row = Row {
-        id: atryum::store::new_id(),
-        state_digest: "digest".to_owned(),
-        server_id: server.id,
-        server_revision: 1,
-        login: "ann".to_owned(),
-        operator: "ann".to_owned(),
-        issuer: "https://as.example".to_owned(),
-        resource: None,
-        redirect_uri: "http://127.0.0.1:8080/oauth/callback".to_owned(),
-        provider: "{}".to_owned(),
-        client_id: "me".to_owned(),
-        registration: "dynamic".to_owned(),
-        auth_method: "none".to_owned(),
-        client_secret: None,
-        client_secret_expires_at: None,
-        verifier: b"sealed".to_vec(),
-        scopes: "[]".to_owned(),
-        created_at: NOW,
-        expires_at: NOW + 600,
-        used_at: None,
-        finished_at: None,
-        problem: None,
-    };
+    let row = sample::oauth_flow(&server.id);
     oauth_flow::insert(store, row.clone()).await.unwrap();
     row
 }

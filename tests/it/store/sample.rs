@@ -1,6 +1,6 @@
 //! Rows to try things with.
 
-use atryum::store::{approval, credential, invocation, rule, server};
+use atryum::store::{approval, credential, invocation, oauth_flow, rule, server};
 
 /// When a sample was made, where that matters.
 pub const NOW: i64 = 1_000_000;
@@ -121,8 +121,36 @@ pub fn credential(server_id: &str) -> credential::Row {
         is_client_unknown: true,
         problem: Some("old".to_owned()),
         asked_scopes: "[]".to_owned(),
+        redirect_uri: "https://gate.example/oauth/callback".to_owned(),
         connected_by: "ann".to_owned(),
         connected_at: NOW,
         updated_at: NOW,
+    }
+}
+
+pub fn oauth_flow(server_id: &str) -> oauth_flow::Row {
+    oauth_flow::Row {
+        id: atryum::store::new_id(),
+        state_digest: "digest".to_owned(),
+        server_id: server_id.to_owned(),
+        server_revision: 1,
+        login: "ann".to_owned(),
+        operator: "ann".to_owned(),
+        issuer: "https://as.example".to_owned(),
+        resource: None,
+        redirect_uri: "http://127.0.0.1:8080/oauth/callback".to_owned(),
+        provider: "{}".to_owned(),
+        client_id: "me".to_owned(),
+        registration: "dynamic".to_owned(),
+        auth_method: "none".to_owned(),
+        client_secret: None,
+        client_secret_expires_at: None,
+        verifier: b"sealed".to_vec(),
+        scopes: "[]".to_owned(),
+        created_at: NOW,
+        expires_at: NOW + 600,
+        used_at: None,
+        finished_at: None,
+        problem: None,
     }
 }

@@ -20,6 +20,10 @@ fn set(field: &str, sealed: &[u8]) -> secret::Change {
     secret::Change { field: field.to_owned(), sealed: Some(sealed.to_vec()) }
 }
 
+fn changes(secrets: Vec<secret::Change>) -> server::Changes {
+    server::Changes { secrets, forgets_login: false }
+}
+
 async fn a_server_comes_back_as_it_was_registered(database: Database) {
     let store = database.open().await;
     let row = server::insert(&store, sample::server("calc"), vec![set("env:KEY", b"1")]).await.unwrap();
@@ -55,7 +59,7 @@ async fn a_server_in_http_mode_comes_back_as_it_was_registered_and_edited(databa
         row.credential_origin = None;
         row.mode = "stdio".to_owned();
         let cleared = secret::Change { field: "bearer_token".to_owned(), sealed: None };
-        Ok::<_, StoreError>(vec![cleared, set("header:X-Api-Key", b"2")])
+        Ok::<_, StoreError>(changes(vec![cleared, set("header:X-Api-Key", b"2")]))
     });
     let edited = edited.await.unwrap();
     assert_eq!((edited.mode.as_str(), edited.timeout_seconds), ("http", Some(5)));
@@ -77,11 +81,12 @@ async fn an_edit_raises_the_revision_and_changes_the_secrets_with_it(database: D
     let store = database.open().await;
     let secrets = vec![set("env:A", b"a"), set("env:B", b"b")];
     server::insert(&store, sample::server("calc"), secrets).await.unwrap();
-    let row = server::update(&store, "calc", Some(1), |row, fields| {
-        assert_eq!(fields, ["env:A", "env:B"]);
+    let row = server::update(&store, "calc", Some(1), |row, kept| {
+        assert_eq!((kept.fields, kept.login), (vec!["env:A".to_owned(), "env:B".to_owned()], None));
         row.enabled = false;
         row.name = "other".to_owned();
-        Ok::<_, StoreError>(vec![set("env:A", b"new"), secret::Change { field: "env:B".to_owned(), sealed: None }])
+        let cleared = secret::Change { field: "env:B".to_owned(), sealed: None };
+        Ok::<_, StoreError>(changes(vec![set("env:A", b"new"), cleared]))
     });
     let row = row.await.unwrap();
     assert_eq!((row.revision, row.enabled, row.name.as_str()), (2, false, "calc"));
@@ -94,9 +99,9 @@ async fn an_edit_raises_the_revision_and_changes_the_secrets_with_it(database: D
 async fn a_stale_revision_changes_nothing(database: Database) {
     let store = database.open().await;
     let before = server::insert(&store, sample::server("calc"), vec![]).await.unwrap();
-    let change = |row: &mut server::Row, _: Vec<String>| {
+    let change = |row: &mut server::Row, _| {
         row.enabled = false;
-        Ok::<_, StoreError>(vec![set("env:A", b"a")])
+        Ok::<_, StoreError>(changes(vec![set("env:A", b"a")]))
     };
     let error = server::update(&store, "calc", Some(9), change).await.unwrap_err();
     assert!(matches!(error, StoreError::Stale { expected: 9, found: 1 }));
@@ -109,12 +114,12 @@ async fn an_edit_that_is_refused_changes_nothing(database: Database) {
     let before = server::insert(&store, sample::server("calc"), vec![]).await.unwrap();
     let refused = server::update(&store, "calc", None, |row, _| {
         row.enabled = false;
-        Err::<Vec<secret::Change>, _>(StoreError::BadCursor)
+        Err::<server::Changes, _>(StoreError::BadCursor)
     });
     assert!(refused.await.is_err());
     assert_eq!(server::find(&store, "calc").await.unwrap(), Some(before));
     // and the next edit is not kept waiting by what the refused one held
-    server::update(&store, "calc", None, |_, _| Ok::<_, StoreError>(vec![])).await.unwrap();
+    server::update(&store, "calc", None, |_, _| Ok::<_, StoreError>(changes(vec![]))).await.unwrap();
 }
 
 async fn deleting_a_server_deletes_its_secrets(database: Database) {

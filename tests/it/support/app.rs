@@ -84,6 +84,15 @@ impl App {
         Self::start_in(dir, &settings, &[]).await
     }
 
+    /// One in the same directory, with other settings.
+    pub async fn restart_with(mut self, settings: &[(&str, &str)]) -> Self {
+        self.kill();
+        let dir = self.dir.clone();
+        drop(self);
+        let settings: Vec<_> = settings.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+        Self::start_in(dir, &settings, &[]).await
+    }
+
     /// `kill -9`.
     pub fn kill(&mut self) {
         let _ = self.process.kill();

@@ -1,5 +1,6 @@
 //! A fresh database for one test, of either kind.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use atryum::store::{Store, StoreError};
@@ -45,6 +46,23 @@ impl Database {
         Store::open(&self.url).await
     }
 
+    /// Every column that holds bytes, by table and name.
+    pub async fn binary_columns(&self) -> BTreeSet<(String, String)> {
+        use sea_orm::{ConnectionTrait as _, Statement};
+        let connection = sea_orm::Database::connect(&self.url).await.expect("a connection");
+        let sql = if self.url.starts_with("sqlite:") {
+            "SELECT tables.name AS \"table\", columns.name AS \"column\" FROM sqlite_master tables, \
+             pragma_table_info(tables.name) columns WHERE tables.type = 'table' AND columns.type LIKE '%blob%'"
+        } else {
+            "SELECT table_name AS \"table\", column_name AS \"column\" FROM information_schema.columns \
+             WHERE table_schema = 'public' AND data_type = 'bytea'"
+        };
+        let rows = connection.query_all_raw(Statement::from_string(connection.get_database_backend(), sql)).await;
+        let names =
+            |row: &sea_orm::QueryResult| (row.try_get("", "table").unwrap(), row.try_get("", "column").unwrap());
+        rows.expect("the statement to run").iter().map(names).collect()
+    }
+
     /// Runs SQL beside the store, as another release or a careless person would.
     pub async fn run(&self, sql: &str) {
         run_sql(&self.url, sql).await;
@@ -59,12 +77,29 @@ pub async fn run_sql(url: &str, sql: &str) {
     connection.close().await.expect("the connection to close");
 }
 
+/// All that a PostgreSQL database holds, row by row; bytes are in hex.
+pub async fn all_rows(url: &str) -> Vec<String> {
+    use sea_orm::{ConnectionTrait as _, DbBackend, Statement};
+    let connection = sea_orm::Database::connect(url).await.expect("a connection");
+    let read = async |sql: &str, column: &str| -> Vec<String> {
+        let rows = connection.query_all_raw(Statement::from_string(DbBackend::Postgres, sql)).await;
+        rows.expect("the statement to run").iter().map(|row| row.try_get("", column).expect("a text")).collect()
+    };
+    let tables = read("SELECT tablename::text AS name FROM pg_tables WHERE schemaname = 'public'", "name").await;
+    let mut all = Vec::new();
+    for table in tables {
+        all.extend(read(&format!("SELECT t::text AS line FROM \"{table}\" t"), "line").await);
+    }
+    connection.close().await.expect("the connection to close");
+    all
+}
+
 /// Runs each named test on SQLite and on PostgreSQL.
 macro_rules! on_both_databases {
     ($($test:ident),+ $(,)?) => {
         mod on_sqlite {
             $(
-                #[tokio::test]
+                #[actix_rt::test]
                 async fn $test() {
                     super::$test(crate::support::database::Database::sqlite().await).await;
                 }
@@ -72,7 +107,7 @@ macro_rules! on_both_databases {
         }
         mod on_postgres {
             $(
-                #[tokio::test]
+                #[actix_rt::test]
                 async fn $test() {
                     super::$test(crate::support::database::Database::postgres().await).await;
                 }

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
 use super::remote::Request;
 use super::remote::wire;
@@ -18,6 +18,8 @@ use super::remote::wire;
 pub enum Said {
     /// A status, headers and a body.
     Whole(u16, Vec<(&'static str, String)>, String),
+    /// That, when it is [released](Provider::release).
+    Held(Box<Said>),
     /// The head, and then nothing more.
     Hung,
     /// Bytes as they are; then the connection is closed.
@@ -43,6 +45,7 @@ struct State {
     ledger: Vec<Request>,
     /// by method and path; of several the first is said once, the last for ever
     said: HashMap<String, Vec<Said>>,
+    release: Arc<Notify>,
 }
 
 /// A running one.
@@ -119,6 +122,28 @@ impl Provider {
         self.state().said.insert(what.to_owned(), vec![said]);
     }
 
+    /// The first is said once, and so on; the last for ever.
+    pub fn says_in_turn(&self, what: &str, said: Vec<Said>) {
+        self.state().said.insert(what.to_owned(), said);
+    }
+
+    /// Lets one held answer go.
+    pub fn release(&self) {
+        self.state().release.notify_one();
+    }
+
+    /// How often somebody wanted a token renewed.
+    pub fn refreshes(&self) -> usize {
+        self.state().ledger.iter().filter(|request| request.body.contains("grant_type=refresh_token")).count()
+    }
+
+    /// What the token endpoint was shown under that name, each time.
+    pub fn shown(&self, name: &str) -> Vec<String> {
+        let state = self.state();
+        let forms = state.ledger.iter().flat_map(|request| url::form_urlencoded::parse(request.body.as_bytes()));
+        forms.filter(|(known, _)| known == name).map(|(_, value)| value.into_owned()).collect()
+    }
+
     /// Nothing is there any more.
     pub fn forgets(&self, what: &str) {
         self.state().said.remove(what);
@@ -143,17 +168,26 @@ impl Provider {
 
 async fn serve(mut socket: TcpStream, state: Arc<Mutex<State>>) {
     while let Some(request) = wire::read(&mut socket).await {
-        let said = {
+        let (said, release) = {
             let mut state = state.lock().expect("no test panics in here");
             let what = format!("{} {}", request.method, request.path);
             state.ledger.push(request);
-            match state.said.get_mut(&what) {
+            let said = match state.said.get_mut(&what) {
                 Some(said) if said.len() > 1 => said.remove(0),
                 Some(said) => said[0].clone(),
                 None => Said::html(404),
+            };
+            (said, state.release.clone())
+        };
+        let said = match said {
+            Said::Held(said) => {
+                release.notified().await;
+                *said
             }
+            said => said,
         };
         match said {
+            Said::Held(_) => unreachable!("nothing is held twice"),
             Said::Whole(status, headers, body) => {
                 let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
                 if socket.write_all(&wire::answer(status, &headers, body.as_bytes())).await.is_err() {

@@ -62,6 +62,14 @@ struct Planned {
     left: Option<usize>,
 }
 
+/// Which requests it takes.
+#[derive(Clone)]
+struct Guard {
+    /// what it says to the others
+    challenge: String,
+    tokens: Vec<String>,
+}
+
 #[derive(Default)]
 struct Session {
     /// the standing streams
@@ -76,6 +84,7 @@ struct State {
     planned: Vec<Planned>,
     sessions: BTreeMap<String, Session>,
     extra_tools: usize,
+    guard: Option<Guard>,
     /// who waits for the answer to a question
     asked: HashMap<String, oneshot::Sender<Value>>,
 }
@@ -164,6 +173,17 @@ impl Remote {
     /// From now on it is well.
     pub fn heal(&self) {
         self.shared.state().planned.clear();
+    }
+
+    /// From now on it takes requests with one of these bearer tokens only, and answers the others 401 with that challenge.
+    pub fn guard(&self, challenge: &str, tokens: &[&str]) {
+        let tokens = tokens.iter().map(|token| format!("Bearer {token}")).collect();
+        self.shared.state().guard = Some(Guard { challenge: challenge.to_owned(), tokens });
+    }
+
+    /// From now on it takes every request.
+    pub fn unguard(&self) {
+        self.shared.state().guard = None;
     }
 
     /// It knows none of its sessions any more, as after a restart.

@@ -4,5 +4,6 @@ mod faults;
 mod fixture;
 mod health;
 mod isolation;
+mod login;
 mod session;
 mod stream;

@@ -3,14 +3,17 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
-use serde_json::Value;
 use utoipa::ToSchema;
 use utoipa::openapi::schema::{Object, ObjectBuilder, SchemaType, Type};
 
 use super::draft::SecretWrite;
+use super::oauth::OAuthWrite;
 use crate::http::body::Edit;
 use crate::http::problem::FieldError;
-use crate::upstream::{AuthType, BEARER_TOKEN_FIELD, Credential, HEADER_FIELD};
+use crate::store::credential::Summary;
+use crate::upstream::{
+    AuthType, BEARER_TOKEN_FIELD, Credential, HEADER_FIELD, OAUTH_CLIENT_SECRET_FIELD, OAuthSettings,
+};
 use crate::vault::SecretText;
 
 /// Most headers of one server.
@@ -21,10 +24,12 @@ const HEADERS_MAX: usize = 32;
 #[serde(deny_unknown_fields)]
 #[schema(as = ServerAuthWrite)]
 pub struct AuthWrite {
-    /// `none`, `bearer` or `headers`. Left out, it follows from what is given: a token, headers, or neither.
+    /// `none`, `bearer`, `headers` or `oauth`. Left out, it follows from what is given: a token, headers, something about
+    /// OAuth, or none of these; then a server that wants OAuth is seen to want it when it is asked.
     #[schema(example = "bearer")]
     r#type: Option<String>,
-    /// Goes out as `Authorization: Bearer …`. `null` or an empty text removes it.
+    /// Goes out as `Authorization: Bearer …`. `null` or an empty text removes it, and the type with it
+    /// unless one is given.
     #[serde(default)]
     #[schema(schema_with = token_schema)]
     bearer_token: Edit<SecretWrite>,
@@ -32,14 +37,19 @@ pub struct AuthWrite {
     #[serde(default)]
     #[schema(schema_with = headers_schema)]
     headers: Edit<BTreeMap<String, Option<SecretWrite>>>,
-    #[schema(ignore)]
-    oauth: Option<Value>,
+    /// What is said beforehand of a login by OAuth. `null` removes what was said.
+    #[serde(default)]
+    #[schema(value_type = Option<OAuthWrite>)]
+    oauth: Edit<OAuthWrite>,
 }
 
 fn token_schema() -> Object {
     ObjectBuilder::new()
         .schema_type(SchemaType::from_iter([Type::String, Type::Null]))
-        .description(Some("Goes out as `Authorization: Bearer …`. `null` or an empty text removes it."))
+        .description(Some(
+            "Goes out as `Authorization: Bearer …`. `null` or an empty text removes it, and the type with it unless one is \
+             given.",
+        ))
         .write_only(true)
         .build()
 }
@@ -63,7 +73,7 @@ impl AuthWrite {
         self.r#type.as_ref().is_none_or(is_none)
             && !matches!(self.bearer_token, Edit::Set(_))
             && !matches!(self.headers, Edit::Set(_))
-            && self.oauth.is_none()
+            && !matches!(self.oauth, Edit::Set(_))
     }
 }
 
@@ -72,14 +82,24 @@ pub(super) struct Stored {
     pub(super) auth_type: AuthType,
     /// The secrets that are kept, by field.
     pub(super) fields: Vec<String>,
-    /// Whether the base URL moves to another origin: then nothing of it is kept.
-    pub(super) has_moved: bool,
+    /// The origin that the base URL leaves for another one: then nothing of it is kept.
+    pub(super) moved_from: Option<String>,
+    /// What was said beforehand of a login by OAuth.
+    pub(super) settings: OAuthSettings,
+    /// The login by OAuth that is held.
+    pub(super) login: Option<Summary>,
 }
 
 impl Stored {
     /// Of a server that is not registered yet.
     pub(super) fn nothing() -> Self {
-        Self { auth_type: AuthType::None, fields: Vec::new(), has_moved: false }
+        Self {
+            auth_type: AuthType::None,
+            fields: Vec::new(),
+            moved_from: None,
+            settings: OAuthSettings::default(),
+            login: None,
+        }
     }
 }
 
@@ -91,6 +111,8 @@ pub(super) struct Login {
     pub(super) kept: Vec<String>,
     /// The secrets that go, by field.
     pub(super) removed: Vec<String>,
+    /// Whether the login by OAuth that is held goes.
+    pub(super) forgets_oauth: bool,
 }
 
 /// Applies what is written to what is stored.
@@ -103,20 +125,29 @@ pub(super) fn edit(auth: Edit<AuthWrite>, stored: Stored) -> Result<Login, Vec<F
         Edit::Clear => AuthWrite { r#type: Some(AuthType::None.word().into()), ..AuthWrite::default() },
         Edit::Set(write) => write,
     };
-    let (auth_type, members) = members(write, stored.auth_type)?;
-    let is_kept = |field: &String| !stored.has_moved && members.keep(auth_type, field);
+    let (auth_type, mut members) = members(write, stored.auth_type)?;
+    let oauth = match auth_type {
+        AuthType::OAuth => Some(members.oauth.take().unwrap_or_default().apply(&stored).map_err(|error| vec![error])?),
+        AuthType::None | AuthType::Bearer | AuthType::Headers => None,
+    };
+    let keeps_client_secret = oauth.as_ref().is_some_and(|edited| edited.keeps_secret);
+    let is_kept = |field: &String| match auth_type {
+        AuthType::OAuth => field == OAUTH_CLIENT_SECRET_FIELD && keeps_client_secret,
+        _ => stored.moved_from.is_none() && members.keep(auth_type, field),
+    };
     let (kept, removed): (Vec<_>, _) = stored.fields.into_iter().partition(is_kept);
     if kept.len() + members.headers.len() > HEADERS_MAX {
         let detail = format!("a server has at most {HEADERS_MAX} headers");
         return Err(vec![FieldError { pointer: "/auth/headers".into(), detail }]);
     }
-    let credential = match auth_type {
-        AuthType::None => Credential::None,
-        AuthType::Bearer => Credential::Bearer(members.token.into_value()),
-        AuthType::Headers => Credential::Headers(members.headers),
-        AuthType::OAuth => return Err(vec![unknown_type("oauth")]),
+    let forgets_oauth = oauth.as_ref().is_none_or(|edited| edited.forgets_login);
+    let credential = match (auth_type, oauth) {
+        (AuthType::Bearer, _) => Credential::Bearer(members.token.into_value()),
+        (AuthType::Headers, _) => Credential::Headers(members.headers),
+        (AuthType::OAuth, Some(edited)) => Credential::OAuth(edited.login),
+        (AuthType::None | AuthType::OAuth, _) => Credential::None,
     };
-    Ok(Login { credential, kept, removed })
+    Ok(Login { credential, kept, removed, forgets_oauth })
 }
 
 /// The members, read.
@@ -125,13 +156,13 @@ struct Members {
     headers: Vec<(String, SecretText)>,
     cleared: Vec<String>,
     are_all_cleared: bool,
+    oauth: Option<OAuthWrite>,
 }
 
 impl Members {
     /// Whether what is stored in `field` stays.
     fn keep(&self, auth_type: AuthType, field: &str) -> bool {
         match auth_type {
-            // Of the last nothing is written yet.
             AuthType::None | AuthType::OAuth => false,
             AuthType::Bearer => field == BEARER_TOKEN_FIELD && matches!(self.token, Edit::Keep),
             AuthType::Headers => field.strip_prefix(HEADER_FIELD).is_some_and(|name| {
@@ -139,6 +170,28 @@ impl Members {
                 !self.are_all_cleared && !touched.any(|other| other.eq_ignore_ascii_case(name))
             }),
         }
+    }
+
+    /// What is given that a server of that type does not have.
+    fn strangers(&self, auth_type: AuthType) -> Vec<FieldError> {
+        let word = auth_type.word();
+        let mut errors = Vec::new();
+        if matches!(self.token, Edit::Set(_)) && auth_type != AuthType::Bearer {
+            let detail = format!("a server whose type of auth is {word} has no token; leave it out");
+            errors.push(FieldError { pointer: "/auth/bearer_token".into(), detail });
+        }
+        if !self.headers.is_empty() && auth_type != AuthType::Headers {
+            let detail = format!(
+                "a server whose type of auth is {word} has no headers; leave them out, or give Authorization as one of \
+                 them"
+            );
+            errors.push(FieldError { pointer: "/auth/headers".into(), detail });
+        }
+        if self.oauth.as_ref().is_some_and(|oauth| !oauth.is_blank()) && auth_type != AuthType::OAuth {
+            let detail = format!("a server whose type of auth is {word} does not log in by OAuth; leave this out");
+            errors.push(FieldError { pointer: "/auth/oauth".into(), detail });
+        }
+        errors
     }
 }
 
@@ -158,34 +211,27 @@ fn members(write: AuthWrite, stored: AuthType) -> Result<(AuthType, Members), Ve
             }
         }
     }
-    let has_token = matches!(token, Edit::Set(_));
+    let speaks_of_oauth = matches!(write.oauth, Edit::Set(_));
     let auth_type = match write.r#type.as_deref() {
-        Some(word) => AuthType::parse(word).ok_or_else(|| vec![unknown_type(word)])?,
-        None if has_token => AuthType::Bearer,
+        Some(word) => AuthType::parse(word).ok_or_else(|| vec![unknown_type()])?,
+        None if matches!(token, Edit::Set(_)) => AuthType::Bearer,
         None if !headers.is_empty() => AuthType::Headers,
+        None if speaks_of_oauth => AuthType::OAuth,
+        // Whoever leaves the field blank has no token: the server is asked what it wants instead.
+        None if stored == AuthType::Bearer && matches!(token, Edit::Clear) => AuthType::None,
         None => stored,
     };
-    let mut errors = Vec::new();
-    if write.oauth.is_some() {
-        errors.push(FieldError { pointer: "/auth/oauth".into(), detail: NO_OAUTH.into() });
-    }
-    if has_token && auth_type != AuthType::Bearer {
-        let detail = format!("a server whose type of auth is {} has no token; leave it out", auth_type.word());
-        errors.push(FieldError { pointer: "/auth/bearer_token".into(), detail });
-    }
-    if !headers.is_empty() && auth_type != AuthType::Headers {
-        let detail = format!(
-            "a server whose type of auth is {} has no headers; leave them out, or give Authorization as one of them",
-            auth_type.word()
-        );
-        errors.push(FieldError { pointer: "/auth/headers".into(), detail });
-    }
-    if errors.is_empty() { Ok((auth_type, Members { token, headers, cleared, are_all_cleared })) } else { Err(errors) }
+    let oauth = match write.oauth {
+        Edit::Keep => None,
+        Edit::Clear => Some(OAuthWrite::clear()),
+        Edit::Set(write) => Some(write),
+    };
+    let members = Members { token, headers, cleared, are_all_cleared, oauth };
+    let errors = members.strangers(auth_type);
+    if errors.is_empty() { Ok((auth_type, members)) } else { Err(errors) }
 }
 
-const NO_OAUTH: &str = "this version does not log in by OAuth yet; give a bearer token or headers";
-
-fn unknown_type(word: &str) -> FieldError {
-    let detail = if word == "oauth" { NO_OAUTH } else { "one of none, bearer and headers is expected" };
+fn unknown_type() -> FieldError {
+    let detail = "one of none, bearer, headers and oauth is expected";
     FieldError { pointer: "/auth/type".into(), detail: detail.into() }
 }

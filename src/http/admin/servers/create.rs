@@ -11,7 +11,7 @@ use crate::http::body::Body;
 use crate::http::gateway::Gateway;
 use crate::http::problem::{Code, Problem, ProblemBody};
 use crate::store::{self, server::NewServer};
-use crate::upstream::{Definition, Mode};
+use crate::upstream::{Definition, Mode, OAuthSettings};
 
 /// Registers a server.
 #[utoipa::path(post, path = "/api/v1/servers", operation_id = "create_server", tag = "Servers",
@@ -47,6 +47,7 @@ fn new_server(id: String, enabled: bool, definition: Definition) -> Result<NewSe
         Mode::Http(http) => NewServer {
             auth_type: Some(http.auth_type().word().into()),
             credential_origin: http.credential_origin(),
+            oauth: http.oauth().and_then(OAuthSettings::to_json),
             base_url: Some(http.base_url),
             timeout_seconds: Some(http.timeout_seconds),
             ..new

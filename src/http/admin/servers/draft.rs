@@ -65,6 +65,12 @@ pub(super) fn env_schema() -> Object {
 pub struct SecretWrite(String);
 
 impl SecretWrite {
+    /// Whether nothing was written.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Hands the text over to the vault.
     #[must_use]
     pub fn into_text(self) -> SecretText {

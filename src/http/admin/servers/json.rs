@@ -6,10 +6,12 @@ use std::sync::Arc;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::oauth::{self, OAuthBody};
 use crate::http::gateway::Gateway;
 use crate::http::problem::Problem;
 use crate::http::time::Time;
 use crate::store;
+use crate::store::credential::Summary;
 use crate::upstream::{
     AuthType, BEARER_TOKEN_FIELD, Credentials, ENV_FIELD, HEADER_FIELD, Status, Word, stored_credentials,
 };
@@ -57,16 +59,15 @@ pub struct ServerBody {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = ServerAuth)]
 pub struct AuthBody {
-    /// `none`, `bearer` or `headers`; a stdio server has no login of its own.
+    /// `none`, `bearer`, `headers` or `oauth`; a stdio server has no login of its own.
     #[schema(example = "none")]
     r#type: String,
     /// Whether a bearer token is kept.
     bearer_token_set: bool,
     /// The names of the headers that are kept.
     header_names: Vec<String>,
-    /// Always `null`: this version logs in nowhere by OAuth.
-    #[schema(value_type = Option<Object>)]
-    oauth: Option<serde_json::Value>,
+    /// `null` when the server has nothing to do with OAuth.
+    oauth: Option<OAuthBody>,
 }
 
 /// What was last seen of a server.
@@ -110,7 +111,8 @@ impl From<&Status> for ConnectionBody {
 pub async fn body(gateway: &Gateway, row: store::server::Row) -> Result<ServerBody, Problem> {
     let secrets = store::secret::load_all(&gateway.store, &row.id).await?;
     let fields: Vec<_> = secrets.into_iter().map(|secret| secret.field).collect();
-    render(gateway, row, &fields)
+    let login = store::credential::summaries(&gateway.store, &[&row.id]).await?.pop();
+    render(gateway, row, &fields, login.as_ref())
 }
 
 /// Builds the representations of several servers.
@@ -122,22 +124,32 @@ pub async fn bodies(gateway: &Gateway, rows: Vec<store::server::Row>) -> Result<
     for (server_id, field) in store::secret::list_fields(&gateway.store).await? {
         fields.entry(server_id).or_default().push(field);
     }
+    let ids: Vec<_> = rows.iter().map(|row| row.id.as_str()).collect();
+    let logins = store::credential::summaries(&gateway.store, &ids).await?;
+    let mut logins: BTreeMap<_, _> = logins.into_iter().map(|login| (login.server_id.clone(), login)).collect();
     rows.into_iter()
         .map(|row| {
             let filled = fields.remove(&row.id).unwrap_or_default();
-            render(gateway, row, &filled)
+            let login = logins.remove(&row.id);
+            render(gateway, row, &filled, login.as_ref())
         })
         .collect()
 }
 
-/// `fields`: the secrets that are kept, by their names.
-fn render(gateway: &Gateway, row: store::server::Row, fields: &[String]) -> Result<ServerBody, Problem> {
+/// `fields`: the secrets that are kept, by their names; `login`: what is held after a login by OAuth.
+fn render(
+    gateway: &Gateway,
+    row: store::server::Row,
+    fields: &[String],
+    login: Option<&Summary>,
+) -> Result<ServerBody, Problem> {
     let args = serde_json::from_str(&row.args).map_err(|error| Problem::internal(&error))?;
     let status = gateway.directory.find(&row.name).map_or_else(
         // The registry has not looked yet.
         || Arc::new(Status::untried(row.enabled, stored_credentials(&row, fields.iter().map(String::as_str)))),
         |upstream| upstream.status(),
     );
+    let oauth = oauth::body(&row, fields, login)?;
     Ok(ServerBody {
         endpoint_url: endpoint_url(gateway, &row.name),
         name: row.name,
@@ -149,7 +161,7 @@ fn render(gateway: &Gateway, row: store::server::Row, fields: &[String]) -> Resu
             r#type: row.auth_type.unwrap_or_else(|| AuthType::None.word().into()),
             bearer_token_set: fields.iter().any(|field| field == BEARER_TOKEN_FIELD),
             header_names: named(fields, HEADER_FIELD),
-            oauth: None,
+            oauth,
         },
         command: row.command,
         args,

@@ -10,14 +10,17 @@ use super::auth::{self, AuthWrite, Stored};
 use super::draft::{SecretWrite, demand_none, env_schema, faults_of};
 use super::json::{self, ServerBody};
 use super::{WHAT, seal};
+use crate::egress;
 use crate::http::answer;
 use crate::http::body::{Body, Edit};
 use crate::http::gateway::Gateway;
 use crate::http::if_match::IfMatch;
 use crate::http::problem::{Code, Problem, ProblemBody};
+use crate::store::server::{Changes, Kept};
 use crate::store::{self, secret};
 use crate::upstream::{
-    AuthType, Definition, ENV_FIELD, HttpDefinition, Mode, StdioDefinition, TIMEOUT_SECONDS_DEFAULT, is_same_origin,
+    AuthType, Definition, ENV_FIELD, HttpDefinition, Mode, OAuthSettings, StdioDefinition, TIMEOUT_SECONDS_DEFAULT,
+    is_same_origin,
 };
 
 /// What is to change, as a JSON Merge Patch: what is absent stays, what is `null` is cleared.
@@ -86,43 +89,39 @@ pub async fn update(
     IfMatch(expected): IfMatch,
     Body(patch): Body<ServerPatch>,
 ) -> Result<HttpResponse, Problem> {
-    let edited = store::server::update(&gateway.store, &name, expected, |row, stored_fields| {
-        apply(&gateway, patch, row, stored_fields)
-    });
+    let edited = store::server::update(&gateway.store, &name, expected, |row, kept| apply(&gateway, patch, row, kept));
     let row = edited.await.map_err(|problem: Problem| problem.named(WHAT, &name))?;
     gateway.registry.nudge().await;
     let revision = row.revision;
     Ok(answer::revised(revision, &json::body(&gateway, row).await?))
 }
 
-fn apply(
-    gateway: &Gateway,
-    patch: ServerPatch,
-    row: &mut store::server::Row,
-    stored_fields: Vec<String>,
-) -> Result<Vec<secret::Change>, Problem> {
+fn apply(gateway: &Gateway, patch: ServerPatch, row: &mut store::server::Row, kept: Kept) -> Result<Changes, Problem> {
     immutable("/name", &patch.name, &row.name)?;
     immutable("/mode", &patch.mode, &row.mode)?;
     patch.enabled.clone().apply_or_default(&mut row.enabled, true);
-    let (definition, removed) = match row.mode.as_str() {
-        "http" => apply_http(patch, row, stored_fields)?,
-        _ => apply_stdio(patch, row, stored_fields)?,
+    let Applied { definition, removed, forgets_login } = match row.mode.as_str() {
+        "http" => apply_http(patch, row, kept)?,
+        _ => apply_stdio(patch, row, kept)?,
     };
     let errors = faults_of(gateway, &definition);
     if !errors.is_empty() {
         return Err(Problem::fields(errors));
     }
-    let mut changes: Vec<_> = removed.into_iter().map(|field| secret::Change { field, sealed: None }).collect();
-    changes.extend(seal(gateway, &row.id, &definition)?);
-    Ok(changes)
+    let mut secrets: Vec<_> = removed.into_iter().map(|field| secret::Change { field, sealed: None }).collect();
+    secrets.extend(seal(gateway, &row.id, &definition)?);
+    Ok(Changes { secrets, forgets_login })
 }
 
-/// Gives the server as it is to be, and the secrets that go.
-fn apply_stdio(
-    patch: ServerPatch,
-    row: &mut store::server::Row,
-    stored_fields: Vec<String>,
-) -> Result<(Definition, Vec<String>), Problem> {
+/// The server as it is to be, and what goes of what is kept beside it.
+struct Applied {
+    definition: Definition,
+    /// The fields of secrets.
+    removed: Vec<String>,
+    forgets_login: bool,
+}
+
+fn apply_stdio(patch: ServerPatch, row: &mut store::server::Row, kept: Kept) -> Result<Applied, Problem> {
     let strangers = [
         ("/base_url", matches!(patch.base_url, Edit::Set(_))),
         ("/timeout_seconds", matches!(patch.timeout_seconds, Edit::Set(_))),
@@ -136,7 +135,7 @@ fn apply_stdio(
     patch.shared.apply_or_default(&mut row.shared, false);
     row.args = serde_json::to_string(&args).map_err(|error| Problem::internal(&error))?;
 
-    let (removed, set) = split(patch.env, stored_fields);
+    let (removed, set) = split(patch.env, kept.fields);
     let stdio = StdioDefinition {
         command: row.command.clone().unwrap_or_default(),
         args,
@@ -144,15 +143,11 @@ fn apply_stdio(
         cwd: row.cwd.clone(),
         shared: row.shared,
     };
-    Ok((Definition { name: row.name.clone(), mode: Mode::Stdio(stdio) }, removed))
+    let definition = Definition { name: row.name.clone(), mode: Mode::Stdio(stdio) };
+    Ok(Applied { definition, removed, forgets_login: false })
 }
 
-/// Gives the server as it is to be, and the secrets that go.
-fn apply_http(
-    patch: ServerPatch,
-    row: &mut store::server::Row,
-    stored_fields: Vec<String>,
-) -> Result<(Definition, Vec<String>), Problem> {
+fn apply_http(patch: ServerPatch, row: &mut store::server::Row, kept: Kept) -> Result<Applied, Problem> {
     let strangers = [
         ("/command", matches!(patch.command, Edit::Set(_))),
         ("/args", matches!(&patch.args, Edit::Set(args) if !args.is_empty())),
@@ -165,12 +160,16 @@ fn apply_http(
     patch.base_url.apply(&mut row.base_url);
     let timeout_seconds = patch.timeout_seconds.or_default(|| TIMEOUT_SECONDS_DEFAULT).or(row.timeout_seconds);
     let base_url = row.base_url.clone().unwrap_or_default();
+    let moved_from = if is_same_origin(&old_base_url, &base_url) { None } else { egress::origin(&old_base_url) };
     let stored = Stored {
         auth_type: row.auth_type.as_deref().and_then(AuthType::parse).unwrap_or(AuthType::None),
-        has_moved: !is_same_origin(&old_base_url, &base_url),
-        fields: stored_fields,
+        moved_from,
+        fields: kept.fields,
+        // What can't be read was never typed here; the edit replaces it.
+        settings: OAuthSettings::read(row).unwrap_or_default(),
+        login: kept.login,
     };
-    let has_moved = stored.has_moved;
+    let (old_type, has_moved) = (stored.auth_type, stored.moved_from.is_some());
     let login = auth::edit(patch.auth, stored).map_err(Problem::fields)?;
     let http = HttpDefinition {
         base_url,
@@ -179,13 +178,16 @@ fn apply_http(
     };
     row.timeout_seconds = Some(http.timeout_seconds);
     row.auth_type = Some(http.auth_type().word().into());
+    http.oauth().cloned().unwrap_or_default().write(row);
+    let is_removed = login.kept.is_empty() && !login.removed.is_empty() && !(has_moved && old_type != AuthType::None);
     if let Some(origin) = http.credential_origin() {
         row.credential_origin = Some(origin);
-    } else if login.kept.is_empty() && !login.removed.is_empty() && !(has_moved && http.auth_type() != AuthType::None) {
-        // The operator removed it. After a move the origin stays, to tell why the credential is missing.
+    } else if http.auth_type() != old_type || is_removed {
+        // After a move the origin stays, to tell why the credential is missing.
         row.credential_origin = None;
     }
-    Ok((Definition { name: row.name.clone(), mode: Mode::Http(http) }, login.removed))
+    let definition = Definition { name: row.name.clone(), mode: Mode::Http(http) };
+    Ok(Applied { definition, removed: login.removed, forgets_login: login.forgets_oauth })
 }
 
 /// Splits an edit of the variables into the slots to empty and the values to set.

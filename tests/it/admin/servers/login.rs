@@ -102,6 +102,32 @@ async fn a_token_is_replaced_without_a_call_in_flight_being_lost() {
 }
 
 #[actix_rt::test]
+async fn a_call_that_takes_longer_than_a_process_would_be_given_survives_a_new_token_too() {
+    let (app, remote) = (App::start().await, Remote::start());
+    app.allow_all().await;
+    let auth = json!({"bearer_token": "old"});
+    app.server_from(json!({"name": "n", "base_url": remote.url, "timeout_seconds": 120, "auth": auth})).await;
+    let session = Session::open(&app.agent("ann").await, "n", "2025-11-25", json!({})).await;
+    let mut held = session.open_call("held", json!({}), Some(json!("p"))).await;
+    assert_eq!(held.message().await.expect("a progress")["method"], "notifications/progress");
+    patch(&app, json!({"auth": {"bearer_token": "new"}})).await;
+    // Nothing happens that could be waited for: that is what is tested.
+    tokio::time::sleep(std::time::Duration::from_secs(32)).await;
+    assert_eq!(session.call("echo", json!({"text": "x"})).await["result"]["content"][0]["text"], "x");
+    remote.release();
+    let answer = loop {
+        let message = held.message().await.expect("an answer");
+        if message["method"].is_null() {
+            break message;
+        }
+    };
+    assert!(answer["result"].is_object(), "{answer}");
+    let logins: Vec<_> =
+        remote.seen("tools/call").iter().map(|call| call.header("authorization").map(str::to_owned)).collect();
+    assert_eq!(logins, [Some("Bearer old".to_owned()), Some("Bearer new".to_owned())]);
+}
+
+#[actix_rt::test]
 async fn a_login_that_is_refused_is_asked_for_anew_and_holds_when_it_is_taken() {
     let (app, remote) = (App::start().await, Remote::start());
     register(&app, &remote, json!({"bearer_token": TOKEN})).await;

@@ -1,10 +1,15 @@
-//! What is written and never read: the values of variables, bearer tokens, and the values of headers.
+//! What is written and never read: the values of variables, bearer tokens, the values of headers, and client secrets.
 
 use atryum::http::routes::INVENTORY;
-use serde_json::json;
+use atryum::oauth::registration::Registration;
+use proptest::prelude::*;
+use proptest::strategy::ValueTree as _;
+use proptest::test_runner::TestRunner;
+use serde_json::{Value, json};
 
 use crate::support::app::{App, Settings};
 use crate::support::database::run_sql;
+use crate::support::held::{ACCESS, REFRESH, hold};
 use crate::support::http::Session;
 use crate::support::remote::{Fault, On, Remote};
 
@@ -79,6 +84,84 @@ async fn a_token_and_the_value_of_a_header_come_out_nowhere() {
     }
     assert!(format!("{:?}", second.ledger()).contains(SECRET), "it was sent where it belongs");
     assert!(app.log().contains("TRACE"), "{}", app.log());
+    assert_sealed(&app);
+}
+
+/// A secret as it may be written, whether it can be used or not.
+fn secret() -> impl Strategy<Value = Value> {
+    let spelled = [SECRET.to_owned(), format!("{SECRET}\n"), format!("Bearer {SECRET}"), format!("\u{e9}{SECRET}")];
+    let mut texts: Vec<_> = spelled.into_iter().map(Value::from).collect();
+    texts.extend([json!(SECRET), json!(SECRET), json!(SECRET), json!(""), json!(null), json!([SECRET])]);
+    prop::sample::select(texts)
+}
+
+/// An object of some of these members.
+fn some_of(members: Vec<(&'static str, BoxedStrategy<Value>)>) -> BoxedStrategy<Value> {
+    let members = members.into_iter().map(|(name, value)| (Just(name), prop::option::of(value)).boxed());
+    let members: Vec<_> = members.collect();
+    members
+        .prop_map(|members| members.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect())
+        .boxed()
+}
+
+fn words(words: &'static [&'static str]) -> BoxedStrategy<Value> {
+    prop::sample::select(words).prop_map(Value::from).boxed()
+}
+
+/// The members of a server in HTTP mode, any of them, right or wrong.
+fn anything() -> BoxedStrategy<Value> {
+    let headers = some_of(vec![("X-A", secret().boxed()), ("Authorization", secret().boxed())]);
+    let oauth = some_of(vec![
+        ("client_id", words(&["", "mine", "other", "a\nb"])),
+        ("client_secret", secret().boxed()),
+        ("token_url", words(&["", "https://as.example/token", "https://as.example/other", "http://as.example"])),
+        ("authorize_url", words(&["", "https://as.example/authorize"])),
+        ("scopes", Just(json!(["a"])).boxed()),
+        ("use_default_scopes", any::<bool>().prop_map(Value::from).boxed()),
+    ]);
+    let auth = some_of(vec![
+        ("type", words(&["none", "bearer", "headers", "oauth", "oauth", "bearer"])),
+        ("bearer_token", secret().boxed()),
+        ("headers", headers),
+        ("oauth", oauth),
+    ]);
+    some_of(vec![("base_url", words(&["http://127.0.0.1:1/mcp", "http://127.0.0.1:2", "x"])), ("auth", auth)])
+}
+
+#[actix_rt::test]
+async fn however_a_login_is_written_nothing_that_can_be_read_holds_a_secret() {
+    let app = Settings::default().with("ATRYUM_LOG__LEVEL", "trace").start().await;
+    let login = json!({"oauth": {"client_id": "mine", "client_secret": SECRET}});
+    app.server_from(json!({"name": "n", "base_url": "http://127.0.0.1:1/mcp", "auth": login})).await;
+    let app = hold(app, "n", "mine", Registration::Manual).await;
+    let mut runner = TestRunner::deterministic();
+    let mut taken = [0, 0];
+    let demand_none = |text: &str| {
+        for secret in [SECRET, ACCESS, REFRESH] {
+            assert!(!text.contains(secret), "{text}");
+        }
+    };
+    for text in all_that_can_be_read(&app, "n").await {
+        demand_none(&text);
+    }
+    for turn in 0..150 {
+        let members = anything().new_tree(&mut runner).expect("a value").current();
+        let edited = app.operator().patch("/api/v1/servers/n", members.clone()).await;
+        let mut draft = members;
+        draft["name"] = json!(format!("n-{turn}"));
+        let created = app.operator().post("/api/v1/servers", draft).await;
+        for (answer, count) in [&edited, &created].into_iter().zip(&mut taken) {
+            assert!(matches!(answer.status, 200 | 201 | 422), "{answer:?}");
+            *count += usize::from(answer.status != 422);
+            demand_none(&answer.text);
+        }
+        demand_none(&app.operator().get("/api/v1/servers/n").await.text);
+    }
+    assert!(taken.iter().all(|count| (10..140).contains(count)), "some can be used and some can't: {taken:?}");
+    for text in all_that_can_be_read(&app, "n").await {
+        demand_none(&text);
+    }
+    demand_none(&app.log());
     assert_sealed(&app);
 }
 

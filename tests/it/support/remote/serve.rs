@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 
 use super::wire::{self, Events, Request, Socket};
-use super::{On, Session, Shared, tls};
+use super::{Guard, On, Session, Shared, tls};
 
 const JSON: (&str, &str) = ("content-type", "application/json");
 
@@ -45,9 +45,13 @@ async fn connection(mut socket: impl Socket, shared: Arc<Shared>) {
             On::Method(method) => request.method == "POST" && request.is(method),
             On::Get => request.method == "GET",
         });
-        let goes_on = match fault {
-            Some(fault) => fault.play(&mut socket, &request.json["id"]).await,
-            None => answer(&mut socket, &request, &shared).await.is_ok(),
+        let is_kept_out =
+            |guard: &Guard| !guard.tokens.iter().any(|token| request.header("authorization") == Some(token.as_str()));
+        let guard = shared.state().guard.clone().filter(is_kept_out);
+        let goes_on = match (fault, guard) {
+            (None, Some(guard)) => say(&mut socket, 401, &[("www-authenticate", &guard.challenge)], "no").await.is_ok(),
+            (Some(fault), _) => fault.play(&mut socket, &request.json["id"]).await,
+            (None, None) => answer(&mut socket, &request, &shared).await.is_ok(),
         };
         if !goes_on {
             return;

@@ -7,7 +7,7 @@ use std::path::Path;
 use atryum::store::{Store, credential, oauth_flow, secret, server, setting};
 use atryum::vault::{KeySource, SecretText, Slot, Vault, VaultError};
 
-use super::sample;
+use crate::store::sample;
 use crate::support::database::{Database, on_both_databases};
 
 /// 32 bytes, all different, and 32 others.
@@ -26,7 +26,7 @@ fn value(key: &str) -> KeySource {
     KeySource::Value { name: "ATRYUM_MASTER_KEY".to_owned(), value: SecretText::new(key) }
 }
 
-fn file(path: &Path) -> KeySource {
+pub fn file(path: &Path) -> KeySource {
     KeySource::File(path.to_owned())
 }
 
