@@ -49,7 +49,7 @@ async fn every_edit_is_told_with_who_did_it_and_what_it_changed(database: Databa
         server::insert(&store, sample::server("calc"), vec![canary]).await.unwrap();
         let change = |row: &mut server::Row, _| {
             row.command = Some("/bin/other".to_owned());
-            Ok::<_, atryum::store::StoreError>(vec![secret(None)])
+            Ok::<_, atryum::store::StoreError>(server::Changes { secrets: vec![secret(None)], forgets_login: false })
         };
         server::update(&store, "calc", None, change).await.unwrap();
         let added = rule::insert(&store, sample::rule("one"), None).await.unwrap();
