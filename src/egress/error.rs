@@ -64,7 +64,7 @@ pub enum EgressError {
         reason: String,
     },
     /// The connection broke before there was an answer.
-    #[error("the connection broke before there was an answer ({reason})")]
+    #[error("the connection broke before it answered ({reason})")]
     Reset {
         /// The system's words.
         reason: String,

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use super::standing::Refusal;
 use super::{Core, State};
 use crate::clock;
+use crate::egress::EgressError;
 use crate::oauth::Challenge;
 use crate::upstream::connection::Connection;
 use crate::upstream::error::UpstreamError;
@@ -83,15 +84,18 @@ impl Core {
             HttpError::LoginLate { .. } | HttpError::LoginOver if self.status.load().status != Word::Connecting => {
                 return;
             }
+            HttpError::Egress(error) if error.is_refusal() => (Word::ActionRequired, Some("edit")),
             HttpError::Url { .. }
-            | HttpError::ForbiddenAddress { .. }
             | HttpError::Redirected { .. }
             | HttpError::NotThere { .. }
             | HttpError::WrongContentType { .. } => (Word::ActionRequired, Some("edit")),
             _ if self.breaker.is_open() => (Word::Backoff, None),
-            HttpError::Resolve { .. } | HttpError::Connect { .. } | HttpError::Tls { .. } | HttpError::Reset { .. } => {
-                (Word::Unreachable, None)
-            }
+            HttpError::Egress(
+                EgressError::Resolve { .. }
+                | EgressError::Connect { .. }
+                | EgressError::Tls { .. }
+                | EgressError::Reset { .. },
+            ) => (Word::Unreachable, None),
             // One request that was refused says nothing about the server.
             HttpError::Status { status: ..500, .. } => return,
             _ => (Word::Failing, None),

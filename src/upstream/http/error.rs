@@ -13,59 +13,15 @@ pub enum HttpError {
         /// What is wrong with it.
         reason: String,
     },
-    /// There is no such host.
-    #[error("the host {host:?} can't be found: {reason}; check the base URL and this machine's DNS")]
-    Resolve {
-        /// From the base URL.
-        host: String,
-        /// The resolver's words.
-        reason: String,
-    },
-    /// The host is on an address that is never asked: link-local, or a cloud's metadata service.
-    #[error("{host:?} is on {address}, a link-local or metadata address; such addresses are never asked")]
-    ForbiddenAddress {
-        /// From the base URL.
-        host: String,
-        /// What it resolved to.
-        address: std::net::IpAddr,
-    },
-    /// Nobody takes the connection.
-    #[error("no connection to {origin}: {reason}; is the server running?")]
-    Connect {
-        /// Scheme, host and port.
-        origin: String,
-        /// The system's words.
-        reason: String,
-    },
-    /// The other side is not who it should be, or does not speak TLS.
-    #[error("no secure connection to {origin}: {reason}")]
-    Tls {
-        /// Scheme, host and port.
-        origin: String,
-        /// The library's words.
-        reason: String,
-    },
-    /// The connection broke before there was an answer.
-    #[error("the connection to the server broke before it answered ({reason})")]
-    Reset {
-        /// The system's words.
-        reason: String,
-    },
+    /// It could not be asked, or what came back can't be read.
+    #[error(transparent)]
+    Egress(EgressError),
     /// Nothing was heard for as long as an operator lets it take.
     #[error("the server did not answer within {seconds} s; its timeout can be set higher")]
     TimedOut {
         /// How long was waited.
         seconds: u64,
     },
-    /// The answer has a beginning and no end.
-    #[error("the server's answer broke off after {bytes} bytes")]
-    Truncated {
-        /// How much of it came.
-        bytes: u64,
-    },
-    /// The answer's end can't be told from a broken connection.
-    #[error("the server's answer says neither its length nor that it comes in chunks, so that its end can't be known")]
-    CloseDelimited,
     /// The stream is over, the answer was not in it.
     #[error("the server ended its answer without a reply to the request")]
     NoAnswer,
@@ -84,12 +40,6 @@ pub enum HttpError {
         reason: String,
         /// It could be the beginning of one.
         is_cut: bool,
-    },
-    /// An answer was packed although none was asked to be.
-    #[error("the server packs its answers ({encoding}), though it was asked not to; such answers are not unpacked")]
-    Encoded {
-        /// `Content-Encoding`
-        encoding: String,
     },
     /// The server is elsewhere, it says. Credentials never go where a server points.
     #[error(
@@ -153,23 +103,13 @@ impl HttpError {
     #[must_use]
     pub fn was_sent(&self) -> bool {
         match self {
-            Self::Reset { .. }
-            | Self::TimedOut { .. }
-            | Self::Truncated { .. }
-            | Self::CloseDelimited
-            | Self::NoAnswer
-            | Self::WrongContentType { .. }
-            | Self::NotJsonRpc { .. }
-            | Self::Encoded { .. } => true,
+            Self::Egress(error) => error.was_sent(),
+            Self::TimedOut { .. } | Self::NoAnswer | Self::WrongContentType { .. } | Self::NotJsonRpc { .. } => true,
             // 408 is also said by what stands before a server that is too slow.
             Self::Status { status, .. } => *status >= 500 || *status == 408,
             // 303: it was done, and what came of it is elsewhere.
             Self::Redirected { status, .. } => *status == 303,
             Self::Url { .. }
-            | Self::Resolve { .. }
-            | Self::ForbiddenAddress { .. }
-            | Self::Connect { .. }
-            | Self::Tls { .. }
             | Self::Unauthorized(_)
             | Self::Forbidden(_)
             | Self::LoginLate { .. }
@@ -185,19 +125,12 @@ impl HttpError {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Url { .. } => "bad_url",
-            Self::Resolve { .. } => "host_not_found",
-            Self::ForbiddenAddress { .. } => "address_forbidden",
-            Self::Connect { .. } => "connect_failed",
-            Self::Tls { .. } => "tls_failed",
-            Self::Reset { .. } => "connection_reset",
+            Self::Egress(error) => error.kind(),
             Self::TimedOut { .. } => "timed_out",
-            Self::Truncated { .. } => "answer_truncated",
-            Self::CloseDelimited => "answer_unbounded",
             Self::NoAnswer => "no_answer",
             Self::WrongContentType { content_type } if content_type == "text/html" => "web_page",
             Self::WrongContentType { .. } => "wrong_content_type",
             Self::NotJsonRpc { .. } => "not_json_rpc",
-            Self::Encoded { .. } => "answer_encoded",
             Self::Redirected { .. } => "redirected",
             Self::Unauthorized(_) => "unauthorized",
             Self::Forbidden(_) => "forbidden",
@@ -251,20 +184,10 @@ impl From<EgressError> for HttpError {
     fn from(error: EgressError) -> Self {
         match error {
             EgressError::Url { reason } => Self::Url { reason },
-            EgressError::Resolve { host, reason } => Self::Resolve { host, reason },
-            EgressError::ForbiddenAddress { host, address } => Self::ForbiddenAddress { host, address },
-            EgressError::Connect { origin, reason } => Self::Connect { origin, reason },
-            EgressError::Tls { origin, reason } => Self::Tls { origin, reason },
-            EgressError::Reset { reason } => Self::Reset { reason },
-            EgressError::Truncated { bytes } => Self::Truncated { bytes },
-            EgressError::CloseDelimited => Self::CloseDelimited,
-            EgressError::Encoded { encoding } => Self::Encoded { encoding },
             EgressError::NotText => Self::NotJsonRpc { reason: "it is not UTF-8".into(), is_cut: false },
             EgressError::Redirected { status, to, .. } => Self::Redirected { status, to },
             EgressError::TimedOut { seconds, .. } => Self::TimedOut { seconds },
-            EgressError::TooLong { .. } => Self::NoAnswer,
-            // Of what a server supplied; a base URL is typed.
-            EgressError::Insecure { .. } | EgressError::NotPublic { .. } => Self::Url { reason: error.to_string() },
+            other => Self::Egress(other),
         }
     }
 }

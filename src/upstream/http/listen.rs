@@ -7,6 +7,7 @@ use super::error::HttpError;
 use super::events::Events;
 use super::remote::Remote;
 use crate::backoff::Backoff;
+use crate::egress::EgressError;
 use crate::upstream::wire::{Origin, Wire};
 
 /// First and longest delay before a stream that broke is opened again.
@@ -70,8 +71,7 @@ fn may_pass(error: &HttpError) -> bool {
         | HttpError::Forbidden(_)
         | HttpError::Redirected { .. }
         | HttpError::WrongContentType { .. }
-        | HttpError::Encoded { .. }
-        | HttpError::CloseDelimited => false,
+        | HttpError::Egress(EgressError::Encoded { .. } | EgressError::CloseDelimited) => false,
         _ => true,
     }
 }

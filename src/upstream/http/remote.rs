@@ -16,7 +16,7 @@ use super::events::{Events, TooLong};
 use super::login::Login;
 use crate::egress::http::header::{HeaderName, HeaderValue};
 use crate::egress::http::{Method, Uri};
-use crate::egress::{self, Answer};
+use crate::egress::{self, Answer, EgressError};
 use crate::mcp::envelope::{self, Message};
 use crate::mcp::version::Era;
 use crate::upstream::core::Core;
@@ -358,9 +358,9 @@ impl Remote {
     }
 
     fn check_body(&self, answer: &Answer) -> Result<(), HttpError> {
-        answer.check_body().map_err(|error| match error.into() {
-            HttpError::Encoded { encoding } => HttpError::Encoded { encoding: self.quoted(&encoding) },
-            other => other,
+        answer.check_body().map_err(|error| match error {
+            EgressError::Encoded { encoding } => EgressError::Encoded { encoding: self.quoted(&encoding) }.into(),
+            other => other.into(),
         })
     }
 
