@@ -13,7 +13,8 @@
 //! | `reads` | lists and look-ups | never waits for a writer, never writes |
 //!
 //! The writers take turns through a fair lock in this process: each appends to the audit what it did, so that an edit and
-//! its event are one transaction, and the audit's chain has one end ([`audit`]).
+//! its event are one transaction, and the audit's chain has one end ([`audit`]). Several gateways may share a PostgreSQL
+//! database: each has a [`seat`], and a chain of its own.
 
 mod connection;
 mod error;
@@ -33,12 +34,12 @@ pub mod login;
 pub mod login_link;
 pub mod oauth_flow;
 pub mod rule;
+pub mod seat;
 pub mod secret;
 pub mod server;
 pub mod setting;
 
-use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::sync::Arc;
 
 use sea_orm::sea_query::LikeExpr;
 use sea_orm::{
@@ -51,12 +52,10 @@ use crate::trail::Event;
 use audit::Tail;
 use connection::{Address, Pools};
 use guard::Guard;
+use seat::Company;
 
 pub use error::StoreError;
 pub use page::{Listed, Page};
-
-/// How often the lock on the database is looked after; a lost one must stop the writers soon.
-const GUARD_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What a committed journal record survives on SQLite; PostgreSQL always keeps `Disk`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -68,7 +67,7 @@ pub enum Durability {
     Disk,
 }
 
-/// An open database: its pools, and the lock that keeps other processes out. Cloning gives another handle to the same.
+/// An open database: its pools, and this process's place at it. Cloning gives another handle to the same.
 #[derive(Clone, Debug)]
 pub struct Store {
     inner: Arc<Inner>,
@@ -85,7 +84,7 @@ struct Inner {
     /// whose turn it is to write, and where the audit's chain ends
     turn: Arc<Mutex<Tail>>,
     is_postgres: bool,
-    /// keeps other processes out for as long as this lives
+    /// this process's place, for as long as this lives
     guard: Guard,
 }
 
@@ -95,27 +94,51 @@ impl Store {
         Self::open_with(url, Durability::default()).await
     }
 
-    /// Opens the database at `url`, takes it for this process and brings its schema up to this release.
+    /// Opens the database at `url`, takes a place at it for this process and brings its schema up to this release.
     ///
-    /// A `sqlite:` file is made when the URL says `mode=rwc`. A database that another process holds, that is damaged, or
-    /// that a newer release has migrated is refused with the reason.
+    /// A `sqlite:` file is made when the URL says `mode=rwc`. A file that another process holds, a server at which no seat
+    /// is free, a database that is damaged, or that a newer release has migrated, is refused with the reason.
     pub async fn open_with(url: &str, durability: Durability) -> Result<Self, StoreError> {
+        Self::open_among(url, durability, Company::Others).await
+    }
+
+    /// Opens the database like [`Store::open_with`], for somebody who must have it for themselves.
+    pub async fn open_alone(url: &str, durability: Durability) -> Result<Self, StoreError> {
+        Self::open_among(url, durability, Company::Nobody).await
+    }
+
+    async fn open_among(url: &str, durability: Durability, company: Company) -> Result<Self, StoreError> {
         let address = Address::parse(url)?;
-        // first the lock: not even the check of a database is for two at once
+        // first the lock: not even the check of a file is for two at once
         let guard = Guard::take(&address).await?;
         address.prepare()?;
         let Pools { edits, journal, reads } = address.connect(durability).await?;
-        schema::bring_up(&edits).await?;
-        let is_postgres = matches!(address, Address::Postgres { .. });
-        let turn = Arc::new(Mutex::new(Tail::new()));
+        let mut tail = Tail::new();
+        match guard.seat() {
+            None => schema::bring_up(&edits).await?,
+            Some(seat) => {
+                seat.begin_migration().await?;
+                schema::bring_up(&edits).await?;
+                seat.end_migration().await?;
+                seat.sit(company, &mut tail).await?;
+            }
+        }
+        let is_postgres = guard.seat().is_some();
+        let turn = Arc::new(Mutex::new(tail));
         let inner = Arc::new(Inner { edits, journal, reads, turn, is_postgres, guard });
         if is_postgres {
-            tokio::spawn(keep_guard(Arc::downgrade(&inner)));
+            tokio::spawn(seat::keep(Arc::downgrade(&inner)));
         }
         Ok(Self { inner })
     }
 
-    /// Asks the database whether it answers and still belongs to this process.
+    /// The number of this process's seat; on SQLite there is one.
+    #[must_use]
+    pub fn seat(&self) -> i64 {
+        self.inner.guard.seat().map_or(1, seat::Seat::number)
+    }
+
+    /// Asks the database whether it answers and this process still has its place.
     pub async fn ping(&self) -> Result<(), StoreError> {
         self.inner.guard.check().await?;
         Ok(self.inner.reads.ping().await?)
@@ -168,17 +191,6 @@ impl Store {
         let options = TransactionOptions { sqlite_transaction_mode, ..TransactionOptions::default() };
         let transaction = pool.begin_with_options(options).await?;
         Ok(Edit { transaction, told: Vec::new(), turn })
-    }
-}
-
-/// Looks after the process lock while the store is open.
-async fn keep_guard(inner: Weak<Inner>) {
-    loop {
-        tokio::time::sleep(GUARD_CHECK_INTERVAL).await;
-        let Some(inner) = inner.upgrade() else { return };
-        if let Err(error) = inner.guard.check().await {
-            tracing::error!(error.kind = error.kind(), "the lock on the database is not held: {error}");
-        }
     }
 }
 

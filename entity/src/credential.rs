@@ -39,6 +39,8 @@ pub struct Model {
     pub expires_at: Option<i64>,
     /// ms; until then one gateway, and no other, may use the refresh token
     pub refreshing_until: Option<i64>,
+    /// the seat of that gateway
+    pub leased_by: Option<i64>,
     /// ms; since then a person has to log in anew
     pub ended_at: Option<i64>,
     /// the authorization server knows the client no more: a login registers anew

@@ -70,6 +70,8 @@ pub struct Model {
     pub shadow_rule_id: Option<String>,
     /// what it would have said: `allow`, `deny`, `ask`
     pub shadow_action: Option<String>,
+    /// the seat of the gateway that has the call
+    pub seat: i64,
 }
 
 /// No relations are declared: joins are written where they are read.

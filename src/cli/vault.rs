@@ -97,11 +97,11 @@ async fn open(config: &Config) -> Result<Store, CliError> {
         let what = format!("there is no database at {}: atryum serve makes it, and its master key", file.display());
         return Err(CliError::Failed(what));
     }
-    Store::open_with(&url, config.journal.durability).await.map_err(|error| {
+    Store::open_alone(&url, config.journal.durability).await.map_err(|error| {
         let what = crate::chain(&error);
         CliError::Failed(match error {
             StoreError::Locked { .. } => {
-                format!("{what}: stop the gateway, change the master key, and start it again; nothing was changed")
+                format!("{what}: stop every gateway, change the master key, and start them again; nothing was changed")
             }
             _ => what,
         })

@@ -216,6 +216,7 @@ impl Login {
             scopes: scopes.transpose()?,
             expires_at: self.tokens.expires_at_ms,
             refreshing_until: None,
+            leased_by: None,
             ended_at: None,
             is_client_unknown: false,
             problem: None,

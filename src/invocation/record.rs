@@ -85,6 +85,8 @@ impl Request {
             overhead_us: None,
             shadow_rule_id: decision.shadow.as_ref().map(|shadow| shadow.rule_id.to_string()),
             shadow_action: decision.shadow.as_ref().map(|shadow| shadow.action.as_str().into()),
+            // the journal knows, when it writes the row
+            seat: 0,
         }
     }
 

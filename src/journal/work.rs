@@ -53,6 +53,13 @@ impl Work {
         }
     }
 
+    /// A new call is that of the gateway at this seat.
+    pub(super) fn sit_at(&mut self, seat: i64) {
+        if let Self::Insert { invocation, .. } = self {
+            invocation.seat = seat;
+        }
+    }
+
     /// Returns the state that this brings about.
     pub(super) fn state(&self) -> State {
         match self {

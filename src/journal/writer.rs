@@ -140,7 +140,10 @@ impl Writer {
     }
 
     /// Writes a batch, and when the database refuses it each row alone, to find the one that sank it.
-    async fn write_all(&self, pending: Vec<Pending>) -> Result<(), Away> {
+    async fn write_all(&self, mut pending: Vec<Pending>) -> Result<(), Away> {
+        for pending in &mut pending {
+            pending.work.sit_at(self.store.seat());
+        }
         match self.commit(&pending).await {
             Ok(moved) => {
                 self.tell_all(pending, &moved).await;

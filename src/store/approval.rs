@@ -5,7 +5,7 @@
 //! waits for it; a yes is spent by the journal, too, together with the move of the call that it lets go.
 
 use entity::approval::{Column, Entity};
-use sea_orm::sea_query::{Expr, ExprTrait as _};
+use sea_orm::sea_query::{Expr, ExprTrait as _, Query};
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, EntityTrait, PaginatorTrait as _, QueryFilter, QueryOrder, QuerySelect,
     UpdateMany,
@@ -137,21 +137,37 @@ pub async fn cancel(store: &Store, id: &str, now: i64) -> Result<Row, StoreError
     set(store, id, end("cancelled", now).filter(pending), |row| explain(row, now, None)).await
 }
 
-/// Notes since when no call waits for a pending approval's answer; `None` when one does again.
+/// Notes since when no call waits for a pending approval's answer; `None` when one does again. While one waits, at
+/// whatever gateway, it is not noted that none does.
 pub async fn note_left(store: &Store, id: &str, left_at: Option<i64>) -> Result<(), StoreError> {
     let edit = store.begin_edit().await?;
-    let pending = Condition::all().add(Column::Id.eq(id)).add(Column::Status.eq(PENDING));
+    let mut pending = Condition::all().add(Column::Id.eq(id)).add(Column::Status.eq(PENDING));
+    if left_at.is_some() {
+        pending = pending.add(nobody_waits());
+    }
     let noted = Entity::update_many().col_expr(Column::LeftAt, left_at.into()).filter(pending);
     noted.exec(edit.connection()).await?;
     edit.commit().await
 }
 
-/// Notes that the calls of an earlier process wait for nothing any more; returns how many approvals are pending.
+/// Notes that no call waits, where calls that did were ended with their gateway; returns for how many approvals.
 pub(super) async fn note_all_left(connection: &impl ConnectionTrait, now: i64) -> Result<u64, StoreError> {
     let pending = Entity::update_many()
         .col_expr(Column::LeftAt, Expr::col(Column::LeftAt).if_null(now))
-        .filter(Column::Status.eq(PENDING));
+        .filter(Column::Status.eq(PENDING))
+        .filter(nobody_waits());
     Ok(pending.exec(connection).await?.rows_affected)
+}
+
+fn nobody_waits() -> Expr {
+    use entity::invocation::{Column as Call, Entity as Calls};
+    let waiting = Query::select()
+        .expr(Expr::val(1))
+        .from(Calls)
+        .and_where(Call::State.eq(PENDING))
+        .and_where(Expr::col((Calls, Call::ApprovalId)).eq(Expr::col((Entity, Column::Id))))
+        .take();
+    Expr::exists(waiting).not()
 }
 
 /// Removes the answered approvals that were asked for before `before`.

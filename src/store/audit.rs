@@ -1,8 +1,8 @@
 //! The audit: events in their chain, and the signatures over it.
 //!
-//! Events come in with the edits that they tell of and are committed by the same transaction. A gateway has one chain, and
-//! whoever writes has the turn, which holds the chain's end: so numbers have no gaps, and nobody waits for another
-//! gateway. What an event says is never read here, and nothing is signed.
+//! Events come in with the edits that they tell of and are committed by the same transaction. A gateway has one chain, that
+//! of its [seat](super::seat), and whoever writes has the turn, which holds the chain's end: so numbers have no gaps, and
+//! nobody waits for another gateway. What an event says is never read here, and nothing is signed.
 
 mod archive;
 mod list;
@@ -30,8 +30,10 @@ pub use sink::{SinkPosition, begin_sink, end, put_sink_position, sink_position};
 /// A row of the table.
 pub type Row = entity::audit_event::Model;
 
-/// The chain of a gateway that has its database for itself.
-const CHAIN: i64 = 1;
+/// The chain of the first seat, and of a gateway that has its database for itself.
+const FIRST_CHAIN: i64 = 1;
+/// How many ends of the chain are kept of which nobody knows whether they were committed.
+const TRIED_MAX: usize = 256;
 
 /// Who acts when nobody else is said to.
 const GATEWAY: &str = "gateway";
@@ -51,8 +53,13 @@ fn actor() -> String {
 
 /// The end of this gateway's chain. Whoever has it may append.
 pub(super) struct Tail {
+    /// the number of the chain, which is that of the seat
+    chain: i64,
     /// none while it is not certain what was committed last; the database knows
     head: Option<Head>,
+    /// at a seat: the hashes of the end that was last certain, and of those that were tried since. If the chain ends
+    /// otherwise, somebody else has taken the seat
+    mine: Option<Vec<String>>,
     /// SQLite: the journal's connection may be within a transaction that nobody goes on with
     pub(super) is_open: bool,
     /// the number of the last event that is committed
@@ -61,7 +68,24 @@ pub(super) struct Tail {
 
 impl Tail {
     pub(super) fn new() -> Self {
-        Self { head: None, is_open: false, committed: watch::Sender::new(0) }
+        Self { chain: FIRST_CHAIN, head: None, mine: None, is_open: false, committed: watch::Sender::new(0) }
+    }
+
+    /// From now on this is the end, and nobody else's to move.
+    pub(super) fn sit_at(&mut self, head: Head) {
+        self.chain = head.chain;
+        self.mine = Some(vec![head.hash.clone()]);
+        self.moved_to(Some(head));
+    }
+
+    /// Whether a chain that ends like this was written by this gateway last.
+    pub(super) fn is_mine(&self, head: &Head) -> bool {
+        head.chain == self.chain && self.mine.as_ref().is_none_or(|mine| mine.contains(&head.hash))
+    }
+
+    /// The seat that rows have to name that are written in this turn.
+    pub(super) fn seat(&self) -> i64 {
+        self.chain
     }
 
     pub(super) fn watch(&self) -> watch::Receiver<i64> {
@@ -70,10 +94,11 @@ impl Tail {
 
     /// The end as it is committed, for as long as the turn is held.
     async fn head(&self, connection: &impl ConnectionTrait) -> Result<Head, StoreError> {
-        match &self.head {
-            Some(head) => Ok(head.clone()),
-            None => read_head(connection).await,
+        if let Some(head) = &self.head {
+            return Ok(head.clone());
         }
+        let found = read_head(connection, self.chain).await?;
+        if self.is_mine(&found) { Ok(found) } else { Err(StoreError::Unseated) }
     }
 
     /// Gives events their places after the end, if it is certain; it is not until they are committed.
@@ -81,6 +106,10 @@ impl Tail {
         let mut head = self.head.take()?;
         let (actor, now) = (actor(), clock::now_ms());
         let links = told.into_iter().map(|event| head.append(event, &actor, now)).collect();
+        if let Some(mine) = &mut self.mine {
+            mine.truncate(TRIED_MAX);
+            mine.push(head.hash.clone());
+        }
         Some((head, links))
     }
 
@@ -111,6 +140,9 @@ impl Tail {
     /// The events are committed up to here.
     pub(super) fn moved_to(&mut self, head: Option<Head>) {
         if let Some(head) = head {
+            if let Some(mine) = &mut self.mine {
+                *mine = vec![head.hash.clone()];
+            }
             self.committed.send_replace(head.seq);
             self.head = Some(head);
         }
@@ -139,10 +171,24 @@ fn contended(error: StoreError) -> StoreError {
     }
 }
 
-async fn read_head(connection: &impl ConnectionTrait) -> Result<Head, StoreError> {
-    let last = Entity::find().filter(Column::Chain.eq(CHAIN)).order_by_desc(Column::Seq).limit(1);
+/// The end of a chain as it is stored.
+pub(super) async fn read_head(connection: &impl ConnectionTrait, chain: i64) -> Result<Head, StoreError> {
+    let last = Entity::find().filter(Column::Chain.eq(chain)).order_by_desc(Column::Seq).limit(1);
     let last = last.one(connection).await?;
-    Ok(last.map_or_else(|| Head::of_empty(CHAIN), |row| Head { chain: CHAIN, seq: row.seq, hash: row.hash }))
+    Ok(last.map_or_else(|| Head::of_empty(chain), |row| Head { chain, seq: row.seq, hash: row.hash }))
+}
+
+/// Appends to a chain that no turn holds the end of, and returns the new one. The caller has the lock of its seat.
+pub(super) async fn append_to(
+    connection: &impl ConnectionTrait,
+    chain: i64,
+    told: impl IntoIterator<Item = Event>,
+) -> Result<Head, StoreError> {
+    let mut head = read_head(connection, chain).await?;
+    let (actor, now) = (actor(), clock::now_ms());
+    let links: Vec<Link> = told.into_iter().map(|event| head.append(event, &actor, now)).collect();
+    batch::insert_all(connection, &INSERT, &links).await.map_err(contended)?;
+    Ok(head)
 }
 
 /// Writes events that tell of nothing else in the database, such as a refused login.

@@ -16,6 +16,7 @@ use std::sync::LazyLock;
 use sea_orm::{ConnectionTrait, DbBackend, IdenStatic, Iterable as _, Statement};
 use serde::Serialize;
 
+use super::audit::Tail;
 use super::{Store, StoreError, approval, invocation};
 use crate::trail::Event;
 
@@ -99,6 +100,14 @@ pub struct Batch<'a> {
     pub told_of_changes: Vec<Event>,
 }
 
+impl Batch<'_> {
+    /// A new call stands at the seat of its gateway, which is another one when it was lost a moment ago.
+    fn demand_seat(&self, turn: &Tail) -> Result<(), StoreError> {
+        let is_here = self.invocations.iter().all(|call| call.seat == turn.seat());
+        if is_here { Ok(()) } else { Err(StoreError::Unseated) }
+    }
+}
+
 /// Commits a batch on the journal's connection and returns the ids of the changes that took place.
 pub async fn write(store: &Store, batch: Batch<'_>) -> Result<HashSet<String>, StoreError> {
     // what spends an answer has to see that it was there to be spent, before the call moves
@@ -107,6 +116,7 @@ pub async fn write(store: &Store, batch: Batch<'_>) -> Result<HashSet<String>, S
         return Ok(moved);
     }
     let mut edit = store.begin_journal().await?;
+    batch.demand_seat(&edit.turn)?;
     let moved = write_on(edit.connection(), &batch).await?;
     let Batch { changes, told, told_of_changes, .. } = batch;
     let took_place = changes.into_iter().zip(told_of_changes).filter(|(change, _)| moved.contains(&change.id));

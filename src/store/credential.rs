@@ -140,7 +140,8 @@ pub async fn put(store: &Store, row: Row, server_revision: i64) -> Result<Option
     }
     let before = Entity::find_by_id(row.server_id.as_str()).one(edit.connection()).await?;
     let revision = before.map_or(0, |before| before.revision) + 1;
-    let fresh = Row { refreshing_until: None, ended_at: None, is_client_unknown: false, problem: None, ..row };
+    let fresh =
+        Row { refreshing_until: None, leased_by: None, ended_at: None, is_client_unknown: false, problem: None, ..row };
     let row = Row { revision, ..fresh };
     let columns = Column::iter().filter(|column| !matches!(column, Column::ServerId));
     let replace = OnConflict::column(Column::ServerId).update_columns(columns).to_owned();
@@ -174,6 +175,7 @@ pub async fn lease(
     let usable = at(server_id, revision).add(is_free).add(Column::Refresh.is_not_null()).add(Column::EndedAt.is_null());
     let leased = Entity::update_many()
         .col_expr(Column::RefreshingUntil, until.into())
+        .col_expr(Column::LeasedBy, store.seat().into())
         .col_expr(Column::Revision, Expr::col(Column::Revision).add(1))
         .filter(usable)
         .exec(edit.connection())
@@ -183,19 +185,25 @@ pub async fn lease(
     Ok(found.filter(|_| leased.rows_affected == 1))
 }
 
-/// Ends every lease that an earlier process left behind; returns how many there were.
+/// Ends every lease that whoever sat at this gateway's seat before left behind; returns how many there were.
 ///
-/// For the start of the gateway, which has the database to itself. Whether the authorization server has used the refresh
-/// tokens up shows when they are tried.
+/// For the start of the gateway. Whether the authorization server has used the refresh tokens up shows when they are tried.
 pub async fn end_leases(store: &Store) -> Result<u64, StoreError> {
     let edit = store.begin_edit().await?;
+    let ended = end_leases_of(edit.connection(), edit.turn.seat()).await?;
+    edit.commit().await?;
+    Ok(ended)
+}
+
+/// Ends the leases of a seat where nobody sits.
+pub(super) async fn end_leases_of(connection: &impl ConnectionTrait, seat: i64) -> Result<u64, StoreError> {
     let ended = Entity::update_many()
         .col_expr(Column::RefreshingUntil, Expr::value(None::<i64>))
         .col_expr(Column::Revision, Expr::col(Column::Revision).add(1))
         .filter(Column::RefreshingUntil.is_not_null())
-        .exec(edit.connection())
+        .filter(Column::LeasedBy.eq(seat))
+        .exec(connection)
         .await?;
-    edit.commit().await?;
     Ok(ended.rows_affected)
 }
 

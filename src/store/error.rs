@@ -80,6 +80,9 @@ pub enum StoreError {
         /// the lock file, or the lock in the database
         holder: String,
     },
+    /// This gateway's seat is lost; it sits down again by itself.
+    #[error("this gateway has lost its seat at the database, and writes nothing until it has one again")]
+    Unseated,
     /// The address of the database cannot be used.
     #[error("the database url cannot be used: {reason}")]
     Url {
@@ -107,7 +110,7 @@ impl StoreError {
     /// Returns whether the same operation may succeed later without any change to it.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
-        matches!(self, Self::Unavailable { .. })
+        matches!(self, Self::Unavailable { .. } | Self::Unseated)
     }
 
     /// Returns a stable word for metrics and logs.
@@ -124,6 +127,7 @@ impl StoreError {
             Self::Migration { .. } => "migration",
             Self::Corrupt { .. } => "corrupt",
             Self::Locked { .. } => "locked",
+            Self::Unseated => "unseated",
             Self::Url { .. } => "url",
             Self::File { .. } => "file",
         }

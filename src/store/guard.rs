@@ -1,76 +1,57 @@
-//! The lock that keeps a second process out.
+//! What gives a process its place at the database.
 //!
-//! An address comes in, a [`Guard`] goes out; the database belongs to this process while it lives. For SQLite it is a
-//! locked file beside the database, which the system unlocks when the process dies in any way. For PostgreSQL it is an
-//! advisory lock held by one connection of its own, looked after by [`Guard::check`], as a connection can be lost.
+//! An address comes in, a [`Guard`] goes out. An SQLite file belongs to one process: a file beside it is locked, and the
+//! system unlocks it when the process dies in any way. At a PostgreSQL server there are [seats](super::seat) for several.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
-use sea_orm::sqlx::postgres::PgConnectOptions;
-use sea_orm::{ConnectionTrait as _, DatabaseConnection, DbBackend, DbErr, Statement};
 
 use super::StoreError;
-use super::connection::{Address, connect_postgres};
+use super::connection::Address;
+use super::seat::Seat;
 
-/// Takes the advisory lock unless this very connection holds it; the two numbers spell `atry` and the lock's purpose.
-const TAKE_POSTGRES_LOCK: &str = "SELECT CASE WHEN EXISTS (SELECT 1 FROM pg_locks WHERE locktype = 'advisory' \
-     AND pid = pg_backend_pid() AND classid = 1635021433 AND objid = 1) \
-     THEN true ELSE pg_try_advisory_lock(1635021433, 1) END AS is_held";
-
-/// Gives it back.
-const RELEASE_POSTGRES_LOCK: &str = "SELECT pg_advisory_unlock(1635021433, 1)";
-
-/// How long a new process waits for the lock of one that was killed: its server notices that a little later.
-const HANDOVER_TIMEOUT: Duration = Duration::from_secs(2);
-/// How often it looks meanwhile.
-const HANDOVER_PAUSE: Duration = Duration::from_millis(50);
-
-/// Keeps other processes out for as long as it lives.
+/// A place at the database, for as long as this lives.
 #[derive(Debug)]
 pub(super) enum Guard {
-    /// a locked file
+    /// a locked file: the database is this process's alone
     File(File),
-    /// a lock in the database
-    Postgres {
-        /// the one connection that holds it
-        connection: DatabaseConnection,
-        /// as of the last check
-        is_held: AtomicBool,
-    },
+    /// a seat among others
+    Seat(Seat),
 }
 
 impl Guard {
-    /// Takes the database for this process, or refuses and names who holds it.
+    /// Takes a file for this process, or refuses and names who holds it. A server is only connected to: see [`Seat::sit`].
     pub(super) async fn take(address: &Address) -> Result<Self, StoreError> {
         match address {
             Address::Sqlite { path, .. } => take_file(path).map(Self::File),
-            Address::Postgres { options } => take_postgres(*options.clone()).await,
+            Address::Postgres { options } => Seat::connect(*options.clone()).await.map(Self::Seat),
         }
     }
 
-    /// Returns an error unless the database belonged to this process when it was last checked.
-    pub(super) fn demand(&self) -> Result<(), StoreError> {
+    /// The seat, if it is one.
+    pub(super) fn seat(&self) -> Option<&Seat> {
         match self {
-            Self::Postgres { is_held, .. } if !is_held.load(Ordering::Acquire) => Err(postgres_is_taken()),
-            Self::File(_) | Self::Postgres { .. } => Ok(()),
+            Self::File(_) => None,
+            Self::Seat(seat) => Some(seat),
         }
     }
 
-    /// Makes sure that the lock is held, and takes it again after its connection was lost.
+    /// Returns an error unless the place was held when it was last looked after.
+    pub(super) fn demand(&self) -> Result<(), StoreError> {
+        self.seat().map_or(Ok(()), Seat::demand)
+    }
+
+    /// Makes sure that the place is held.
     pub(super) async fn check(&self) -> Result<(), StoreError> {
-        let Self::Postgres { connection, is_held } = self else {
-            return Ok(());
-        };
-        let taken = take_advisory_lock(connection).await;
-        is_held.store(matches!(taken, Ok(true)), Ordering::Release);
-        if taken? { Ok(()) } else { Err(postgres_is_taken()) }
+        match self {
+            Self::File(_) => Ok(()),
+            Self::Seat(seat) => seat.check().await,
+        }
     }
 
     /// Lets the next process in, though other handles to the store may still be about.
@@ -81,12 +62,7 @@ impl Guard {
                 let _ = flock(file, FlockOperation::Unlock);
                 Ok(())
             }
-            Self::Postgres { connection, is_held } => {
-                is_held.store(false, Ordering::Release);
-                // said aloud, as the server notices a closed connection only a little later
-                let released = connection.execute_unprepared(RELEASE_POSTGRES_LOCK).await;
-                Ok(connection.close_by_ref().await.and(released.map(drop))?)
-            }
+            Self::Seat(seat) => seat.leave().await,
         }
     }
 }
@@ -120,28 +96,4 @@ fn describe_holder(path: &Path, file: &mut File) -> String {
     let is_number = file.take(16).read_to_string(&mut process).is_ok() && process.trim().parse::<u32>().is_ok();
     let process = if is_number { format!(" by process {}", process.trim()) } else { String::new() };
     format!("{} is locked{process}", path.display())
-}
-
-async fn take_postgres(options: PgConnectOptions) -> Result<Guard, StoreError> {
-    let connection = connect_postgres(1, options).await?;
-    let give_up_at = Instant::now() + HANDOVER_TIMEOUT;
-    while !take_advisory_lock(&connection).await? {
-        if Instant::now() >= give_up_at {
-            let _ = connection.close_by_ref().await;
-            return Err(postgres_is_taken());
-        }
-        tokio::time::sleep(HANDOVER_PAUSE).await;
-    }
-    Ok(Guard::Postgres { connection, is_held: AtomicBool::new(true) })
-}
-
-async fn take_advisory_lock(connection: &DatabaseConnection) -> Result<bool, StoreError> {
-    let statement = Statement::from_string(DbBackend::Postgres, TAKE_POSTGRES_LOCK);
-    let row = connection.query_one_raw(statement).await?;
-    let row = row.ok_or_else(|| DbErr::RecordNotFound("the lock's state".to_owned()))?;
-    Ok(row.try_get("", "is_held")?)
-}
-
-fn postgres_is_taken() -> StoreError {
-    StoreError::Locked { holder: "an advisory lock in the database is held by another connection".to_owned() }
 }

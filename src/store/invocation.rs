@@ -5,11 +5,14 @@
 
 use entity::invocation::{Column, Entity};
 use sea_orm::sea_query::{Expr, ExprTrait as _, Func, Order, Query};
-use sea_orm::{ColumnTrait, Condition, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, UpdateMany};
+use sea_orm::{
+    ColumnTrait, Condition, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect,
+    UpdateMany,
+};
 
 use serde_json::json;
 
-use super::{Edit, Listed, Page, Store, StoreError, approval};
+use super::{Listed, Page, Store, StoreError, approval};
 use crate::trail::Event;
 
 /// A row of the table.
@@ -122,37 +125,60 @@ pub async fn find(store: &Store, id: &str) -> Result<Option<Row>, StoreError> {
     Ok(Entity::find_by_id(id).one(store.reads()).await?)
 }
 
-/// Ends every invocation that an earlier process left open.
+/// Ends every invocation that whoever sat at this gateway's seat before left open.
 ///
 /// For the start of the gateway, before it listens: a call that was in flight becomes `unknown`, one that was not
 /// decided becomes `cancelled`. Approvals stay: a person can answer them, and the same call made again finds the answer.
 pub async fn recover(store: &Store, now: i64) -> Result<Recovered, StoreError> {
     let mut edit = store.begin_edit().await?;
-    tell_ends(&mut edit, &["dispatched"], "unknown").await?;
-    tell_ends(&mut edit, &["received", "pending"], "cancelled").await?;
-    let in_flight = end("unknown", "the gateway stopped while the call was in flight", now)
-        .filter(Column::State.eq("dispatched"))
-        .exec(edit.connection())
-        .await?;
-    let undecided = end("cancelled", "the gateway stopped before the call was decided", now)
-        .filter(Column::State.is_in(["received", "pending"]))
-        .exec(edit.connection())
-        .await?;
-    let approvals = approval::note_all_left(edit.connection(), now).await?;
+    let seat = edit.turn.seat();
+    let (recovered, events) = end_of_seat(edit.connection(), seat, now).await?;
+    for event in events {
+        edit.tell(event);
+    }
     edit.commit().await?;
-    Ok(Recovered { unknown: in_flight.rows_affected, cancelled: undecided.rows_affected, approvals })
+    Ok(recovered)
 }
 
-/// Tells of every call that is in one of these states and is about to be ended.
-async fn tell_ends(edit: &mut Edit, from: &[&str], to: &str) -> Result<(), StoreError> {
+/// Ends what is open at a seat where nobody sits, and returns what is to be told of it.
+pub(super) async fn end_of_seat(
+    connection: &impl ConnectionTrait,
+    seat: i64,
+    now: i64,
+) -> Result<(Recovered, Vec<Event>), StoreError> {
+    let mut events = ends_of(connection, seat, &["dispatched"], "unknown").await?;
+    events.extend(ends_of(connection, seat, &["received", "pending"], "cancelled").await?);
+    let in_flight = end("unknown", "the gateway stopped while the call was in flight", now)
+        .filter(at(seat, &["dispatched"]))
+        .exec(connection)
+        .await?;
+    let undecided = end("cancelled", "the gateway stopped before the call was decided", now)
+        .filter(at(seat, &["received", "pending"]))
+        .exec(connection)
+        .await?;
+    let approvals = approval::note_all_left(connection, now).await?;
+    Ok((Recovered { unknown: in_flight.rows_affected, cancelled: undecided.rows_affected, approvals }, events))
+}
+
+fn at(seat: i64, states: &[&str]) -> Condition {
+    Condition::all().add(Column::Seat.eq(seat)).add(Column::State.is_in(states.iter().copied()))
+}
+
+/// What is told of every call that is in one of these states and is about to be ended.
+async fn ends_of(
+    connection: &impl ConnectionTrait,
+    seat: i64,
+    from: &[&str],
+    to: &str,
+) -> Result<Vec<Event>, StoreError> {
     let open = Entity::find().select_only().columns([Column::Id, Column::State]);
-    let open = open.filter(Column::State.is_in(from.iter().copied())).order_by_asc(Column::Id);
-    let open: Vec<(String, String)> = open.into_tuple().all(edit.connection()).await?;
-    for (id, from) in open {
+    let open = open.filter(at(seat, from)).order_by_asc(Column::Id);
+    let open: Vec<(String, String)> = open.into_tuple().all(connection).await?;
+    let told = |(id, from): (String, String)| {
         let data = json!({ "error": "the gateway stopped", "from": from });
-        edit.tell(Event::new(format!("call.{to}"), format!("invocation:{id}"), &data));
-    }
-    Ok(())
+        Event::new(format!("call.{to}"), format!("invocation:{id}"), &data)
+    };
+    Ok(open.into_iter().map(told).collect())
 }
 
 /// Removes up to `rows_max` ended invocations received before `before`, oldest first, and the answered approvals of that

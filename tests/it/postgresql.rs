@@ -71,19 +71,3 @@ async fn what_was_acknowledged_is_there_after_a_kill() {
     let session = Session::open(&app.anonymous().bearer(&key), "n", "2025-11-25", json!({})).await;
     assert_eq!(session.call("echo", json!({"text": "x"})).await["result"]["content"][0]["text"], "x");
 }
-
-#[actix_rt::test]
-async fn a_second_gateway_on_the_same_database_refuses_to_start() {
-    let app = start().await;
-    let url = app.setting("ATRYUM_DATABASE_URL");
-    let dir = tempfile::tempdir().unwrap();
-    let config = app.dir().join("config");
-    let settings = [
-        ("ATRYUM_DATABASE_URL".to_owned(), url),
-        ("XDG_CONFIG_HOME".to_owned(), config.to_string_lossy().into_owned()),
-    ];
-    let output = crate::support::app::command(dir.path(), &settings, &[]).output().expect("it starts");
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(said.contains("another atryum is using this database"), "{said}");
-}

@@ -12,5 +12,6 @@ mod operator;
 mod races;
 mod rule;
 pub mod sample;
+mod seat;
 mod server;
 mod tampering;

@@ -35,6 +35,7 @@ impl From<StoreError> for Problem {
                 };
                 Self::new(Code::Unavailable, format!("the database did not answer; {outlook}"))
             }
+            StoreError::Unseated => Self::new(Code::Unavailable, format!("{error}; nothing was changed; try again")),
             StoreError::Refused { .. }
             | StoreError::Newer { .. }
             | StoreError::Migration { .. }

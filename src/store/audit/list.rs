@@ -88,7 +88,7 @@ pub async fn checkpoints_from(
 
 /// Returns the last checkpoint of this gateway's chain.
 pub async fn last_checkpoint(store: &Store) -> Result<Option<Checkpoint>, StoreError> {
-    last_checkpoint_in(store.reads(), super::CHAIN).await
+    last_checkpoint_in(store.reads(), store.seat()).await
 }
 
 pub(super) async fn events_after_in(

@@ -5,7 +5,6 @@ use entity::audit_event::{Column, Entity};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use serde_json::json;
 
-use super::CHAIN;
 use crate::store::{Store, StoreError};
 use crate::trail::{Event, REMOVED};
 
@@ -29,9 +28,9 @@ pub async fn remove_old(
     segments_max: usize,
 ) -> Result<Option<Removed>, StoreError> {
     let mut edit = store.begin_edit().await?;
-    let connection = edit.connection();
-    let Some(first) = first_event(connection).await? else { return Ok(None) };
-    let mut segments = segments_from(connection, first).await?;
+    let (connection, chain) = (edit.connection(), edit.turn.seat());
+    let Some(first) = first_event(connection, chain).await? else { return Ok(None) };
+    let mut segments = segments_from(connection, chain, first).await?;
     // what the last one stands for stays, with all that comes after
     segments.pop();
     let mut bytes: i64 = segments.iter().map(|segment| segment.bytes).sum();
@@ -47,25 +46,26 @@ pub async fn remove_old(
     }
     let Some(last) = last else { return Ok(None) };
     let removed = Removed { from: first, to: last.seq };
-    let gone = Entity::delete_many().filter(Column::Chain.eq(CHAIN)).filter(Column::Seq.lte(last.seq));
+    let gone = Entity::delete_many().filter(Column::Chain.eq(chain)).filter(Column::Seq.lte(last.seq));
     gone.exec(connection).await?;
     let data = json!({ "from": removed.from, "to": removed.to, "hash": last.hash });
-    edit.tell(Event::new(REMOVED, format!("chain:{CHAIN}"), &data));
+    edit.tell(Event::new(REMOVED, format!("chain:{chain}"), &data));
     edit.commit().await?;
     Ok(Some(removed))
 }
 
-async fn first_event(connection: &impl ConnectionTrait) -> Result<Option<i64>, StoreError> {
-    let first = Entity::find().select_only().column(Column::Seq).filter(Column::Chain.eq(CHAIN));
+async fn first_event(connection: &impl ConnectionTrait, chain: i64) -> Result<Option<i64>, StoreError> {
+    let first = Entity::find().select_only().column(Column::Seq).filter(Column::Chain.eq(chain));
     Ok(first.order_by_asc(Column::Seq).limit(1).into_tuple().one(connection).await?)
 }
 
 /// The checkpoints whose events are still there, oldest first.
 async fn segments_from(
     connection: &impl ConnectionTrait,
+    chain: i64,
     first: i64,
 ) -> Result<Vec<audit_checkpoint::Model>, StoreError> {
     use audit_checkpoint::Column;
-    let of_chain = audit_checkpoint::Entity::find().filter(Column::Chain.eq(CHAIN)).filter(Column::Seq.gte(first));
+    let of_chain = audit_checkpoint::Entity::find().filter(Column::Chain.eq(chain)).filter(Column::Seq.gte(first));
     Ok(of_chain.order_by_asc(Column::Seq).all(connection).await?)
 }

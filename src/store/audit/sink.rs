@@ -3,7 +3,7 @@
 use sea_orm::ConnectionTrait as _;
 use sea_orm::sea_query::{Expr, ExprTrait as _, OnConflict, Query};
 
-use super::{CHAIN, read_head};
+use super::read_head;
 use crate::store::{Store, StoreError};
 
 /// How far a sink has come.
@@ -19,25 +19,26 @@ pub struct SinkPosition {
 
 /// Returns how far a sink has come; one that was never told anything has to be begun with [`begin_sink`].
 pub async fn sink_position(store: &Store, name: &str) -> Result<SinkPosition, StoreError> {
+    let chain = store.seat();
     let select = Query::select()
         .columns(["seq", "signed"])
         .from("audit_sink")
         .and_where(Expr::col("name").eq(name))
-        .and_where(Expr::col("chain").eq(CHAIN))
+        .and_where(Expr::col("chain").eq(chain))
         .take();
     let Some(row) = store.reads().query_one(&select).await? else {
-        return Ok(SinkPosition { chain: CHAIN, seq: 0, signed: 0 });
+        return Ok(SinkPosition { chain, seq: 0, signed: 0 });
     };
-    Ok(SinkPosition { chain: CHAIN, seq: row.try_get("", "seq")?, signed: row.try_get("", "signed")? })
+    Ok(SinkPosition { chain, seq: row.try_get("", "seq")?, signed: row.try_get("", "signed")? })
 }
 
 /// Has a sink that was never told anything begin at the end of the chain.
 pub async fn begin_sink(store: &Store, name: &str) -> Result<(), StoreError> {
     let edit = store.begin_journal().await?;
-    let head = read_head(edit.connection()).await?;
+    let head = read_head(edit.connection(), store.seat()).await?;
     let mut insert = Query::insert();
     insert.into_table("audit_sink").columns(["name", "chain", "seq", "signed"]);
-    insert.values_panic([name.into(), CHAIN.into(), head.seq.into(), head.seq.into()]);
+    insert.values_panic([name.into(), head.chain.into(), head.seq.into(), head.seq.into()]);
     insert.on_conflict(OnConflict::columns(["name", "chain"]).do_nothing().to_owned());
     edit.connection().execute(&insert).await?;
     edit.commit().await
@@ -55,5 +56,5 @@ pub async fn put_sink_position(store: &Store, name: &str, to: SinkPosition) -> R
 
 /// Returns the number of the last event.
 pub async fn end(store: &Store) -> Result<i64, StoreError> {
-    Ok(read_head(store.reads()).await?.seq)
+    Ok(read_head(store.reads(), store.seat()).await?.seq)
 }

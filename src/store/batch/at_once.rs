@@ -48,6 +48,7 @@ pub(super) async fn write(store: &Store, batch: &Batch<'_>) -> Result<Option<Has
     let mut turn = Arc::clone(&store.inner.turn).lock_owned().await;
     let connection = &store.inner.journal;
     turn.roll_back(connection).await;
+    batch.demand_seat(&turn)?;
     let told = batch.told.iter().chain(&batch.told_of_changes).cloned();
     let Some((head, links)) = turn.place(told) else { return Ok(None) };
     let parts = Parts::of(batch);

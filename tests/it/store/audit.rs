@@ -20,8 +20,12 @@ on_both_databases!(
     a_restart_tells_of_every_call_that_it_ends,
 );
 
+/// What was told, which is a chain; that somebody sat down, as on PostgreSQL, is left out.
 async fn events(store: &Store) -> Vec<Link> {
-    audit::events_after(store, 1, 0, 100_000).await.unwrap()
+    let mut told = audit::events_after(store, 1, 0, 100_000).await.unwrap();
+    is_a_chain(&told);
+    told.retain(|link| link.kind != "seat.taken");
+    told
 }
 
 fn data(link: &Link) -> Value {
@@ -72,7 +76,6 @@ async fn every_edit_is_told_with_who_did_it_and_what_it_changed(database: Databa
     };
     audit::acting_as("operator:ann".to_owned(), act).await;
     let told = events(&store).await;
-    is_a_chain(&told);
     let kinds: Vec<_> = told.iter().map(|link| link.kind.as_str()).collect();
     let expected = [
         "server.created",
@@ -106,7 +109,6 @@ async fn an_edit_that_fails_is_not_told(database: Database) {
     assert!(!login::delete(&store, "none").await.unwrap());
     rule::put_default_action(&store, "deny").await.unwrap();
     let told = events(&store).await;
-    is_a_chain(&told);
     assert_eq!(
         told.iter().map(|link| link.kind.as_str()).collect::<Vec<_>>(),
         ["server.created", "rule_set.default_changed"]
@@ -147,7 +149,6 @@ async fn a_call_is_told_from_its_beginning_to_its_end(database: Database) {
     journal.finish(outcome(&id)).await.map(drop).unwrap();
     journal.close().await;
     let told = events(&store).await;
-    is_a_chain(&told);
     let facts: Vec<_> = told.iter().map(|link| (link.kind.as_str(), link.actor.as_str())).collect();
     let expected = [
         ("call.pending", "agent:ada"),
@@ -171,7 +172,6 @@ async fn a_move_that_does_not_take_place_is_not_told(database: Database) {
     let ends = join_all((0..20).map(|_| journal.finish(outcome(&id)))).await;
     assert_eq!(ends.iter().filter(|end| end.is_ok()).count(), 1);
     let told = events(&store).await;
-    is_a_chain(&told);
     assert_eq!(told.len(), 2, "{told:?}");
 }
 
@@ -202,7 +202,6 @@ async fn of_writers_at_once_each_finds_its_place_in_the_chain(database: Database
     tokio::join!(callers, editors, rude);
     journal.close().await;
     let told = events(&store).await;
-    is_a_chain(&told);
     let calls = told.iter().filter(|link| link.kind.starts_with("call.")).count();
     let edits = told.iter().filter(|link| link.kind == "rule_set.default_changed").count();
     assert_eq!(calls, 2 * 16 * 20);
@@ -215,7 +214,6 @@ async fn a_chain_goes_on_where_the_last_process_left_it(database: Database) {
         let store = database.open().await;
         rule::put_default_action(&store, "deny").await.unwrap();
         let told = events(&store).await;
-        is_a_chain(&told);
         assert_eq!(told.len(), round);
         store.close().await.unwrap();
     }
@@ -248,7 +246,6 @@ async fn a_restart_tells_of_every_call_that_it_ends(database: Database) {
     journal.close().await;
     invocation::recover(&store, 9).await.unwrap();
     let told = events(&store).await;
-    is_a_chain(&told);
     let facts: Vec<_> = told[3..].iter().map(|link| (link.kind.clone(), link.subject.clone())).collect();
     let expected = [
         ("call.unknown".to_owned(), format!("invocation:{}", dispatched.id)),
@@ -260,5 +257,5 @@ async fn a_restart_tells_of_every_call_that_it_ends(database: Database) {
     assert_eq!(listed.items.len(), 3);
     let rest = audit::list(&store, &filter, &Page::new(Some(3), listed.next_cursor)).await.unwrap();
     let seqs: Vec<_> = listed.items.iter().chain(&rest.items).map(|link| link.seq).collect();
-    assert_eq!(seqs, [5, 4, 3, 2, 1]);
+    assert_eq!(seqs, told.iter().rev().map(|link| link.seq).collect::<Vec<_>>());
 }

@@ -9,7 +9,6 @@ use crate::support::database::{Database, on_both_databases};
 
 on_both_databases!(
     what_is_written_is_there_when_it_is_opened_again,
-    a_second_process_is_refused_until_the_first_closes,
     a_schema_newer_than_the_binary_is_refused_by_name,
     every_column_of_every_entity_is_in_the_schema,
 );
@@ -27,7 +26,9 @@ async fn what_is_written_is_there_when_it_is_opened_again(database: Database) {
     assert_eq!(setting::find(&store, "c").await.unwrap(), None);
 }
 
-async fn a_second_process_is_refused_until_the_first_closes(database: Database) {
+#[tokio::test]
+async fn a_second_process_is_refused_a_file_until_the_first_closes() {
+    let database = Database::sqlite().await;
     let first = database.open().await;
     let second = database.try_open().await.unwrap_err();
     assert!(matches!(second, StoreError::Locked { .. }), "{second}");
@@ -62,7 +63,11 @@ async fn every_column_of_every_entity_is_in_the_schema(database: Database) {
             )+
         };
     }
-    check!(agent, agent_key, approval, invocation, login, login_link, rule, secret, server, setting);
+    check!(
+        agent, agent_key, approval, credential, invocation, login, login_link, news, oauth_flow, rule, seat, secret,
+        server
+    );
+    check!(setting);
 }
 
 #[tokio::test]

@@ -63,6 +63,7 @@ pub fn invocation(state: &str) -> invocation::Row {
         shadow_rule_id: None,
         shadow_action: None,
         overhead_us: None,
+        seat: 1,
     }
 }
 
@@ -117,6 +118,7 @@ pub fn credential(server_id: &str) -> credential::Row {
         scopes: None,
         expires_at: Some(NOW + 60),
         refreshing_until: Some(1),
+        leased_by: None,
         ended_at: Some(1),
         is_client_unknown: true,
         problem: Some("old".to_owned()),

@@ -56,7 +56,8 @@ impl Key {
 async fn filled(database: &Database, key: &Key) -> Checkpoint {
     let store = database.open().await;
     let mut last = None;
-    for number in 1..=EVENTS {
+    // on PostgreSQL the first tells that somebody sat down
+    for number in audit::end(&store).await.unwrap() + 1..=EVENTS {
         let event = Event::new("test.told", format!("thing:{number}"), &json!({ "number": number, "text": "é\u{7}" }));
         audit::tell(&store, [event]).await.unwrap();
         if number % SIGNED_EVERY == 0 || number == EVENTS {

@@ -111,11 +111,6 @@ impl App {
         }
     }
 
-    /// What it was started with.
-    pub fn setting(&self, name: &str) -> String {
-        self.settings.iter().find(|(known, _)| known == name).expect("a setting").1.clone()
-    }
-
     /// The exit code, once it has ended by itself.
     pub fn try_exit(&mut self) -> Option<Option<i32>> {
         self.process.try_wait().expect("it can be asked").map(|status| status.code())

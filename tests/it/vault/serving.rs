@@ -100,7 +100,7 @@ async fn refused_beside(app: App, settings: &[(&str, &str)]) {
     assert_eq!(refused.code, 1, "{refused:?}");
     assert!(refused.err.starts_with("atryum: another atryum is using this database ("), "{refused:?}");
     assert!(
-        refused.err.ends_with("stop the gateway, change the master key, and start it again; nothing was changed\n")
+        refused.err.ends_with("stop every gateway, change the master key, and start them again; nothing was changed\n")
     );
     assert_eq!(std::fs::read_to_string(config.join("master.key")).unwrap(), master_key);
     assert_eq!(std::fs::read_dir(config).unwrap().count(), 1);
