@@ -210,7 +210,7 @@ fn listing(approvals: &Value) -> String {
     table(approvals, &columns)
 }
 
-/// The calls that a rule would have been about.
+/// A rule, and the calls that it would have been about.
 fn matches(found: &Value) -> String {
     let columns = [
         ("AT", "/received_at"),
@@ -220,9 +220,19 @@ fn matches(found: &Value) -> String {
         ("WAS", "/was"),
         ("ARGUMENTS", "/arguments_text"),
     ];
+    let scope = [
+        ("action", "/rule/action"),
+        ("agents", "/rule/agents"),
+        ("servers", "/rule/servers"),
+        ("tools", "/rule/tools"),
+        ("methods", "/rule/methods"),
+        ("when", "/rule/when"),
+        ("until", "/rule/expires_at"),
+    ];
     let calls = found.get("matches").cloned().unwrap_or_default();
     format!(
-        "{} of the last {} calls would have matched\n{}",
+        "{}\n{} of the last {} calls would have matched\n{}",
+        sheet(found, &scope),
         cell(found, "/matching"),
         cell(found, "/calls"),
         table(&calls, &columns)

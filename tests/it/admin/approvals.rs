@@ -201,6 +201,10 @@ async fn before_it_is_remembered_it_can_be_seen_what_that_would_have_been_about(
     let body = json!({"remember": {"expires_at": soon(600), "when": "args.text == 'b'"}});
     let seen = answer(&app.operator(), &approval, "remember", body).await;
     assert_eq!((seen.status, &seen.json["matching"]), (200, &json!(3)), "{seen:?}");
+    let rule = &seen.json["rule"];
+    assert_eq!((&rule["action"], &rule["when"]), (&json!("allow"), &json!("args.text == 'b'")), "{rule}");
+    let scope = (&rule["agents"], &rule["servers"], &rule["tools"], &rule["methods"]);
+    assert_eq!(scope, (&json!(["ann"]), &json!(["n"]), &json!(["echo"]), &json!(["tools/call"])), "{rule}");
     let was: Vec<_> =
         seen.json["matches"].as_array().unwrap().iter().map(|call| call["was"].as_str().unwrap()).collect();
     assert_eq!(was, ["ask", "allow", "allow"], "newest first: {seen:?}");
@@ -216,4 +220,33 @@ async fn before_it_is_remembered_it_can_be_seen_what_that_would_have_been_about(
     assert_eq!(answer(&app.operator(), &approval, "deny", denied).await.status, 200);
     let told = session.call("echo", json!({"text": "c"})).await;
     assert!(told["result"]["content"][0]["text"].as_str().unwrap().contains("never b"), "{told}");
+}
+
+/// An agent says what method it wants, and a rule reads methods as globs.
+#[actix_rt::test]
+async fn a_method_that_reads_as_a_glob_is_not_remembered_for_all_that_it_would_match() {
+    let (app, session) = started().await;
+    let asked = ["*", "tools/cal?", "{tools/call,x}"];
+    for method in asked {
+        let call = json!({"jsonrpc": "2.0", "id": session.next_id(), "method": method, "params": {}});
+        let client = session.client.clone().header("content-type", "application/json");
+        let waiting = client.open("POST", "/mcp/n", call.to_string()).await;
+        let approval = app.pending_approval().await;
+        assert_eq!(approval["method"], method);
+        let remember = json!({"expires_at": soon(600)});
+        for (verb, body) in [
+            ("remember", json!({"remember": remember})),
+            ("approve", json!({"digest": approval["digest"], "remember": remember})),
+        ] {
+            let refused = answer(&app.operator(), &approval, verb, body).await;
+            assert_eq!(
+                (refused.status, &refused.json["errors"][0]["pointer"]),
+                (422, &json!("/remember")),
+                "{method}: {refused:?}"
+            );
+        }
+        assert_eq!(answer(&app.operator(), &approval, "deny", json!({})).await.status, 200, "nothing was decided yet");
+        drop(waiting);
+    }
+    assert_eq!(app.operator().get("/api/v1/rules").await.json["items"], json!([]));
 }

@@ -71,13 +71,14 @@ impl Remember {
             agents: Some(globs(self.agents, Some(&row.agent), "/remember/agents")?),
             servers: Some(globs(self.servers, Some(&row.server), "/remember/servers")?),
             tools: Some(globs(self.tools, row.tool.as_deref(), "/remember/tools")?),
-            methods: Some(vec![row.method.clone()]),
+            // The agent has chosen it, as it did the tool.
+            methods: Some(globs(None, Some(&row.method), "/remember")?),
             when: self.when,
             description: Some(self.description.unwrap_or_else(|| format!("remembered from approval {}", row.id))),
-            guidance: guidance.map(Into::into),
-            shadow: None,
+            guidance: Some(guidance.unwrap_or_default().to_owned()),
+            shadow: Some(false),
             expires_at: Some(self.expires_at),
-            enabled: None,
+            enabled: Some(true),
             before,
         })
     }
@@ -114,9 +115,11 @@ pub struct RememberTrial {
     remember: Remember,
 }
 
-/// Which calls a rule would have been about.
-#[derive(Debug, Default, Serialize, ToSchema)]
+/// A rule that nobody has made, and which calls it would have been about.
+#[derive(Debug, Serialize, ToSchema)]
 pub struct Remembered {
+    /// The rule, with what was left out of its scope; `before` is the one that it would stand before.
+    rule: RuleDraft,
     /// Calls of the last seven days that were looked at, newest first, 1000 at most.
     calls: usize,
     /// There are older ones that were not.
@@ -152,12 +155,13 @@ pub async fn preview(
 ) -> Result<web::Json<Remembered>, Problem> {
     let row = find(&gateway, &id).await?;
     let action = trial.action.unwrap_or(Action::Allow);
-    let (new, _) = judged(trial.remember.draft(&gateway, &row, action, None).await?)?;
+    let draft = trial.remember.draft(&gateway, &row, action, None).await?;
+    let (new, _) = judged(draft.clone())?;
     let mut alone = store::rule::load_rule_set(&gateway.store).await?;
     alone.rules = vec![new.into_row("#1".to_owned(), 1, 0)];
     let rules = RuleSet::of(&alone).map_err(|error| Problem::internal(&error))?;
     let since = clock::now_ms() - SINCE_MS;
-    let (mut found, mut last): (Remembered, Option<(i64, String)>) = (Remembered::default(), None);
+    let (mut found, mut last): (Remembered, Option<(i64, String)>) = (Remembered::of(draft), None);
     loop {
         let before = last.as_ref().map(|(received_at, id)| (*received_at, id.as_str()));
         let page = invocation::list_decided(&gateway.store, since, before, PAGE_ROWS).await?;
@@ -176,6 +180,10 @@ pub async fn preview(
 }
 
 impl Remembered {
+    fn of(rule: RuleDraft) -> Self {
+        Self { rule, calls: 0, has_more: false, matching: 0, matches: Vec::new() }
+    }
+
     fn add(&mut self, recorded: Decided, is_match: bool) {
         self.calls += 1;
         if !is_match {

@@ -1,6 +1,6 @@
 //! A rule as operators write it.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::gate::{Action, Condition, Patterns};
@@ -10,7 +10,7 @@ use crate::http::time::Time;
 use crate::store::rule::{NewRule, Row};
 
 /// A rule that is to be added.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = RuleWrite)]
 pub struct RuleDraft {
