@@ -113,18 +113,39 @@ pub(super) fn check_text(text: &str) -> Result<(), ConditionError> {
 
 /// Looks at every part of an expression.
 pub(super) fn check(expression: &IdedExpr) -> Result<References, ConditionError> {
-    let mut look = Look { parts: 0, bound: Vec::new(), is_repeated: false, references: References::default() };
+    let mut look = Look { parts: 0, loops: Vec::new(), references: References::default() };
     look.visit(expression, 0)?;
     Ok(look.references)
 }
 
 struct Look {
     parts: usize,
-    /// The variables of the loops around.
-    bound: Vec<String>,
-    /// Within the body of a loop.
-    is_repeated: bool,
+    /// The loops around, the innermost last.
+    loops: Vec<Variables>,
     references: References,
+}
+
+/// The names that a loop brings.
+struct Variables {
+    /// What stands for the part that the loop is at.
+    items: Vec<String>,
+    /// What stands for what it has come to.
+    result: String,
+}
+
+impl Variables {
+    fn of(repeated: &ComprehensionExpr) -> Self {
+        let items = [&repeated.iter_var].into_iter().chain(&repeated.iter_var2).cloned().collect();
+        Self { items, result: repeated.accu_var.clone() }
+    }
+
+    fn is_item(&self, name: &str) -> bool {
+        self.items.iter().any(|item| item == name)
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.is_item(name) || self.result == name
+    }
 }
 
 impl Look {
@@ -165,8 +186,12 @@ impl Look {
     }
 
     fn name(&mut self, name: &str) -> Result<(), ConditionError> {
-        if self.bound.iter().any(|bound| bound == name) || TYPES.contains(&name) {
+        if self.loops.last().is_some_and(|innermost| innermost.has(name)) || TYPES.contains(&name) {
             return Ok(());
+        }
+        if self.loops.iter().any(|outer| outer.has(name)) {
+            // Looking through what an outer loop is at, once for each part of it, multiplies without a further loop.
+            return refuse(format!("{name:?} is the variable of an outer loop, which can't be read in a loop within it"));
         }
         match name {
             "args" => self.references.args = true,
@@ -177,29 +202,27 @@ impl Look {
         Ok(())
     }
 
-    /// A loop goes over something once, however deep it stands: a loop in a loop is over a part of what the outer one is
-    /// at, so that all of them together take as many steps as the arguments have parts.
+    /// A loop goes over something once, however deep it stands: a loop in a loop is over a part of what the one around it
+    /// is at, so that all of them together take as many steps as the arguments have parts. A part of what a loop further
+    /// out is at would be gone through again and again.
     fn repeated(&mut self, repeated: &ComprehensionExpr, depth: usize) -> Result<(), ConditionError> {
         if !matches!(repeated.accu_init.expr, Expr::Literal(LiteralValue::Boolean(_) | LiteralValue::Int(_))) {
             return refuse("map and filter are not there; all, exists and exists_one are");
         }
-        if self.is_repeated
-            && !root(&repeated.iter_range).is_some_and(|root| self.bound.iter().any(|bound| bound == root))
+        if let Some(around) = self.loops.last()
+            && !root(&repeated.iter_range).is_some_and(|root| around.is_item(root))
         {
-            return refuse("a loop within a loop can only go over a part of what the outer one is at");
+            return refuse("a loop within a loop can only go over a part of what the one around it is at");
         }
-        let names = [&repeated.iter_var, &repeated.accu_var].into_iter().chain(&repeated.iter_var2);
-        if let Some(hidden) = names.clone().find(|name| VARIABLES.contains(&name.as_str())) {
+        let variables = Variables::of(repeated);
+        if let Some(hidden) = VARIABLES.into_iter().find(|name| variables.has(name)) {
             return refuse(format!("a loop's variable can't be called {hidden:?}"));
         }
         self.visit(&repeated.iter_range, depth)?;
-        let (outside, was_repeated) = (self.bound.len(), self.is_repeated);
-        self.bound.extend(names.cloned());
-        self.is_repeated = true;
+        self.loops.push(variables);
         let parts = [&repeated.accu_init, &repeated.loop_cond, &repeated.loop_step, &repeated.result];
         parts.into_iter().try_for_each(|part| self.visit(part, depth))?;
-        self.bound.truncate(outside);
-        self.is_repeated = was_repeated;
+        self.loops.pop();
         Ok(())
     }
 }

@@ -45,6 +45,12 @@ fn a_condition_reads_the_call_and_the_time() {
             r#"{"items":[{"price":1,"tags":["ok"]},{"price":2,"tags":["no","ok"]}]}"#,
             Outcome::Holds,
         ),
+        // A name that is hidden is not read.
+        (
+            "args.rows.all(r, r.c.all(r, r.d.exists(x, x == 1)))",
+            r#"{"rows":[{"c":[{"d":[0,1]},{"d":[1]}]},{"c":[]}]}"#,
+            Outcome::Holds,
+        ),
         ("args.items.exists_one(item, item > args.limit)", r#"{"items":[1,5],"limit":3}"#, Outcome::Holds),
         ("size(args.path) < 5 && !args.path.contains('..')", r#"{"path":"a/.."}"#, Outcome::Misses),
         (
@@ -90,6 +96,11 @@ fn a_text_that_is_no_bounded_condition_is_refused_in_words() {
         ("args.items.filter(i, i > 3) == []", "map and filter"),
         ("args.items.all(i, args.items.all(j, i == j))", "a loop within a loop"),
         ("args.items.all(i, [1, 2].all(j, i == j))", "a loop within a loop"),
+        ("args.rows.all(r, r.c.all(x, r.c.all(y, y != 0)))", "a loop within a loop"),
+        ("args.rows.all(r, r.c.all(x, r.c.all(y, r.c.all(z, z != 0))))", "a loop within a loop"),
+        ("args.rows.all(r, r.c.all(x, x in r.c))", "an outer loop"),
+        ("args.rows.all(r, r.c.all(x, x.d[r.n].all(y, y == 1)))", "an outer loop"),
+        ("args.rows.all(r, r.c.all(x, x.d.all(y, y == x.n)))", "an outer loop"),
         ("args.items.all(args, args == 1)", "can't be called"),
         ("args.to.matches(args.pattern)", "written out"),
         ("args.to.matches('(')", "regular expression"),
