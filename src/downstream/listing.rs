@@ -15,7 +15,6 @@ pub(super) fn filter(gate: &Gate, call: &Call, result: String) -> String {
     else {
         return result;
     };
-    let hints = |item: &'_ RawValue| splice::find(item.get(), &["annotations"]).map(ToOwned::to_owned);
     let named = |item: &'_ RawValue| splice::find_string(item.get(), &[name]);
     if call.method == "tools/list" {
         let tools = items.iter().filter_map(|item| Some((named(item)?, splice::find(item.get(), &["annotations"]))));
@@ -27,9 +26,9 @@ pub(super) fn filter(gate: &Gate, call: &Call, result: String) -> String {
     let shown: Vec<&str> = items
         .iter()
         .filter(|item| {
-            let question =
-                Call { method: used_by.into(), tool: named(item), hints: hints(item).map(Into::into), ..call.clone() };
-            rule_set.as_ref().is_some_and(|rule_set| rule_set.shows(&question, now_ms))
+            let question = Call { method: used_by.into(), tool: named(item), ..call.clone() };
+            // What the item claims is read as a call would read it.
+            rule_set.as_ref().is_some_and(|rule_set| rule_set.shows(&gate.informed(rule_set, &question), now_ms))
         })
         .map(|item| item.get())
         .collect();

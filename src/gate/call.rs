@@ -4,6 +4,9 @@ use std::sync::Arc;
 
 use crate::mcp::method::{self, Class};
 
+/// Most bytes of a tool's annotations that a condition reads.
+pub(super) const HINTS_BYTES_MAX: usize = 4 * 1024;
+
 /// Who wants to do what with which server.
 #[derive(Debug, Clone)]
 pub struct Call {
@@ -17,7 +20,8 @@ pub struct Call {
     pub tool: Option<String>,
     /// What it is made with.
     pub arguments: Arguments,
-    /// The tool's annotations as the server claims them: the text of a JSON object, where they are known.
+    /// The tool's annotations as the server claims them: the text of a JSON object, where they are known. Where they are
+    /// too much to be kept the text is empty, which no condition can read.
     pub hints: Option<Arc<str>>,
 }
 

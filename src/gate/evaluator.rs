@@ -138,10 +138,20 @@ impl Gate {
         }
     }
 
-    /// The call, with what the server last claimed of its tool.
+    /// What is decided by now; `None` while it can be nothing else than what was decided at `at_ms`, because neither the
+    /// rules nor the time are others.
+    #[must_use]
+    pub fn reconsider(&self, call: &Call, decided: &Decision, at_ms: i64) -> Option<Decision> {
+        let revision = self.published.load().as_ref().map_or(0, |rule_set| rule_set.revision);
+        let stands = revision == decided.revision && clock::now_ms() == at_ms;
+        (!stands).then(|| self.decide(call))
+    }
+
+    /// The call, with what the server last claimed of its tool. A prompt or a resource that is called like a tool is none.
     #[must_use]
     pub fn informed<'c>(&self, rule_set: &RuleSet, call: &'c Call) -> Cow<'c, Call> {
-        let tool = call.tool.as_deref().filter(|_| rule_set.reads_hints() && call.hints.is_none());
+        let is_wanted = rule_set.reads_hints() && call.hints.is_none() && call.method == "tools/call";
+        let tool = call.tool.as_deref().filter(|_| is_wanted);
         match tool.and_then(|tool| self.hints.find(&call.server, tool)) {
             Some(hints) => Cow::Owned(Call { hints: Some(hints), ..call.clone() }),
             None => Cow::Borrowed(call),
@@ -151,6 +161,11 @@ impl Gate {
     /// Keeps what a server's list claims of its tools: pairs of a tool and the text of its annotations.
     pub fn keep_hints<'t>(&self, server: &str, tools: impl Iterator<Item = (String, Option<&'t str>)>) {
         self.hints.keep(server, tools);
+    }
+
+    /// Forgets what a server claimed: another one of that name has claimed nothing.
+    pub fn forget_hints(&self, server: &str) {
+        self.hints.forget(server);
     }
 
     /// Counts a decision that a call was taken by.

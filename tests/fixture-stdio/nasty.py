@@ -28,6 +28,7 @@ Output
   pages           tools/list comes in two pages
   redefine=FILE   while FILE is there, its text is echo's description
   promises        echo promises the form of its structured results
+  claims=N        echo claims to be destructive, in annotations of N bytes more
 Calls and end
   mute            unknown requests get no answer
   resources       has resources that can be subscribed to, but x://refused; the
@@ -62,7 +63,7 @@ import threading
 import time
 
 KNOWN = """modern both slow version early exit exit-on-probe fork pidfile banner crlf double wrongid big
-flood stderr pages redefine promises mute resources tasks die stubborn spy ledger""".split()
+flood stderr pages redefine promises claims mute resources tasks die stubborn spy ledger""".split()
 FLAGS = {name: value or "1" for name, _, value in (arg.partition("=") for arg in sys.argv[1:])}
 META = "io.modelcontextprotocol/"
 MODERN = "2026-07-28"
@@ -156,7 +157,9 @@ def tools():
             with open(FLAGS["redefine"]) as file:
                 described = file.read()
         promised = {"outputSchema": {"type": "object"}} if name == "echo" and "promises" in FLAGS else {}
-        yield {"name": name, "description": described, "inputSchema": schema, **execution, **promised}
+        hints = {"destructiveHint": True, "title": "x" * int(FLAGS.get("claims", 0))}
+        claimed = {"annotations": hints} if name == "echo" and "claims" in FLAGS else {}
+        yield {"name": name, "description": described, "inputSchema": schema, **execution, **promised, **claimed}
 
 
 def question(name, params, meta, modern):

@@ -9,7 +9,7 @@ use cel::context::VariableResolver;
 use chrono::DateTime;
 
 use super::value;
-use crate::gate::call::{Arguments, Call};
+use crate::gate::call::{Arguments, Call, HINTS_BYTES_MAX};
 
 /// Most bytes that one evaluation reads, each variable counted each time it is named: a loop may name `args` in each of
 /// its steps.
@@ -60,6 +60,9 @@ impl<'c> Facts<'c> {
 
     fn hints(&self, call: &Call) -> &Made {
         self.hints.get_or_init(|| match &call.hints {
+            Some(text) if text.is_empty() || text.len() > HINTS_BYTES_MAX => {
+                Err("the server claims more of the tool, or of more tools, than can be kept".into())
+            }
             Some(text) => value::build(text),
             None => Ok(Box::new(CelMap::default())),
         })

@@ -70,6 +70,25 @@ async fn a_list_shows_what_some_arguments_could_call_and_reads_the_hints_of_the_
     assert!(!names.contains(&&json!("grow")), "{names:?}");
 }
 
+/// A server that claims more than is kept must not slip by a rule that reads what it claims.
+#[actix_rt::test]
+async fn what_a_list_hides_for_its_hints_can_not_be_called_however_long_they_are() {
+    for size in ["10", "10000"] {
+        let app = App::start().await;
+        app.rule(rule("deny", "*", &json!({"when": "has(hints.destructiveHint) && hints.destructiveHint"}))).await;
+        app.allow_all().await;
+        let session = session(&app, &[&format!("claims={size}")]).await;
+        let list = session.request("tools/list", json!({})).await.reply();
+        let names: Vec<_> = list["result"]["tools"].as_array().unwrap().iter().map(|tool| &tool["name"]).collect();
+        assert!(!names.contains(&&json!("echo")) && names.contains(&&json!("raw")), "{size}: {names:?}");
+        assert!(is_denied(&session.call("echo", json!({"text": "x"})).await), "{size}");
+        assert!(!is_denied(&session.call("raw", json!({})).await), "{size}");
+        let tools = app.operator().get("/api/v1/servers/n/tools?agent=ann").await.json;
+        let echo = tools["items"].as_array().unwrap().iter().find(|tool| tool["name"] == "echo").unwrap();
+        assert_eq!(echo["decision"], "deny", "the operator is shown what the agent gets: {size}");
+    }
+}
+
 #[actix_rt::test]
 async fn a_rule_in_shadow_is_recorded_and_decides_nothing() {
     let app = App::start().await;

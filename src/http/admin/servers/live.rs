@@ -116,8 +116,11 @@ pub async fn tools(
     Query(query): Query<ToolsQuery>,
 ) -> Result<web::Json<Listing<ToolBody>>, Problem> {
     let catalog = running(&gateway, &name).await?.catalog().await?;
+    let named = |tool: &'_ RawValue| splice::find_string(tool.get(), &["name"]);
+    let claims = catalog.iter().filter_map(|tool| Some((named(tool)?, splice::find(tool.get(), &["annotations"]))));
+    gateway.gate.keep_hints(&name, claims);
     let items = catalog.iter().map(|tool| {
-        let tool_name = splice::find_string(tool.get(), &["name"]).unwrap_or_default();
+        let tool_name = named(tool).unwrap_or_default();
         let decision = query.agent.as_deref().map(|agent| {
             gateway.gate.decide(&Call {
                 agent: agent.into(),
@@ -125,7 +128,7 @@ pub async fn tools(
                 method: "tools/call".into(),
                 tool: Some(tool_name.clone()),
                 arguments: Arguments::Unknown,
-                hints: splice::find(tool.get(), &["annotations"]).map(Into::into),
+                hints: None,
             })
         });
         ToolBody {
