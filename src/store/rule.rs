@@ -226,13 +226,38 @@ pub async fn put_default_action(store: &Store, action: &str) -> Result<(), Store
     edit.commit().await
 }
 
+/// Turns off the rules that allow calls of no other server than `server`, as a part of an edit that removes it. Those that
+/// deny or ask stay: without them, later rules could let through what they stop.
+pub(super) async fn disable_allowing(edit: &mut Edit, server: &str) -> Result<(), StoreError> {
+    let is_of_it = |row: &Row| {
+        let servers: Vec<String> = serde_json::from_str(&row.servers).unwrap_or_default();
+        !servers.is_empty() && servers.iter().all(|name| name == server)
+    };
+    let allowing = Entity::find().filter(Column::Action.eq("allow")).filter(Column::Enabled.eq(true));
+    if !allowing.clone().all(edit.connection()).await?.iter().any(is_of_it) {
+        return Ok(());
+    }
+    next_revision(edit).await?;
+    for old in allowing.all(edit.connection()).await?.into_iter().filter(is_of_it) {
+        let row = Row { enabled: false, revision: old.revision + 1, updated_at: clock::now_ms(), ..old.clone() };
+        Entity::update(row.clone().into_active_model().reset_all()).exec(edit.connection()).await?;
+        let data = json!({ "changed": difference(&old, &row), "deleted_server": server, "revision": row.revision });
+        edit.tell(Event::new("rule.updated", subject(&row.id), &data));
+    }
+    Ok(())
+}
+
 /// Begins an edit of the rule set and gives the set its next revision, which also makes other edits of it wait.
 async fn begin(store: &Store) -> Result<Edit, StoreError> {
     let edit = store.begin_edit().await?;
+    next_revision(&edit).await?;
+    Ok(edit)
+}
+
+async fn next_revision(edit: &Edit) -> Result<(), StoreError> {
     let revision =
         parse_revision(setting::find_locked(edit.connection(), setting::RULE_SET_REVISION).await?.as_deref())?;
-    setting::put_in(edit.connection(), setting::RULE_SET_REVISION, &(revision + 1).to_string()).await?;
-    Ok(edit)
+    setting::put_in(edit.connection(), setting::RULE_SET_REVISION, &(revision + 1).to_string()).await
 }
 
 fn subject(id: &str) -> String {

@@ -12,7 +12,7 @@ use sea_orm::{
 
 use serde_json::json;
 
-use super::{Listed, Page, Store, StoreError, credential, secret};
+use super::{Listed, Page, Store, StoreError, credential, rule, secret};
 use crate::clock;
 use crate::trail::{Event, difference};
 
@@ -219,12 +219,14 @@ pub(super) async fn note_login(
     Ok(true)
 }
 
-/// Removes a server and its secrets, and returns the row that was removed.
+/// Removes a server and its secrets, and returns the row that was removed. Rules that allow calls of that name alone are
+/// turned off with it: whatever has the name later is another server.
 pub async fn delete(store: &Store, name: &str) -> Result<Row, StoreError> {
     let mut edit = store.begin_edit().await?;
     let row = find_locked(edit.connection(), name).await?;
     row.clone().delete(edit.connection()).await?;
     edit.tell(Event::new("server.deleted", subject(&row), &json!({ "server": row })));
+    rule::disable_allowing(&mut edit, name).await?;
     edit.commit().await?;
     Ok(row)
 }

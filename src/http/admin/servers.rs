@@ -66,7 +66,7 @@ pub async fn read(gateway: web::Data<Gateway>, name: web::Path<String>) -> Resul
     Ok(answer::revised(revision, &json::body(&gateway, row).await?))
 }
 
-/// Deletes a server with its secrets.
+/// Deletes a server with its secrets, and turns off the rules that allow calls of this server alone.
 #[utoipa::path(delete, path = "/api/v1/servers/{name}", operation_id = "delete_server", tag = "Servers",
     params(("name" = String, Path, description = "The server's name.")),
     responses((status = 204, description = "It is gone, and its processes with it."),
@@ -74,6 +74,8 @@ pub async fn read(gateway: web::Data<Gateway>, name: web::Path<String>) -> Resul
 pub async fn delete(gateway: web::Data<Gateway>, name: web::Path<String>) -> Result<HttpResponse, Problem> {
     store::server::delete(&gateway.store, &name).await.map_err(|error| Problem::from(error).named(WHAT, &name))?;
     gateway.registry.nudge().await;
+    gateway.gate.forget_hints(&name);
+    gateway.publish_rules().await?;
     Ok(answer::done())
 }
 

@@ -47,6 +47,22 @@ async fn an_edit_of_the_rules_holds_for_the_next_call() {
 }
 
 #[actix_rt::test]
+async fn a_server_made_anew_under_the_name_of_a_deleted_one_is_not_allowed_what_that_one_was() {
+    let app = App::start().await;
+    let named = json!({"action": "allow", "servers": ["n"], "methods": ["*"]});
+    let rule = app.rule(named).await.json["id"].as_str().unwrap().to_owned();
+    app.operator().put("/api/v1/rules/default", json!({"action": "deny"})).await;
+    let agent = app.agent("ann").await;
+    for is_denied in [false, true] {
+        app.nasty("n", &["both"]).await;
+        let told = modern(&agent, "n", "tools/call", json!({"name": "echo", "arguments": {"text": "x"}})).await.reply();
+        assert_eq!(told["result"]["isError"] == true, is_denied, "{told}");
+        assert_eq!(app.operator().delete("/api/v1/servers/n").await.status, 204);
+    }
+    assert_eq!(app.operator().get(&format!("/api/v1/rules/{rule}")).await.json["enabled"], false);
+}
+
+#[actix_rt::test]
 async fn a_list_hides_what_would_be_denied_in_both_eras() {
     let app = App::start().await;
     app.rule(rule("deny", "gr*")).await;

@@ -1,6 +1,6 @@
 //! The rules and their order.
 
-use atryum::store::{Store, StoreError, rule};
+use atryum::store::{Page, Store, StoreError, audit, rule, server};
 
 use super::sample;
 use crate::support::database::{Database, on_both_databases};
@@ -13,6 +13,7 @@ on_both_databases!(
     an_order_that_is_not_all_the_rules_is_a_conflict,
     an_order_is_taken_over,
     hits_are_added_and_are_no_edit,
+    with_a_server_goes_what_was_allowed_of_it_alone,
 );
 
 async fn order(store: &Store) -> Vec<(i32, String)> {
@@ -124,4 +125,34 @@ async fn hits_are_added_and_are_no_edit(database: Database) {
     let snapshot = rule::load_rule_set(&store).await.unwrap();
     assert_eq!(snapshot.revision, before + 1, "only the edit counts");
     assert_eq!((snapshot.rules[1].hits, snapshot.rules[1].last_hit_at), (0, None));
+}
+
+/// Whatever is registered under the name later is another server.
+async fn with_a_server_goes_what_was_allowed_of_it_alone(database: Database) {
+    let store = database.open().await;
+    server::insert(&store, sample::server("calc"), Vec::new()).await.unwrap();
+    for (action, servers) in [
+        ("allow", r#"["calc"]"#),
+        ("allow", r#"["calc","calc"]"#),
+        ("allow", r#"["calc","other"]"#),
+        ("allow", r#"["cal*"]"#),
+        ("deny", r#"["calc"]"#),
+        ("ask", r#"["calc"]"#),
+    ] {
+        let new = rule::NewRule { action: action.into(), servers: servers.into(), ..sample::rule(action) };
+        rule::insert(&store, new, None).await.unwrap();
+    }
+    let before = rule::load_rule_set(&store).await.unwrap();
+    server::delete(&store, "calc").await.unwrap();
+    let after = rule::load_rule_set(&store).await.unwrap();
+    let enabled: Vec<_> = after.rules.iter().map(|rule| rule.enabled).collect();
+    assert_eq!(enabled, [false, false, true, true, true, true], "what denies or asks does so of the next one, too");
+    assert_eq!((after.revision, after.rules[0].revision), (before.revision + 1, before.rules[0].revision + 1));
+    let wanted = audit::Filter { kind: Some("rule.updated".into()), ..audit::Filter::default() };
+    let told = audit::list(&store, &wanted, &Page::default()).await.unwrap().items;
+    assert_eq!(told.len(), 2);
+    assert!(told.iter().all(|event| event.data.contains(r#""deleted_server":"calc""#)), "{told:?}");
+    server::insert(&store, sample::server("calc"), Vec::new()).await.unwrap();
+    server::delete(&store, "calc").await.unwrap();
+    assert_eq!(rule::load_rule_set(&store).await.unwrap(), after, "there is nothing more to turn off");
 }
