@@ -24,6 +24,7 @@ use actix_web::middleware::Next;
 use actix_web::{Error, FromRequest, HttpMessage as _, HttpRequest, ResponseError as _, web};
 
 use super::gateway::Gateway;
+use super::middleware::request_id;
 use super::problem::{Code, Problem};
 use crate::clock;
 use crate::connect::{Starter, Tie};
@@ -88,10 +89,20 @@ pub async fn require_operator(
         Ok(operator) => {
             let actor = format!("operator:{}", operator.name());
             request.extensions_mut().insert(operator);
+            let is_read = request.method().is_safe();
             let act = store::audit::acting_as(actor, next.call(request));
-            act.await.map(ServiceResponse::map_into_boxed_body)
+            let acted = if is_read { act.await } else { to_its_end(act).await };
+            acted.map(ServiceResponse::map_into_boxed_body)
         }
         Err(problem) => Ok(request.into_response(problem.error_response())),
+    }
+}
+
+/// Runs an act whole, even if its operator hangs up meanwhile: an edit that is stored has to come into force, too.
+async fn to_its_end<T: 'static>(act: impl Future<Output = Result<T, Error>> + 'static) -> Result<T, Error> {
+    match actix_rt::spawn(request_id::carried(act)).await {
+        Ok(acted) => acted,
+        Err(broken) => Err(Problem::internal(&broken).into()),
     }
 }
 

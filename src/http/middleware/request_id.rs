@@ -47,6 +47,18 @@ pub fn of(request: &HttpRequest) -> String {
     request.extensions().get::<RequestId>().map(ToString::to_string).unwrap_or_default()
 }
 
+/// What goes on under the name of the request that is being answered, on whichever task it is run.
+pub fn carried<F: Future>(act: F) -> impl Future<Output = F::Output> {
+    let id = CURRENT.try_with(|id| *id).ok();
+    let named = async move {
+        match id {
+            Some(id) => CURRENT.scope(id, act).await,
+            None => act.await,
+        }
+    };
+    named.in_current_span()
+}
+
 /// Names the request, answers it inside its span, and finishes the answer.
 pub async fn name(
     request: ServiceRequest,

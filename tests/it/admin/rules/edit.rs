@@ -1,8 +1,15 @@
 //! Rules: create, read, update, delete.
 
-use serde_json::{Value, json};
+use std::time::Duration;
 
-use crate::support::app::App;
+use sea_orm::{ConnectOptions, ConnectionTrait as _, Database};
+use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
+
+use crate::support::app::{ADMIN_TOKEN, App};
+use crate::support::eventually;
+use crate::support::http::modern;
 
 /// What the rules say to a call of one tool.
 pub async fn decision(app: &App, tool: &str) -> Value {
@@ -95,4 +102,41 @@ async fn condition_end_and_shadow_are_set_and_cleared() {
     let cleared = app.operator().patch(&path, json!({"when": null, "shadow": null, "expires_at": null})).await;
     assert_eq!(shown(&cleared.json), [json!(null), json!(false), json!(null)], "{cleared:?}");
     assert_eq!(decision(&app, "add").await, "deny");
+}
+
+/// The database is held up, so that the edit is under way when its operator goes.
+#[actix_rt::test]
+async fn an_edit_whose_operator_hangs_up_meanwhile_is_stored_and_in_force() {
+    let app = App::start().await;
+    app.allow_all().await;
+    app.nasty("n", &["both"]).await;
+    let agent = app.agent("ann").await;
+    let url = format!("sqlite:{}", app.dir().join("data/atryum.db").display());
+    let mut options = ConnectOptions::new(url);
+    let other = Database::connect(options.max_connections(1).to_owned()).await.expect("a connection");
+    other.execute_unprepared("BEGIN IMMEDIATE").await.expect("the database is free");
+    let first = app.operator().get("/api/v1/rules").await.json["items"][0]["id"].clone();
+    let rule = json!({"action": "deny", "before": first}).to_string();
+    let request = format!(
+        "POST /api/v1/rules HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {ADMIN_TOKEN}\r\n\
+         content-type: application/json\r\ncontent-length: {}\r\n\r\n{rule}",
+        app.url.strip_prefix("http://").unwrap(),
+        rule.len()
+    );
+    let mut gone = TcpStream::connect(app.url.strip_prefix("http://").unwrap()).await.expect("it listens");
+    gone.write_all(request.as_bytes()).await.expect("it is taken");
+    let answered = tokio::time::timeout(Duration::from_millis(500), gone.readable()).await;
+    assert!(answered.is_err(), "it waits for the database");
+    drop(gone);
+    for _ in 0..20 {
+        app.operator().get("/api/v1/rules").await;
+    }
+    other.execute_unprepared("ROLLBACK").await.expect("the database is freed");
+    eventually("the rule denies", async || {
+        let told = modern(&agent, "n", "tools/call", json!({"name": "echo", "arguments": {"text": "x"}})).await.reply();
+        (told["result"]["isError"] == true).then_some(())
+    })
+    .await;
+    let told = app.operator().get("/api/v1/audit?kind=rule.created&limit=1").await.json;
+    assert_eq!(told["items"][0]["actor"], "operator:admin-token", "{told}");
 }
