@@ -185,8 +185,14 @@ impl Approvals {
     pub async fn place(&self, agent_id: &str, digest: &str) -> Result<(Place, Turn), GateError> {
         let turn = self.turn(agent_id).await;
         let (store, now) = (&self.inner.store, clock::now_ms());
-        if let Some(row) = approval::find_live(store, digest, now).await? {
-            return Ok((Place::Known(Box::new(row)), turn));
+        if let Some(row) = approval::find_newest(store, digest).await? {
+            if approval::is_live(&row, now) {
+                return Ok((Place::Known(Box::new(row)), turn));
+            }
+            // Its time is over and nobody has looked yet: there is one open question about the same, and it would be that.
+            if row.status == approval::PENDING {
+                self.expire(&row.id).await?;
+            }
         }
         let open = approval::count_pending(store, Some(agent_id), now).await?;
         let is_full = open >= self.inner.terms.agent_max;

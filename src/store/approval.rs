@@ -63,14 +63,14 @@ pub async fn find(store: &Store, id: &str) -> Result<Option<Row>, StoreError> {
     Ok(Entity::find_by_id(id).one(store.reads()).await?)
 }
 
-/// Returns what was last asked about exactly that, if it is still open or its answer still holds: it waits, it was denied
-/// a moment ago, or it was approved and nothing has used it.
-pub async fn find_live(store: &Store, digest: &str, now: i64) -> Result<Option<Row>, StoreError> {
+/// Returns what was last asked about exactly that.
+pub async fn find_newest(store: &Store, digest: &str) -> Result<Option<Row>, StoreError> {
     let newest = Entity::find().filter(Column::Digest.eq(digest)).order_by_desc(Column::Id).limit(1);
-    Ok(newest.one(store.reads()).await?.filter(|row| is_live(row, now)))
+    Ok(newest.one(store.reads()).await?)
 }
 
-/// Whether a call that asks the same has its question, or its answer, in this row.
+/// Whether a call that asks the same has its question, or its answer, in this row: it waits, it was denied a moment ago, or
+/// it was approved and nothing has used it.
 #[must_use]
 pub fn is_live(row: &Row, now: i64) -> bool {
     let holds = row.holds_until.is_some_and(|until| until > now);
@@ -107,9 +107,14 @@ pub async fn decide(store: &Store, id: &str, answer: Answer) -> Result<Row, Stor
     set(store, id, decided, |row| explain(row, now, Some(&digest))).await
 }
 
-/// Moves a pending approval's end to `expires_at`. A conflict says that it is already decided, or has expired.
-pub async fn extend(store: &Store, id: &str, expires_at: i64, now: i64) -> Result<Row, StoreError> {
-    let extended = Entity::update_many().col_expr(Column::ExpiresAt, expires_at.into()).filter(still_open(id, now));
+/// Gives a pending approval `more_ms`, but not so that it ends after `latest`; what ends later already, and what somebody
+/// else gives at the same moment, is never cut. A conflict says that it is already decided, or has expired.
+pub async fn extend(store: &Store, id: &str, more_ms: i64, latest: i64, now: i64) -> Result<Row, StoreError> {
+    let end = || Expr::col(Column::ExpiresAt);
+    let later = Expr::case(end().gte(latest), end())
+        .case(end().add(more_ms).gte(latest), latest)
+        .finally(end().add(more_ms));
+    let extended = Entity::update_many().col_expr(Column::ExpiresAt, later.into()).filter(still_open(id, now));
     set(store, id, extended, |row| explain(row, now, None)).await
 }
 

@@ -275,8 +275,8 @@ pub async fn extend(
     }
     let now = clock::now_ms();
     let latest = now + i64::from(EXTEND_SECONDS_MAX) * 1000;
-    let expires_at = (find(&gateway, &id).await?.expires_at + i64::from(wanted.seconds) * 1000).min(latest);
-    let extended = store::approval::extend(&gateway.store, &id, expires_at, now).await;
+    let more_ms = i64::from(wanted.seconds) * 1000;
+    let extended = store::approval::extend(&gateway.store, &id, more_ms, latest, now).await;
     let row = extended
         .map_err(|error| Problem::from(error).named(WHAT, &id).recoded(Code::Conflict, Code::AlreadyDecided))?;
     Ok(web::Json(row.into()))

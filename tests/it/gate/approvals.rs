@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use std::time::Duration;
 
-use atryum::gate::{Answer, Approvals, Terms};
+use atryum::gate::{Answer, Approvals, Place, Terms};
 use atryum::journal::{Entry, Journal};
 use atryum::metrics::Metrics;
 
@@ -131,6 +131,29 @@ async fn nothing_waits_once_the_gateway_stops_and_the_question_stays() {
     let after = tokio::time::timeout(Duration::from_secs(5), approvals.wait(&id)).await.expect("it does not wait");
     assert!(matches!((before.unwrap(), after.unwrap()), (Answer::Stopping, Answer::Stopping)));
     assert_eq!(atryum::store::approval::find(&store, &id).await.unwrap().unwrap().status, "pending");
+}
+
+/// Questions whose time is over are looked for every few seconds only.
+#[actix_rt::test]
+async fn what_is_asked_again_just_after_its_time_is_over_is_asked_anew() {
+    let database = Database::sqlite().await;
+    let store = database.open().await;
+    let journal = Journal::start(store.clone());
+    let minute = Duration::from_secs(60);
+    let terms = Terms { open: minute, holds: minute, agent_max: 20 };
+    let approvals = Approvals::new(store.clone(), Metrics::new().unwrap(), terms);
+    let (invocation, over) = sample::question(1);
+    let _receipt = journal.record(Entry { invocation, approval: Some(over.clone()) }).await.unwrap();
+    let (place, turn) = approvals.place(&over.agent_id, &over.digest).await.unwrap();
+    assert!(matches!(place, Place::New), "{place:?}");
+    let (invocation, mut again) = sample::question(i64::MAX / 2);
+    again.digest.clone_from(&over.digest);
+    let asked = journal.record(Entry { invocation, approval: Some(again.clone()) }).await;
+    assert!(asked.is_ok(), "{asked:?}");
+    drop(turn);
+    let (place, _turn) = approvals.place(&over.agent_id, &over.digest).await.unwrap();
+    assert!(matches!(place, Place::Known(row) if row.id == again.id));
+    assert_eq!(atryum::store::approval::find(&store, &over.id).await.unwrap().unwrap().status, "expired");
 }
 
 #[actix_rt::test]

@@ -12,10 +12,12 @@ on_both_databases!(
     an_answer_to_what_was_not_shown_is_a_conflict,
     an_approval_that_has_expired_cannot_be_answered,
     an_approval_that_was_extended_does_not_expire_at_its_old_end,
+    nobody_who_gives_a_question_more_time_takes_any_of_it,
     what_is_pending_can_be_listed_and_cancelled,
 );
 
 const NOW: i64 = 5_000;
+const LATEST: i64 = 100_000;
 
 async fn ask(store: &Store, expires_at: i64) -> approval::Row {
     let journal = Journal::start(store.clone());
@@ -79,11 +81,23 @@ async fn an_approval_that_has_expired_cannot_be_answered(database: Database) {
 async fn an_approval_that_was_extended_does_not_expire_at_its_old_end(database: Database) {
     let store = database.open().await;
     let asked = ask(&store, NOW + 1).await;
-    approval::extend(&store, &asked.id, NOW + 100, NOW).await.unwrap();
+    approval::extend(&store, &asked.id, 99, LATEST, NOW).await.unwrap();
     let error = approval::expire(&store, &asked.id, NOW + 1).await.unwrap_err();
     assert_eq!(error.to_string(), "the approval has not expired yet");
     assert_eq!(approval::expire(&store, &asked.id, NOW + 100).await.unwrap().status, "expired");
-    assert_eq!(approval::extend(&store, &asked.id, NOW + 200, NOW).await.unwrap_err().kind(), "conflict");
+    assert_eq!(approval::extend(&store, &asked.id, 100, LATEST, NOW).await.unwrap_err().kind(), "conflict");
+}
+
+async fn nobody_who_gives_a_question_more_time_takes_any_of_it(database: Database) {
+    let store = database.open().await;
+    let (short, long) = (ask(&store, NOW + 1).await, ask(&store, LATEST + 5).await);
+    let extend = async |asked: &approval::Row, more_ms| {
+        approval::extend(&store, &asked.id, more_ms, LATEST, NOW).await.unwrap().expires_at
+    };
+    futures_util::future::join(extend(&short, 100), extend(&short, 10)).await;
+    assert_eq!(approval::find(&store, &short.id).await.unwrap().unwrap().expires_at, NOW + 111);
+    assert_eq!(extend(&short, LATEST).await, LATEST, "no later than what is allowed");
+    assert_eq!(extend(&long, 60).await, LATEST + 5, "what ends later than that already stays");
 }
 
 async fn what_is_pending_can_be_listed_and_cancelled(database: Database) {
