@@ -133,12 +133,30 @@ impl Invocations {
                 return self.end_at_once(run, decision, State::Refused, text, Answer::Failed(error)).await;
             }
         };
+        // A server may take its time to start, and the rules may be others by then.
+        let now = self.gate.reconsider(&run.request.call, decision, run.received_at);
+        let decision = now.as_ref().unwrap_or(decision);
+        if decision.action != Action::Allow {
+            return self.no_longer_allowed(run, decision).await;
+        }
         let row = run.request.row(&run.id, decision, State::Dispatched, run.received_at);
         run.row.may_be(&[State::Dispatched]);
         match self.journal.record(Entry { invocation: row, approval: None }).await {
             Ok(receipt) => self.dispatch(run, decision.permit(receipt), ready.dispatch, way.ticket, cancelled).await,
             Err(error) => self.unrecorded(run, &error),
         }
+    }
+
+    /// The rules let the call go, and then, while its server was started, they came to say something else.
+    async fn no_longer_allowed(&self, run: &Run<'_>, now: &Decision) -> Answer {
+        self.gate.count(now);
+        if now.action == Action::Deny {
+            return self.deny(run, now).await;
+        }
+        let text = "the rules changed while the server was started, and now a person has to be asked for this call; \
+                    nothing was sent; make it again";
+        let refused = Answer::Refused(run.refusal("rules_changed", text.into()));
+        self.end_at_once(run, now, State::Refused, text.into(), refused).await
     }
 
     pub(super) async fn dispatch(

@@ -14,6 +14,7 @@ use crate::gate::{self, Action, Approved, Arguments, Decision, GateError, Place}
 use crate::journal::{Entry, JournalError, State, Transition};
 use crate::mcp::definition::Definition;
 use crate::store::approval;
+use crate::store::batch::Released;
 use crate::upstream::Ticket;
 
 /// Why a call stops waiting.
@@ -182,7 +183,12 @@ impl Invocations {
             let text = "it was approved, but meanwhile the server says that the tool is another one; ask again".into();
             return self.end_pending(run, State::Denied, "approval_outdated", text).await;
         }
-        let dispatch = run.dispatched(&approved);
+        // A server may have taken its time to start, and the rules may be others by now.
+        let now = self.gate.decide(&call);
+        if now.action == Action::Deny {
+            return self.rules_denied(run, &now).await;
+        }
+        let dispatch = run.dispatched(&approved, &now);
         run.row.may_be(&[State::Pending, State::Dispatched]);
         match self.journal.advance(dispatch).await {
             Ok(receipt) => {
@@ -246,6 +252,7 @@ impl Invocations {
     }
 
     async fn rules_denied(&self, run: &Run<'_>, now: &Decision) -> Answer {
+        self.gate.count(now);
         let text = format!("it was approved, but meanwhile the rules deny it: {}", now.reason);
         let end = Transition {
             action: Some(now.action.as_str().into()),
@@ -291,12 +298,18 @@ impl Invocations {
 
 impl Run<'_> {
     /// The move of a call that a person said yes to. It spends the yes, and records what a person made of the arguments.
-    fn dispatched(&self, approved: &Approved) -> Transition {
+    /// The row goes on to say which rule asked; by which rules the call was let go is told in the audit.
+    fn dispatched(&self, approved: &Approved, now: &Decision) -> Transition {
         let at = clock::now_ms();
         Transition {
             arguments: approved.edited_arguments().map(|edited| (edited.to_owned(), digest_of_text(edited))),
             decided_by: Some(gate::By::Person.as_str().into()),
             spends: Some(approved.approval_id().to_owned()),
+            released: Some(Released {
+                action: now.action.as_str(),
+                rule_id: now.rule_id.as_deref().map(Into::into),
+                rule_set_revision: now.revision,
+            }),
             decided_at: Some(at),
             dispatched_at: Some(at),
             ..Transition::new(&self.id, State::Pending, State::Dispatched)

@@ -5,7 +5,7 @@
 use super::redaction::{Part, Redaction};
 use super::work::Work;
 use super::{JournalError, State};
-use crate::store::batch::Change;
+use crate::store::batch::{Change, Released};
 use crate::store::{approval, invocation};
 
 /// How much of a result's text is kept.
@@ -33,7 +33,7 @@ pub struct Transition {
     pub arguments: Option<(String, String)>,
     /// what was decided
     pub action: Option<String>,
-    /// the rule that matched
+    /// the rule that matched; with an action and without a rule none did
     pub rule_id: Option<String>,
     /// of the rule set that decided
     pub rule_set_revision: Option<i64>,
@@ -43,6 +43,8 @@ pub struct Transition {
     pub approval_id: Option<String>,
     /// the approval whose yes lets the call go: it is spent together with this move, and without it there is none
     pub spends: Option<String>,
+    /// by which rules it goes on that yes
+    pub released: Option<Released>,
     /// why there is no result
     pub error: Option<String>,
     /// ms
@@ -153,6 +155,7 @@ impl Transition {
             decided_by: None,
             approval_id: None,
             spends: None,
+            released: None,
             error: None,
             decided_at: None,
             dispatched_at: None,
@@ -181,6 +184,7 @@ impl Transition {
             decided_by: self.decided_by,
             approval_id: self.approval_id,
             spends: self.spends,
+            released: self.released,
             error: self.error.map(|error| cut(without_nul(error))),
             decided_at: self.decided_at,
             dispatched_at: self.dispatched_at,

@@ -86,8 +86,9 @@ pub(super) fn of_new(row: &invocation::Row, approval: Option<&approval::Row>) ->
 
 /// Tells of a call that moves on.
 pub(super) fn of_change(change: &Change) -> Event {
+    let released = change.released.as_ref();
     let data = Moved {
-        action: change.action.as_deref(),
+        action: change.action.as_deref().or(released.map(|released| released.action)),
         approval_id: change.approval_id.as_deref(),
         arguments_digest: change.arguments_digest.as_deref(),
         decided_by: change.decided_by.as_deref(),
@@ -96,8 +97,8 @@ pub(super) fn of_change(change: &Change) -> Event {
         is_error: change.is_error,
         result_bytes: change.result_bytes,
         result_digest: change.result.as_deref().map(digest),
-        rule_id: change.rule_id.as_deref(),
-        rule_set_revision: change.rule_set_revision,
+        rule_id: change.rule_id.as_deref().or(released.and_then(|released| released.rule_id.as_deref())),
+        rule_set_revision: change.rule_set_revision.or(released.map(|released| released.rule_set_revision)),
         spent_approval_id: change.spends.as_deref(),
     };
     event(change.state, &change.id, &data)

@@ -35,7 +35,7 @@ pub struct Change {
     pub arguments_digest: Option<String>,
     /// what was decided
     pub action: Option<String>,
-    /// the rule that matched
+    /// the rule that matched; with an action and without a rule none did, and none is kept
     pub rule_id: Option<String>,
     /// of the rule set that decided
     pub rule_set_revision: Option<i64>,
@@ -45,6 +45,9 @@ pub struct Change {
     pub approval_id: Option<String>,
     /// the approval whose yes lets this call go; if that can't be spent, nothing is changed
     pub spends: Option<String>,
+    /// by which rules it goes on that yes; told in the audit, while the row says which rule asked
+    #[serde(skip)]
+    pub released: Option<Released>,
     /// the tool said that it failed
     pub is_error: Option<bool>,
     /// why there is no result
@@ -63,6 +66,17 @@ pub struct Change {
     pub upstream_us: Option<i64>,
     /// microseconds spent in the gateway
     pub overhead_us: Option<i64>,
+}
+
+/// What the rules said when a person's yes was spent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Released {
+    /// `allow` or `ask`
+    pub action: &'static str,
+    /// the rule that matched
+    pub rule_id: Option<String>,
+    /// of the rule set that decided
+    pub rule_set_revision: i64,
 }
 
 /// The columns that a [`Change`] may alter, with their types in PostgreSQL.
@@ -196,7 +210,11 @@ static CHANGE_INVOCATIONS: Texts = LazyLock::new(|| {
     let mut postgres = String::from("id text, from_state text, state text");
     for (column, kind) in CHANGED {
         // writing to a String cannot fail
-        let _ = write!(set, ", {column} = coalesce(c.{column}, invocation.{column})");
+        let _ = match column {
+            // where the default decides, no rule does: the one that asked must not stand there as if it had
+            "rule_id" => write!(set, ", rule_id = CASE WHEN c.action IS NULL THEN invocation.rule_id ELSE c.rule_id END"),
+            _ => write!(set, ", {column} = coalesce(c.{column}, invocation.{column})"),
+        };
         let _ = write!(sqlite, ", json_extract(value, '$.{column}') AS {column}");
         let _ = write!(postgres, ", {column} {kind}");
     }

@@ -4,6 +4,7 @@ mod approvals;
 mod closed;
 mod conditions;
 mod lasting;
+mod meanwhile;
 mod mutations;
 mod rules;
 mod smuggling;
