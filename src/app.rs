@@ -23,7 +23,7 @@ use crate::gate::{Approvals, Gate, Terms};
 use crate::http::gateway::Gateway;
 use crate::http::server::Listening;
 use crate::identity::{Keyring, Operators};
-use crate::invocation::Invocations;
+use crate::invocation::{Invocations, Pledges};
 use crate::journal::{Journal, Redaction};
 use crate::metrics::Metrics;
 use crate::store::{self, Store};
@@ -74,7 +74,9 @@ impl App {
         let public_url = config.public_url(address);
         let place = Place { public_url: public_url.clone(), metadata_url: config.oauth.client_metadata_url.clone() };
         let connect = Connect::new(store.clone(), vault.clone(), operators.clone(), registry.clone(), place);
-        let downstream = Downstream::new(invocations, registry.directory(), bounds(&config), &public_url);
+        let pledges = Pledges::new(store.clone(), terms(&config));
+        pledges.start_sweep();
+        let downstream = Downstream::new((invocations, pledges), registry.directory(), bounds(&config), &public_url);
         let gateway = Gateway {
             directory: registry.directory(),
             address,

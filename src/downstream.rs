@@ -23,6 +23,7 @@ mod listing;
 mod mirrored;
 mod modern;
 mod pair;
+mod pledges;
 mod promises;
 mod response;
 mod rounds;
@@ -38,7 +39,7 @@ pub use stream::{Event, EventStream, Reader};
 
 use tokio::sync::watch;
 
-use crate::invocation::Invocations;
+use crate::invocation::{Invocations, Pledges};
 use crate::mcp::version::{self, Era};
 use crate::mcp::{envelope, error, meta};
 use crate::upstream::{Connection, Directory, Upstream, UpstreamError};
@@ -55,6 +56,7 @@ pub struct Downstream {
     sessions: Arc<Sessions>,
     held: HeldCalls,
     promises: Arc<Promises>,
+    pledges: Pledges,
     pairs: Pairs,
     /// The base URL that people use, for the words of a waiting call.
     public_url: Arc<str>,
@@ -76,10 +78,16 @@ enum Phase {
 impl Downstream {
     /// Joins the rooms below.
     #[must_use]
-    pub fn new(invocations: Invocations, directory: Directory, bounds: Bounds, public_url: &str) -> Self {
+    pub fn new(
+        (invocations, pledges): (Invocations, Pledges),
+        directory: Directory,
+        bounds: Bounds,
+        public_url: &str,
+    ) -> Self {
         Self {
             sessions: Sessions::start(bounds, invocations.metrics().clone(), directory.clone()),
             promises: Arc::default(),
+            pledges,
             pairs: Pairs::default(),
             invocations,
             directory,

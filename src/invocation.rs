@@ -10,10 +10,12 @@
 mod answer;
 mod measure;
 mod pipeline;
+mod pledge;
 mod question;
 mod record;
 mod run;
 
 pub use answer::{Answer, Pending, Refusal};
-pub use pipeline::{Invocations, Ready, Watch, Way};
+pub use pipeline::{Invocations, Patience, Ready, Watch, Way};
+pub use pledge::{Carried, Pledges};
 pub use record::Request;

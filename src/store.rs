@@ -33,6 +33,7 @@ pub mod invocation;
 pub mod login;
 pub mod login_link;
 pub mod oauth_flow;
+pub mod pledge;
 pub mod rule;
 pub mod seat;
 pub mod secret;

@@ -14,6 +14,7 @@ pub mod login;
 pub mod login_link;
 pub mod news;
 pub mod oauth_flow;
+pub mod pledge;
 pub mod rule;
 pub mod seat;
 pub mod secret;

@@ -11,6 +11,7 @@ mod m20261123_000003_add_audit;
 mod m20261123_000004_add_rule_conditions;
 mod m20261123_000005_keep_approvals;
 mod m20261124_000006_add_seats;
+mod m20261124_000009_add_pledges;
 
 /// All steps, in order.
 pub struct Migrator;
@@ -25,6 +26,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000004_add_rule_conditions::Migration),
             Box::new(m20261123_000005_keep_approvals::Migration),
             Box::new(m20261124_000006_add_seats::Migration),
+            Box::new(m20261124_000009_add_pledges::Migration),
         ]
     }
 }

@@ -10,8 +10,9 @@ use serde_json::json;
 use super::call::{Said, Task, crossing_of_own};
 use super::stream::EventStream;
 use crate::clock;
-use crate::invocation::{Pending, Watch};
+use crate::invocation::{Patience, Pending, Watch};
 use crate::mcp::{envelope, error};
+use crate::store::approval;
 use crate::upstream::Sink as _;
 
 /// Clients that count progress as life wait from one to the next; this is well below the shortest patience known.
@@ -43,10 +44,8 @@ impl Asking {
             old.abort();
         }
     }
-}
 
-impl Watch for Asking {
-    fn asked(&self, approval_id: &str) {
+    fn begin(&self, approval_id: &str) {
         self.stream.open();
         let Some(token) = self.progress_token.clone() else { return };
         let message = format!("Waiting for approval {approval_id}: {}", link(&self.public_url, approval_id));
@@ -59,6 +58,13 @@ impl Watch for Asking {
                 tokio::time::sleep(PROGRESS_EVERY).await;
             }
         })));
+    }
+}
+
+impl Watch for Asking {
+    fn asked<'w>(&'w self, question: &'w approval::Row, _: &'w str) -> Pin<Box<dyn Future<Output = Patience> + 'w>> {
+        self.begin(&question.id);
+        Box::pin(async { Patience::OfClient })
     }
 
     fn abandoned(&self) -> Pin<Box<dyn Future<Output = ()> + '_>> {
@@ -75,7 +81,7 @@ impl Watch for Asking {
 }
 
 /// Where a person finds the question. Nothing is decided by opening it.
-fn link(public_url: &str, approval_id: &str) -> String {
+pub(super) fn link(public_url: &str, approval_id: &str) -> String {
     format!("{public_url}/ui/#approval={approval_id}")
 }
 

@@ -6,6 +6,7 @@
 use serde_json::json;
 use serde_json::value::RawValue;
 
+use crate::mcp::promise;
 use crate::mcp::question::{self, Abilities, InputRequired, Question};
 use crate::mcp::version::{self, Era};
 use crate::mcp::{envelope, error, meta, method, splice};
@@ -198,7 +199,7 @@ fn without_modern_only(capabilities: &str) -> String {
 /// The answer to a modern agent's `server/discover`, whatever the server's era.
 pub(super) fn discover_result(handshake: &Handshake) -> String {
     if handshake.era == Era::Modern {
-        return handshake.result.clone();
+        return with_tasks(handshake.result.clone());
     }
     let capabilities = splice::without(handshake.capabilities(), |key| key == "tasks");
     let mut result = format!(
@@ -211,7 +212,13 @@ pub(super) fn discover_result(handshake: &Handshake) -> String {
     if let Some(info) = handshake.server_info() {
         result = splice::set(&result, &["_meta", meta::SERVER_INFO], info);
     }
-    result
+    with_tasks(result)
+}
+
+/// A call that waits for a person is answered with a task, whatever the server knows of tasks.
+fn with_tasks(result: String) -> String {
+    let place = ["capabilities", "extensions", promise::EXTENSION];
+    if splice::find(&result, &place).is_some() { result } else { splice::set(&result, &place, "{}") }
 }
 
 #[cfg(test)]

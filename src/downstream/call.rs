@@ -10,17 +10,19 @@ use tokio::sync::watch;
 use super::asking::{self, Asking};
 use super::bridge::Crossing;
 use super::line::{Line, Way};
+use super::pledges::GoesOn;
 use super::response::{Framing, Headers, Incoming, Response};
 use super::session::Session;
 use super::stream::EventStream;
 use super::{Downstream, Phase, listing};
 use crate::gate::{Arguments, Call};
 use crate::identity::Agent;
-use crate::invocation::{self, Answer, Ready, Refusal, Request};
+use crate::invocation::{self, Answer, Ready, Refusal, Request, Watch};
 use crate::mcp::definition::Definition;
 use crate::mcp::question::Abilities;
 use crate::mcp::version::Era;
 use crate::mcp::{envelope, error, meta, method, splice};
+use crate::store::approval;
 use crate::upstream::{Claim, Connection, Reply, Ticket, Upstream, UpstreamError};
 
 /// An answer that takes longer than this is sent as a stream, so that the connection shows life.
@@ -46,6 +48,8 @@ pub(super) struct Task {
     pub(super) params: Option<String>,
     /// Where the answer goes.
     pub(super) stream: Arc<EventStream>,
+    /// Set for a call that an earlier request made, and that goes on in this one's name.
+    pub(super) goes_on: Option<GoesOn>,
 }
 
 /// An answer: its message, and the HTTP status that the modern era prescribes for it.
@@ -89,6 +93,7 @@ impl Task {
             method: asked.method.to_owned(),
             params: asked.params,
             stream: EventStream::of_request(),
+            goes_on: None,
         }
     }
 
@@ -107,6 +112,7 @@ impl Task {
             method: method.to_owned(),
             params: Some(params.to_owned()),
             stream: self.stream.clone(),
+            goes_on: None,
         }
     }
 
@@ -133,6 +139,7 @@ impl Task {
 
     pub(super) fn request(&self) -> Request {
         let arguments = self.arguments();
+        let question = self.asked_before();
         Request {
             call: self.call_with(Arguments::given(arguments.as_deref())),
             agent_id: self.agent_id.clone(),
@@ -143,7 +150,14 @@ impl Task {
             server_revision: self.upstream.spec.revision,
             arguments,
             other_params: self.other_params(),
+            row_id: self.goes_on.as_ref().map(|goes_on| goes_on.invocation_id.clone()),
+            approval_id: question.map(|question| question.id.clone()),
         }
+    }
+
+    /// The question that an earlier process asked about this call.
+    fn asked_before(&self) -> Option<&approval::Row> {
+        self.goes_on.as_ref()?.question.as_ref()
     }
 
     /// What the call is made with: a tool's arguments, else the parameters without what only concerns the transport.
@@ -204,16 +218,34 @@ impl Downstream {
         open: impl AsyncFn() -> Result<Arc<Connection>, UpstreamError>,
         cancelled: impl Future<Output = ()>,
     ) -> Option<Said> {
+        let progress_token = meta::progress_token(task.params.as_deref()).map(Into::into);
+        let watch = Asking::new(task.stream.clone(), progress_token, self.public_url.clone());
+        match self.answer(task, line, (open, cancelled), &watch).await {
+            Ok((answer, crossing)) => self.say(task, answer, crossing),
+            Err(said) => Some(said),
+        }
+    }
+
+    /// Runs a request to its end, and tells how to say it; what can't be run is refused.
+    pub(super) async fn answer(
+        &self,
+        task: &Task,
+        line: &Line,
+        (open, cancelled): (impl AsyncFn() -> Result<Arc<Connection>, UpstreamError>, impl Future<Output = ()>),
+        watch: &dyn Watch,
+    ) -> Result<(Answer, Crossing), Said> {
         if let Err(what) = task.is_unambiguous() {
-            return Some(task.says_error(&error::object(error::INVALID_PARAMS, &what)));
+            return Err(task.says_error(&error::object(error::INVALID_PARAMS, &what)));
         }
         let progress_token = meta::progress_token(task.params.as_deref()).map(Into::into);
-        let watch = Asking::new(task.stream.clone(), progress_token.clone(), self.public_url.clone());
         let ticket = Ticket { sink: line.sink(), progress_token, id: task.id.clone() };
         let client = line.client();
         let crossing = Cell::new(Crossing { agent: task.era, server: task.era });
         let reopen = &open;
-        let look = async || define(task, async || Ok(claimed(reopen).await?.0)).await;
+        let look = async || match task.asked_before() {
+            Some(question) => as_shown(question),
+            None => define(task, async || Ok(claimed(reopen).await?.0)).await,
+        };
         let open = async |wants_definition: bool| {
             let way = if let Some(held) = line.take_held() {
                 Way::On(held)
@@ -230,11 +262,11 @@ impl Downstream {
         };
         let cancelled = self.given_up(task, cancelled);
         let way = invocation::Way { look, open, ticket };
-        let answer = match self.invocations.run(&task.request(), way, &watch, cancelled).await {
+        let answer = match self.invocations.run(&task.request(), way, watch, cancelled).await {
             Answer::Reply(reply) => Answer::Reply(crossing.get().visit(&task.method, reply, &client)),
             other => other,
         };
-        self.say(task, answer, crossing.get())
+        Ok((answer, crossing.get()))
     }
 
     /// The message for what became of a call.
@@ -284,6 +316,12 @@ async fn define(
     // A server that takes its time to start is waited for; one that takes its time to list is not.
     let connection = connection().await.ok()?;
     tokio::time::timeout(LISTS_WITHIN, connection.definition(&tool)).await.ok()?.ok().flatten()
+}
+
+/// What the tool was when a person was asked. Whether it still is, is looked at before the call is made.
+fn as_shown(question: &approval::Row) -> Option<Definition> {
+    let digest = question.definition_digest.as_deref()?.into();
+    Some(Definition { digest, has_output_schema: false })
 }
 
 /// A connection that stays until the call is over, even if the server is edited or restarted meanwhile.

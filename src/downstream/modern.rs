@@ -14,6 +14,7 @@ use super::alone::{Alone, Hearing};
 use super::call::{Asked, Said, Task, respond};
 use super::held::SameCall;
 use super::line::Line;
+use super::pledges::{self, About};
 use super::response::{Framing, Headers, Incoming, Response};
 use super::{Downstream, bridge, envelope, listen, meta, mirrored, version};
 use crate::gate::{Action, Arguments, Call};
@@ -73,6 +74,14 @@ impl Downstream {
                 Err(failed) => task.says_error(&super::call::failure(task, &failed)),
             });
         }
+        match self.about_pledge(task).await {
+            About::Nothing => {}
+            About::Said(said) => return Some(said),
+            About::Behind(of_server, id) => {
+                let said = Box::pin(self.stand_alone(&of_server, headers)).await?;
+                return Some(pledges::renamed(said, &id));
+            }
+        }
         let same = SameCall::of(task, &task.agent_id);
         let held = self.held.take(task.params.as_deref(), &same);
         let of_held = held.as_ref().map(|held| held.connection.clone());
@@ -108,7 +117,7 @@ impl Downstream {
         let progress_token = meta::progress_token(task.params.as_deref()).map(Into::into);
         let hearing = Hearing { stream: task.stream.clone(), log_level: log_level(task), progress_token };
         let agent = Arc::new(Alone::new(hearing, task.abilities()));
-        self.run(task, &Line::Alone { agent, same, held: Cell::new(held) }, open, over).await
+        self.run_or_pledge(task, &Line::Alone { agent, same, held: Cell::new(held) }, open, over).await
     }
 }
 

@@ -27,6 +27,9 @@ const KEPT_MAX: Duration = Duration::from_hours(24);
 /// Where a `subscriptions/listen` names tasks.
 const LISTENED: [&str; 2] = ["notifications", "taskIds"];
 
+/// What is said of a task that is not the agent's, whether it is another's or nobody's.
+pub(super) const NOT_FOUND: &str = "Task not found";
+
 /// The tasks of all agents.
 #[derive(Default)]
 pub(super) struct Promises(Mutex<State>);
@@ -56,28 +59,39 @@ impl Promises {
         owners.is_some_and(|owners| owners.iter().any(|owner| *owner.agent_id == *agent_id))
     }
 
+    /// Remembers a task that is known to be that agent's, until a moment in ms.
+    pub(super) fn remember(&self, server_id: &Arc<str>, agent_id: &Arc<str>, id: &str, until: i64) {
+        let ttl_ms = u64::try_from(until - clock::now_ms()).unwrap_or(0);
+        if !self.is_of(server_id, agent_id, id) {
+            self.state().remember((server_id.clone(), id.to_owned()), agent_id, Some(ttl_ms), false);
+        }
+    }
+
     /// What an agent is told that asks after a task which isn't its own, or that can't have one; nothing else is asked then.
     pub(super) fn refusal(&self, task: &Task, server: Era) -> Option<Reply> {
         if !task.method.starts_with("tasks/") {
             return None;
         }
         let params = task.params.as_deref();
-        if task.era != server {
-            let what = "tasks do not cross between the revision that is spoken here and the server's";
-            return Some(Reply::Error(error::object(error::METHOD_NOT_FOUND, what)));
+        if task.era == Era::Modern && !knows_tasks(params) {
+            return Some(Reply::Error(undeclared()));
         }
-        let extension = ["_meta", meta::CLIENT_CAPABILITIES, "extensions", promise::EXTENSION];
-        if task.era == Era::Modern && splice::find(params.unwrap_or("{}"), &extension).is_none() {
-            let data = json!({ "requiredCapabilities": { "extensions": { promise::EXTENSION: {} } } });
-            let what = format!("the client did not declare the extension {}", promise::EXTENSION);
-            return Some(Reply::Error(error::object_with(error::MISSING_CAPABILITY, &what, &data)));
+        if task.era != server {
+            // A modern agent has tasks of the gateway's own, and none of a legacy server.
+            return Some(Reply::Error(match task.era {
+                Era::Modern => error::object(error::INVALID_PARAMS, NOT_FOUND),
+                Era::Legacy => error::object(
+                    error::METHOD_NOT_FOUND,
+                    "tasks do not cross between the revision that is spoken here and the server's",
+                ),
+            }));
         }
         if task.method == "tasks/list" {
             return None;
         }
         let id = params.and_then(|params| splice::find_string(params, &["taskId"]));
         let is_own = id.is_some_and(|id| self.is_of(&task.upstream.spec.id, &task.agent_id, &id));
-        (!is_own).then(|| Reply::Error(error::object(error::INVALID_PARAMS, "Task not found")))
+        (!is_own).then(|| Reply::Error(error::object(error::INVALID_PARAMS, NOT_FOUND)))
     }
 
     /// Remembers the task that a call was answered with, and leaves others' tasks out of a list.
@@ -122,6 +136,20 @@ impl Promises {
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether a modern client says with this request that it knows tasks.
+pub(super) fn knows_tasks(params: Option<&str>) -> bool {
+    let extension = ["_meta", meta::CLIENT_CAPABILITIES, "extensions", promise::EXTENSION];
+    // Few do, and looking for the word is far cheaper than reading the members.
+    params.is_some_and(|params| params.contains(promise::EXTENSION) && splice::find(params, &extension).is_some())
+}
+
+/// The error for a client that asks after tasks and doesn't know them.
+pub(super) fn undeclared() -> String {
+    let data = json!({ "requiredCapabilities": { "extensions": { promise::EXTENSION: {} } } });
+    let what = format!("the client did not declare the extension {}", promise::EXTENSION);
+    error::object_with(error::MISSING_CAPABILITY, &what, &data)
 }
 
 impl State {

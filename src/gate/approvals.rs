@@ -204,6 +204,14 @@ impl Approvals {
         self.inner.metrics.approval_asked();
     }
 
+    /// The row of the approval `id`.
+    ///
+    /// # Errors
+    /// The store could not be read.
+    pub async fn find(&self, id: &str) -> Result<Option<Row>, GateError> {
+        Ok(approval::find(&self.inner.store, id).await?)
+    }
+
     /// What is known of the approval `id` by now; `None` while it is open.
     ///
     /// # Errors

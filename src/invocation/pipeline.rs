@@ -13,18 +13,32 @@ use crate::gate::{Action, Approvals, Decision, Gate, Permit};
 use crate::journal::{Entry, Journal, JournalError, State};
 use crate::mcp::definition::Definition;
 use crate::metrics::Metrics;
+use crate::store::approval;
 use crate::upstream::{Reply, Ticket, UpstreamError};
 
 /// Told while a call waits for a person.
 pub trait Watch {
-    /// The wait begins.
-    fn asked(&self, approval_id: &str);
+    /// The wait begins: of the call with this row, for the answer to this question. Tells how long it may last.
+    fn asked<'w>(
+        &'w self,
+        question: &'w approval::Row,
+        invocation_id: &'w str,
+    ) -> Pin<Box<dyn Future<Output = Patience> + 'w>>;
     /// Resolves when nobody is left who would hear the answer.
     fn abandoned(&self) -> Pin<Box<dyn Future<Output = ()> + '_>>;
     /// Resolves when somebody would hear the answer: at once, unless the agent's connection broke.
     fn attended(&self) -> Pin<Box<dyn Future<Output = ()> + '_>>;
     /// The wait is over, one way or the other.
     fn answered(&self);
+}
+
+/// For how long a call may wait for a person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Patience {
+    /// As long as clients of its kind do.
+    OfClient,
+    /// Until there is an answer, or there will be none.
+    ToTheEnd,
 }
 
 /// A way to the server that stands.
@@ -82,6 +96,12 @@ impl Invocations {
     #[must_use]
     pub fn metrics(&self) -> &Metrics {
         &self.metrics
+    }
+
+    /// Whether all that is said in such a call is written down.
+    #[must_use]
+    pub fn writes_all_of(&self, server: &str, tool: Option<&str>) -> bool {
+        !self.journal.redaction().is_for(server, tool)
     }
 
     /// Runs one call to its end. `cancelled` resolves when the agent no longer wants the answer.

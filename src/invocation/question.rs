@@ -6,7 +6,7 @@
 use std::time::{Duration, Instant};
 
 use super::answer::{Answer, Pending};
-use super::pipeline::{Dispatch, Invocations, Open, Watch, Way};
+use super::pipeline::{Dispatch, Invocations, Open, Patience, Watch, Way};
 use super::record::{Question, digest_of_text};
 use super::run::Run;
 use crate::clock;
@@ -49,7 +49,7 @@ impl Invocations {
             Ok(approval) => approval,
             Err(answer) => return answer,
         };
-        match self.hear(run, &approval.id, watch, cancelled).await {
+        match self.hear(run, &approval, watch, cancelled).await {
             Heard::Answer(Ok(gate::Answer::Approved(approved))) => {
                 self.approved(run, (approved, &question), (way.open, way.ticket), cancelled).await
             }
@@ -81,7 +81,11 @@ impl Invocations {
             Ok(placed) => placed,
             Err(error) => return Err(self.unplaced(run, decision, &error).await),
         };
-        let (approval, is_new) = match place {
+        let place = match &request.approval_id {
+            None => Ok(place),
+            Some(id) => self.own_place(run, decision, (id, question)).await,
+        };
+        let (approval, is_new) = match place? {
             Place::Known(approval) => (*approval, false),
             Place::New => (question.row(&run.id, &self.approvals.terms()), true),
             Place::Full(open) => {
@@ -106,27 +110,52 @@ impl Invocations {
         Ok(approval)
     }
 
+    /// The place of a call that goes on with a question of an earlier process, if it still asks just that.
+    async fn own_place(
+        &self,
+        run: &Run<'_>,
+        decision: &Decision,
+        (id, question): (&str, &Question<'_>),
+    ) -> Result<Place, Answer> {
+        match self.approvals.find(id).await {
+            Ok(Some(approval)) if approval.digest == question.digest() => Ok(Place::Known(Box::new(approval))),
+            Ok(_) => {
+                let text = "the server was edited since a person was asked about this call; make it again, and a person \
+                            is asked anew";
+                let outdated = Answer::Denied(run.refusal("approval_outdated", text.into()));
+                Err(self.end_at_once(run, decision, State::Denied, text.into(), outdated).await)
+            }
+            Err(error) => Err(self.unplaced(run, decision, &error).await),
+        }
+    }
+
     /// Waits for the answer, as long as the agent does.
     async fn hear(
         &self,
         run: &mut Run<'_>,
-        approval_id: &str,
+        approval: &approval::Row,
         watch: &dyn Watch,
         cancelled: &mut (impl Future<Output = ()> + Unpin),
     ) -> Heard {
         let asked = Instant::now();
         let client = run.request.client.as_ref().map(|(name, _)| name.as_str());
         // What was answered before this call is told at once, however little patience there is.
-        match self.approvals.answer(approval_id).await.transpose() {
+        let patience = match self.approvals.answer(&approval.id).await.transpose() {
             Some(answer) => return Heard::Answer(answer),
-            None => watch.asked(approval_id),
-        }
+            None => watch.asked(approval, &run.id).await,
+        };
+        let enough = async {
+            match patience {
+                Patience::OfClient => tokio::time::sleep(self.waits.of(client)).await,
+                Patience::ToTheEnd => std::future::pending().await,
+            }
+        };
         let heard = tokio::select! {
             biased;
             () = &mut *cancelled => Heard::Left,
-            answer = self.approvals.wait(approval_id) => Heard::Answer(answer),
+            answer = self.approvals.wait(&approval.id) => Heard::Answer(answer),
             () = watch.abandoned() => Heard::Left,
-            () = tokio::time::sleep(self.waits.of(client)) => Heard::Enough,
+            () = enough => Heard::Enough,
         };
         // A yes is not spent on an agent that is gone: it is kept for the one that comes back.
         let heard = match heard {

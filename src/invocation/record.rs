@@ -31,6 +31,10 @@ pub struct Request {
     pub arguments: Option<String>,
     /// The text of what else a tool is called with, when there is something: it may decide what happens as the arguments do.
     pub other_params: Option<String>,
+    /// The id of its row, where that was chosen before.
+    pub row_id: Option<String>,
+    /// The question whose answer it is about and no other's, for a call that goes on after an earlier process asked.
+    pub approval_id: Option<String>,
 }
 
 /// `sha256:` and hex.

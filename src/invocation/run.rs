@@ -81,7 +81,7 @@ impl Drop for OpenRow {
 
 impl<'r> Run<'r> {
     pub(super) fn new(request: &'r Request, journal: Journal) -> Self {
-        let id = store::new_id();
+        let id = request.row_id.clone().unwrap_or_else(store::new_id);
         Self {
             row: OpenRow { journal, id: id.clone(), states: Cell::default() },
             id,

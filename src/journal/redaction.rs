@@ -90,6 +90,13 @@ impl Redaction {
         if spans.is_empty() { None } else { Some(replaced(text, spans, digest)) }
     }
 
+    /// Whether a rule names any part of the calls of that tool.
+    #[must_use]
+    pub fn is_for(&self, server: &str, tool: Option<&str>) -> bool {
+        let parts = [Part::Arguments, Part::Result, Part::Error];
+        self.rules.iter().any(|rule| parts.into_iter().any(|part| rule.is_about(server, tool, part)))
+    }
+
     /// What stands for a text of which a part is not written down: a digest without a key could be guessed.
     #[must_use]
     pub fn digest_of(&self, text: &str) -> Option<String> {

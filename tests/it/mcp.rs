@@ -9,6 +9,7 @@ mod legacy_sse;
 mod log;
 mod modern;
 mod patience;
+mod pledges;
 mod questions;
 mod relay;
 mod rounds;

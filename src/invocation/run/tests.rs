@@ -35,6 +35,8 @@ async fn bench() -> Bench {
         server_revision: 1,
         arguments: None,
         other_params: None,
+        row_id: None,
+        approval_id: None,
     };
     Bench { store, journal, request, _folder: folder }
 }
