@@ -110,6 +110,9 @@ impl Downstream {
             return Ok(row);
         }
         let made = self.pledges.call(&row).await?;
+        if !self.pledges.is_abandoned(&row, made.as_ref()) {
+            return Ok(row);
+        }
         if let Some((state, outcome)) = made.as_ref().and_then(|made| outcome_of(task, made)) {
             self.pledges.settle(&row.id, state, Some(outcome)).await?;
         } else if let Some(carried) = self.pledges.take(&row).await? {
@@ -209,7 +212,7 @@ fn outcome_of(task: &Task, made: &invocation::Row) -> Option<(&'static str, Stri
         }
         ("completed", None, Some(error)) if error::code_of(error).is_some() => Some(("failed", error.clone())),
         ("completed", ..) => ran("the call was made and answered, but the gateway stopped before its result was kept"),
-        ("dispatched" | "unknown", ..) => {
+        ("unknown", ..) => {
             let lost = failure(task, &UpstreamError::Stopped { was_sent: true });
             Some(("failed", lost))
         }

@@ -13,6 +13,7 @@ use tokio::sync::{Mutex, watch};
 use super::record::Request;
 use crate::clock;
 use crate::gate::Terms;
+use crate::journal::State;
 use crate::store::pledge::{self, Row, Settled, Taken};
 use crate::store::{self, Store, StoreError, approval, invocation};
 
@@ -22,6 +23,8 @@ const COUNT_MAX: u64 = 64;
 const BYTES_MAX: i64 = 16 * 1024 * 1024;
 /// How often it is looked for those that may be forgotten.
 const LOOK_EVERY: Duration = Duration::from_mins(1);
+/// One that another process took over a moment ago may have no row of its call yet.
+const UNRECORDED_FOR_MS: i64 = 2 * 60 * 1_000;
 /// One that never ended is forgotten that much later.
 const LOST_AFTER_MS: i64 = 24 * 60 * 60 * 1_000;
 
@@ -168,6 +171,16 @@ impl Pledges {
     #[must_use]
     pub fn is_carried(&self, row: &Row) -> bool {
         self.inner.carried.contains_key(&row.id)
+    }
+
+    /// Whether its run is nowhere any more, given the row of its call. A gateway that is gone leaves no call open for long:
+    /// whoever comes in its place ends what it had.
+    #[must_use]
+    pub fn is_abandoned(&self, row: &Row, call: Option<&invocation::Row>) -> bool {
+        match call {
+            Some(call) => State::parse(&call.state).is_none_or(State::is_terminal),
+            None => row.carrier == self.inner.carrier || row.updated_at < clock::now_ms() - UNRECORDED_FOR_MS,
+        }
     }
 
     /// Takes over one whose run is nowhere any more; `None` when another was faster.
