@@ -111,9 +111,8 @@ pub async fn decide(store: &Store, id: &str, answer: Answer) -> Result<Row, Stor
 /// else gives at the same moment, is never cut. A conflict says that it is already decided, or has expired.
 pub async fn extend(store: &Store, id: &str, more_ms: i64, latest: i64, now: i64) -> Result<Row, StoreError> {
     let end = || Expr::col(Column::ExpiresAt);
-    let later = Expr::case(end().gte(latest), end())
-        .case(end().add(more_ms).gte(latest), latest)
-        .finally(end().add(more_ms));
+    let later =
+        Expr::case(end().gte(latest), end()).case(end().add(more_ms).gte(latest), latest).finally(end().add(more_ms));
     let extended = Entity::update_many().col_expr(Column::ExpiresAt, later.into()).filter(still_open(id, now));
     set(store, id, extended, |row| explain(row, now, None)).await
 }

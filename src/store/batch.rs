@@ -212,7 +212,9 @@ static CHANGE_INVOCATIONS: Texts = LazyLock::new(|| {
         // writing to a String cannot fail
         let _ = match column {
             // where the default decides, no rule does: the one that asked must not stand there as if it had
-            "rule_id" => write!(set, ", rule_id = CASE WHEN c.action IS NULL THEN invocation.rule_id ELSE c.rule_id END"),
+            "rule_id" => {
+                write!(set, ", rule_id = CASE WHEN c.action IS NULL THEN invocation.rule_id ELSE c.rule_id END")
+            }
             _ => write!(set, ", {column} = coalesce(c.{column}, invocation.{column})"),
         };
         let _ = write!(sqlite, ", json_extract(value, '$.{column}') AS {column}");

@@ -191,7 +191,9 @@ impl Look {
         }
         if self.loops.iter().any(|outer| outer.has(name)) {
             // Looking through what an outer loop is at, once for each part of it, multiplies without a further loop.
-            return refuse(format!("{name:?} is the variable of an outer loop, which can't be read in a loop within it"));
+            return refuse(format!(
+                "{name:?} is the variable of an outer loop, which can't be read in a loop within it"
+            ));
         }
         match name {
             "args" => self.references.args = true,

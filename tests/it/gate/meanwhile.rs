@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use actix_rt::Arbiter;
 use atryum::gate::{Approvals, Arguments, Call, Gate, Terms};
-use atryum::invocation::{Answer, Invocations, Ready, Request, Watch, Way};
+use atryum::invocation::{Answer, Invocations, Patience, Ready, Request, Watch, Way};
 use atryum::journal::Journal;
 use atryum::metrics::Metrics;
 use atryum::store::{self, Store, approval, rule};
@@ -36,8 +36,13 @@ impl Bench {
         let metrics = Metrics::new().unwrap();
         let approvals = Approvals::new(store.clone(), metrics.clone(), terms);
         let journal = Journal::start(store.clone());
-        let invocations =
-            Invocations::new(gate.clone(), approvals.clone(), journal.clone(), metrics, serde_json::from_str("[]").unwrap());
+        let invocations = Invocations::new(
+            gate.clone(),
+            approvals.clone(),
+            journal.clone(),
+            metrics,
+            serde_json::from_str("[]").unwrap(),
+        );
         Self { store, gate, approvals, invocations, journal, _database: database }
     }
 
@@ -91,6 +96,8 @@ fn request() -> Request {
         server_revision: 3,
         arguments: None,
         other_params: None,
+        row_id: None,
+        approval_id: None,
     }
 }
 
@@ -101,8 +108,8 @@ struct Yes {
 }
 
 impl Watch for Yes {
-    fn asked(&self, approval_id: &str) {
-        let (store, approvals, id) = (self.store.clone(), self.approvals.clone(), approval_id.to_owned());
+    fn asked<'w>(&'w self, question: &'w approval::Row, _: &'w str) -> Pin<Box<dyn Future<Output = Patience> + 'w>> {
+        let (store, approvals, id) = (self.store.clone(), self.approvals.clone(), question.id.clone());
         actix_rt::spawn(async move {
             let asked = approval::find(&store, &id).await.unwrap().expect("it was asked");
             let yes = approval::Answer {
@@ -116,6 +123,7 @@ impl Watch for Yes {
             };
             approvals.settle(&id, yes).await.unwrap();
         });
+        Box::pin(future::ready(Patience::OfClient))
     }
 
     fn abandoned(&self) -> Pin<Box<dyn Future<Output = ()> + '_>> {
@@ -137,7 +145,12 @@ async fn a_deny_that_comes_while_the_server_starts_wins_over_a_rule_that_allowed
     let (answer, is_sent, row) = bench.call(async || denied_by = Some(bench.rule("deny").await)).await;
     assert!(matches!(&answer, Answer::Denied(refusal) if refusal.code == "denied"), "{answer:?}");
     assert!(!is_sent);
-    assert_eq!((row.state.as_str(), row.action.as_str(), row.rule_id), ("denied", "deny", denied_by), "{:?}", row.error);
+    assert_eq!(
+        (row.state.as_str(), row.action.as_str(), row.rule_id),
+        ("denied", "deny", denied_by),
+        "{:?}",
+        row.error
+    );
 }
 
 #[actix_rt::test]
