@@ -21,7 +21,7 @@ use crate::identity::Operators;
 use crate::metrics::Metrics;
 use crate::store::{self, Store, StoreError};
 use crate::supervision::{Slot, supervise};
-use crate::trail::{Checkpoint, PublicKey};
+use crate::trail::{Checkpoint, PublicKey, Sign as _};
 use crate::vault::Vault;
 use rounds::{Job, Rounds};
 use signer::Signer;
@@ -116,8 +116,7 @@ impl Audit {
 
     /// Signs the end of the chain, unless it is signed.
     pub async fn checkpoint(&self) -> Result<Option<Checkpoint>, StoreError> {
-        let signed = store::audit::put_checkpoint(&self.inner.store, |head, since| self.inner.signer.sign(head, since));
-        let signed = signed.await;
+        let signed = store::audit::put_checkpoint(&self.inner.store, &self.inner.signer).await;
         *self.unsigned() = signed.as_ref().err().map(|error| crate::chain(error));
         if signed.is_err() {
             self.inner.metrics.audit_sign_failed();

@@ -8,12 +8,14 @@
 mod checkpoint;
 mod event;
 mod link;
+mod removal;
 mod verifier;
 
-pub use checkpoint::{Checkpoint, PublicKey, SIGNED_EVERY};
+pub use checkpoint::{Checkpoint, PublicKey, SIGNED_EVERY, Sign};
 pub use event::{Event, difference};
 pub use link::{GENESIS, Head, Link};
-pub use verifier::{Finding, REMOVED, Report, Verifier};
+pub use removal::{REMOVED, Removal};
+pub use verifier::{FINDINGS_MAX, Finding, Report, Verifier};
 
 use sha2::{Digest as _, Sha256};
 

@@ -18,7 +18,7 @@ pub struct Model {
     pub at: i64,
     /// the number of the checkpoint before; 0 when it is the first
     pub previous: i64,
-    /// about how many bytes the events since then take
+    /// about how many bytes all events take up to here, with those that were removed
     pub bytes: i64,
     /// hex; the public key
     pub key: String,

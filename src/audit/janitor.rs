@@ -4,11 +4,10 @@
 
 use std::time::Duration;
 
-use super::{Audit, Keep};
+use super::{Audit, Inner};
 use crate::clock;
 use crate::identity::Operators;
-use crate::metrics::Metrics;
-use crate::store::{self, Store};
+use crate::store;
 
 /// How often it looks.
 const EVERY: Duration = Duration::from_mins(10);
@@ -23,15 +22,15 @@ const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
 /// Goes round, for as long as the gateway runs.
 pub(super) async fn clean(audit: Audit, operators: Operators) {
     loop {
-        let (store, keep, metrics) = (&audit.inner.store, &audit.inner.keep, &audit.inner.metrics);
-        if let Err(error) = go_round(store, *keep, &operators, metrics).await {
+        if let Err(error) = go_round(&audit, &operators).await {
             tracing::warn!(error = %error, "what is old could not be removed; the next round tries again");
         }
         tokio::time::sleep(EVERY).await;
     }
 }
 
-async fn go_round(store: &Store, keep: Keep, operators: &Operators, metrics: &Metrics) -> Result<(), String> {
+async fn go_round(audit: &Audit, operators: &Operators) -> Result<(), String> {
+    let Inner { store, keep, metrics, signer, .. } = &*audit.inner;
     let now = clock::now_ms();
     let in_words = |error: store::StoreError| crate::chain(&error);
     let before = |days: i64| (days > 0).then(|| now - days * DAY_MS);
@@ -47,7 +46,7 @@ async fn go_round(store: &Store, keep: Keep, operators: &Operators, metrics: &Me
     }
     let bytes_max = (keep.event_bytes > 0).then_some(keep.event_bytes);
     while let Some(removed) =
-        store::audit::remove_old(store, before(keep.event_days), bytes_max, 1).await.map_err(in_words)?
+        store::audit::remove_old(store, before(keep.event_days), bytes_max, 1, signer).await.map_err(in_words)?
     {
         metrics.removed("events", u64::try_from(removed.to - removed.from + 1).unwrap_or(0));
         tracing::info!(from = removed.from, to = removed.to, "old events of the audit were removed");

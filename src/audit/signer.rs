@@ -5,8 +5,7 @@
 
 use ring::signature::{Ed25519KeyPair, KeyPair as _};
 
-use crate::clock;
-use crate::trail::{Checkpoint, Head, PublicKey};
+use crate::trail::{PublicKey, Sign};
 use crate::vault::Vault;
 
 /// The purpose of the subkey.
@@ -25,13 +24,14 @@ impl Signer {
         let public = PublicKey::from_bytes(pair.public_key().as_ref())?;
         Some(Self { pair, public })
     }
+}
 
-    pub(super) fn public_key(&self) -> PublicKey {
+impl Sign for Signer {
+    fn public_key(&self) -> PublicKey {
         self.public
     }
 
-    pub(super) fn sign(&self, head: &Head, since: (i64, i64)) -> Checkpoint {
-        let sign = |bytes: &[u8]| self.pair.sign(bytes).as_ref().to_vec();
-        Checkpoint::sign(head, since, clock::now_ms(), &self.public, sign)
+    fn sign(&self, bytes: &[u8]) -> Vec<u8> {
+        self.pair.sign(bytes).as_ref().to_vec()
     }
 }

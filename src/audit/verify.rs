@@ -1,15 +1,20 @@
 //! Looks at a whole record, in a database or in an export, and tells what does not hold.
 
-use std::io::{self, BufRead as _, Read as _, Seek as _};
+mod file;
+
+use std::io;
 use std::path::{Path, PathBuf};
 
-use super::line::Line;
+use super::line::{Line, line_of_checkpoint, line_of_event};
 use crate::store::StoreError;
 use crate::store::audit::Archive;
 use crate::trail::{Checkpoint, Finding, PublicKey, Report, Verifier};
+use file::Lines;
 
 /// How many rows are read at once.
 const PAGE_ROWS: u64 = 1_000;
+/// What is found where a table has two rows in one place, which its key forbids.
+const HIDDEN: &str = "rows of the chain have no place of their own: the table is not as the gateway made it";
 
 /// Why a record can't be looked at.
 #[derive(Debug, thiserror::Error)]
@@ -32,7 +37,8 @@ pub enum VerifyError {
     NoKey,
 }
 
-/// Looks at the record in a database. Without a key, the one that the record itself names last is taken.
+/// Looks at the record in a database. Without a key, the one that the first checkpoint of the record names is
+/// taken.
 pub async fn verify_database(
     archive: &Archive,
     key: Option<PublicKey>,
@@ -47,62 +53,100 @@ pub async fn verify_database(
         verifier.known(checkpoint);
     }
     for chain in chains {
-        let mut after = i64::MIN;
-        loop {
-            let page = archive.checkpoints_after(chain, after, PAGE_ROWS).await?;
-            let Some(last) = page.last() else { break };
-            after = last.seq;
-            for checkpoint in page {
-                verifier.checkpoint(checkpoint);
-            }
-        }
-        let mut after = i64::MIN;
-        loop {
-            let page = archive.events_after(chain, after, PAGE_ROWS).await?;
-            let Some(last) = page.last() else { break };
-            after = last.seq;
-            for link in &page {
-                verifier.event(link);
-            }
-        }
+        verify_checkpoints(archive, chain, &mut verifier).await?;
+        verify_events(archive, chain, &mut verifier).await?;
     }
     Ok(verifier.finish())
 }
 
 async fn key_in(archive: &Archive, chains: &[i64]) -> Result<Option<PublicKey>, VerifyError> {
     let Some(chain) = chains.first() else { return Ok(None) };
-    let first = archive.checkpoints_after(*chain, i64::MIN, 1).await?;
+    let first = archive.checkpoints_after(*chain, None, 1).await?;
     Ok(first.first().and_then(|checkpoint| checkpoint.key.parse().ok()))
+}
+
+async fn verify_checkpoints(archive: &Archive, chain: i64, verifier: &mut Verifier) -> Result<(), VerifyError> {
+    let (mut last, mut seen) = (None, 0);
+    loop {
+        let page = archive.checkpoints_after(chain, last, PAGE_ROWS).await?;
+        let Some(end) = page.last() else { break };
+        last = Some(end.seq);
+        for checkpoint in page {
+            verifier.checkpoint(checkpoint);
+            seen += 1;
+        }
+    }
+    if let Some(seq) = last
+        && archive.count_checkpoints(chain, seq).await? > seen
+    {
+        verifier.note(Finding { chain, seq, what: HIDDEN.to_owned() });
+    }
+    Ok(())
+}
+
+async fn verify_events(archive: &Archive, chain: i64, verifier: &mut Verifier) -> Result<(), VerifyError> {
+    let (mut last, mut seen) = (None, 0);
+    loop {
+        let page = archive.events_after(chain, last, PAGE_ROWS).await?;
+        let Some(end) = page.last() else { break };
+        last = Some(end.seq);
+        for link in &page {
+            verifier.event(link);
+            seen += 1;
+        }
+    }
+    // fewer may have been removed meanwhile, by a gateway that runs
+    if let Some(seq) = last
+        && archive.count_events(chain, seq).await? > seen
+    {
+        verifier.note(Finding { chain, seq, what: HIDDEN.to_owned() });
+    }
+    Ok(())
 }
 
 /// Looks at the record in an export. Without a key, the one that its first checkpoint names is taken.
 pub fn verify_export(path: &Path, key: Option<PublicKey>, known: Vec<Checkpoint>) -> Result<Report, VerifyError> {
     let failed = |source| VerifyError::File { path: path.to_owned(), source };
-    let mut file = io::BufReader::new(std::fs::File::open(path).map_err(failed)?);
-    let mut checkpoints = Vec::new();
-    let mut strange = Vec::new();
-    for (number, line) in (1..).zip(file.by_ref().lines()) {
-        match Line::parse(&line.map_err(failed)?) {
-            Ok(Line::Checkpoint(checkpoint)) => checkpoints.push(checkpoint),
-            Ok(Line::Event(_)) => {}
-            Err(error) => strange.push(Finding { chain: 0, seq: number, what: format!("line {number}: {error}") }),
-        }
-    }
-    let named = || checkpoints.first().and_then(|checkpoint| checkpoint.key.parse().ok());
-    let mut verifier = Verifier::new(key.or_else(named).ok_or(VerifyError::NoKey)?);
+    let named = || key_in_export(path).map_err(failed);
+    let key = match key {
+        Some(key) => key,
+        None => named()?.ok_or(VerifyError::NoKey)?,
+    };
+    let mut verifier = Verifier::new(key);
     for checkpoint in known {
         verifier.known(checkpoint);
     }
-    for checkpoint in checkpoints {
-        verifier.checkpoint(checkpoint);
+    for (number, line) in (1..).zip(Lines::open(path).map_err(failed)?) {
+        match read(line.map_err(failed)?) {
+            Ok(Line::Checkpoint(checkpoint)) => verifier.checkpoint(checkpoint),
+            Ok(Line::Event(_)) => {}
+            Err(why) => verifier.note(Finding { chain: 0, seq: number, what: format!("line {number}: {why}") }),
+        }
     }
-    file.rewind().map_err(failed)?;
-    for line in file.lines() {
-        if let Ok(Line::Event(link)) = Line::parse(&line.map_err(failed)?) {
+    for line in Lines::open(path).map_err(failed)? {
+        if let Ok(Line::Event(link)) = read(line.map_err(failed)?) {
             verifier.event(&link);
         }
     }
-    let mut report = verifier.finish();
-    report.findings.splice(0..0, strange);
-    Ok(report)
+    Ok(verifier.finish())
+}
+
+fn key_in_export(path: &Path) -> io::Result<Option<PublicKey>> {
+    for line in Lines::open(path)? {
+        if let Ok(Line::Checkpoint(checkpoint)) = read(line?) {
+            return Ok(checkpoint.key.parse().ok());
+        }
+    }
+    Ok(None)
+}
+
+/// Reads a line; one that says the same in other words was written by somebody else.
+fn read(line: Result<String, file::Unread>) -> Result<Line, String> {
+    let text = line.map_err(|unread| unread.to_string())?;
+    let line = Line::parse(&text).map_err(|error| error.to_string())?;
+    let written = match &line {
+        Line::Event(link) => line_of_event(link),
+        Line::Checkpoint(checkpoint) => line_of_checkpoint(checkpoint),
+    };
+    if written == text { Ok(line) } else { Err("it is not as it was written".to_owned()) }
 }

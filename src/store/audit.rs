@@ -20,7 +20,7 @@ use tokio::sync::watch;
 
 use super::{Store, StoreError, batch};
 use crate::clock;
-use crate::trail::{Checkpoint, Event, Head, Link};
+use crate::trail::{Checkpoint, Event, Head, Link, Sign};
 
 pub use archive::Archive;
 pub use list::{Filter, checkpoints, checkpoints_from, events_after, events_from, last_checkpoint, list};
@@ -175,7 +175,8 @@ fn contended(error: StoreError) -> StoreError {
 pub(super) async fn read_head(connection: &impl ConnectionTrait, chain: i64) -> Result<Head, StoreError> {
     let last = Entity::find().filter(Column::Chain.eq(chain)).order_by_desc(Column::Seq).limit(1);
     let last = last.one(connection).await?;
-    Ok(last.map_or_else(|| Head::of_empty(chain), |row| Head { chain, seq: row.seq, hash: row.hash }))
+    let end = |row: Row| Head { chain, seq: row.seq, at: row.at, hash: row.hash };
+    Ok(last.map_or_else(|| Head::of_empty(chain), end))
 }
 
 /// Appends to a chain that no turn holds the end of, and returns the new one. The caller has the lock of its seat.
@@ -205,21 +206,19 @@ pub async fn watch(store: &Store) -> watch::Receiver<i64> {
     store.inner.turn.lock().await.watch()
 }
 
-/// Has the end of the chain signed, unless it is already; `sign` is given the end, the number of the last checkpoint and
-/// the bytes since then.
-pub async fn put_checkpoint(
-    store: &Store,
-    sign: impl FnOnce(&Head, (i64, i64)) -> Checkpoint,
-) -> Result<Option<Checkpoint>, StoreError> {
-    // like the events: what a loss of power takes away is signed anew
-    let edit = store.begin_journal().await?;
+/// Has the end of the chain signed, unless it is already.
+pub async fn put_checkpoint(store: &Store, signer: &impl Sign) -> Result<Option<Checkpoint>, StoreError> {
+    // fully synced, and all events before it with it: whoever keeps it elsewhere relies on its being here, too
+    let edit = store.begin_edit().await?;
     let head = edit.turn.head(edit.connection()).await?;
-    let last = list::last_checkpoint_in(edit.connection(), head.chain).await?.map_or(0, |last| last.seq);
+    // not one that somebody else wrote: what it says would be signed for with this one
+    let last = list::last_signed_in(edit.connection(), head.chain, head.seq, &signer.public_key()).await?;
+    let (last, before) = last.map_or((0, 0), |last| (last.seq, last.bytes));
     if head.seq <= last {
         return Ok(None);
     }
-    let bytes = list::bytes_between(edit.connection(), head.chain, last, head.seq).await?;
-    let signed = sign(&head, (last, bytes));
+    let since = list::bytes_between(edit.connection(), head.chain, last, head.seq).await?;
+    let signed = Checkpoint::of(&head, (last, before.saturating_add(since)), clock::now_ms(), signer);
     list::insert_checkpoint(edit.connection(), &signed).await?;
     let committed = edit.turn.committed.clone();
     edit.commit().await?;

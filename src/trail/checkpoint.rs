@@ -17,6 +17,15 @@ const FORMAT: &str = "atryum-audit-checkpoint-1";
 /// How many bytes a public key has.
 const KEY_BYTES: usize = 32;
 
+/// Whoever has the private key.
+pub trait Sign {
+    /// What their signatures are checked with.
+    fn public_key(&self) -> PublicKey;
+
+    /// Ed25519 over these bytes.
+    fn sign(&self, bytes: &[u8]) -> Vec<u8>;
+}
+
 /// A signed statement: the chain had this event at this place.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Checkpoint {
@@ -30,7 +39,7 @@ pub struct Checkpoint {
     pub at: i64,
     /// the number of the checkpoint before; 0 when it is the first
     pub previous: i64,
-    /// about how many bytes the events since the checkpoint before take
+    /// about how many bytes all events take up to here, with those that were removed
     pub bytes: i64,
     /// the public key, as hex
     pub key: String,
@@ -39,14 +48,9 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// Has the end of a chain signed.
-    pub fn sign(
-        head: &Head,
-        (previous, bytes): (i64, i64),
-        at: i64,
-        key: &PublicKey,
-        sign: impl FnOnce(&[u8]) -> Vec<u8>,
-    ) -> Self {
+    /// Has the end of a chain signed; `previous` and `bytes` are as in the fields.
+    #[must_use]
+    pub fn of(head: &Head, (previous, bytes): (i64, i64), at: i64, signer: &impl Sign) -> Self {
         let unsigned = Self {
             chain: head.chain,
             seq: head.seq,
@@ -54,10 +58,10 @@ impl Checkpoint {
             at,
             previous,
             bytes,
-            key: key.to_string(),
+            key: signer.public_key().to_string(),
             signature: String::new(),
         };
-        let signature = hex(&sign(&unsigned.signed_bytes()));
+        let signature = hex(&signer.sign(&unsigned.signed_bytes()));
         Self { signature, ..unsigned }
     }
 
@@ -72,9 +76,7 @@ impl Checkpoint {
     /// Whether it was signed by the owner of this key.
     #[must_use]
     pub fn is_signed_by(&self, key: &PublicKey) -> bool {
-        let Some(signature) = unhex(&self.signature) else { return false };
-        let is_named = self.key == key.to_string();
-        is_named && UnparsedPublicKey::new(&ED25519, key.0).verify(&self.signed_bytes(), &signature).is_ok()
+        self.key == key.to_string() && key.has_signed(&self.signed_bytes(), &self.signature)
     }
 }
 
@@ -87,6 +89,13 @@ impl PublicKey {
     #[must_use]
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         bytes.try_into().ok().map(Self)
+    }
+
+    /// Whether the signature, as lower-case hex, is over these bytes and by the owner of this key.
+    pub(super) fn has_signed(&self, bytes: &[u8], signature: &str) -> bool {
+        // the same bytes in another spelling were written by somebody else
+        let signature = unhex(signature).filter(|bytes| hex(bytes) == signature);
+        signature.is_some_and(|signature| UnparsedPublicKey::new(&ED25519, self.0).verify(bytes, &signature).is_ok())
     }
 }
 

@@ -18,6 +18,8 @@ pub struct Head {
     pub chain: i64,
     /// the number of its last event; 0 when it has none
     pub seq: i64,
+    /// ms; when its last event was written
+    pub at: i64,
     /// the hash of its last event, or [`GENESIS`]
     pub hash: String,
 }
@@ -26,15 +28,16 @@ impl Head {
     /// The end of a chain that has no events.
     #[must_use]
     pub fn of_empty(chain: i64) -> Self {
-        Self { chain, seq: 0, hash: GENESIS.to_owned() }
+        Self { chain, seq: 0, at: i64::MIN, hash: GENESIS.to_owned() }
     }
 
-    /// Gives an event the next place, which is the end from then on.
+    /// Gives an event the next place, which is the end from then on. When the clock was set back, an event has the time of
+    /// the one before: so one with an earlier time was put there by somebody else.
     pub fn append(&mut self, event: Event, actor: &str, at: i64) -> Link {
         let mut link = Link {
             chain: self.chain,
             seq: self.seq + 1,
-            at,
+            at: at.max(self.at),
             kind: event.kind,
             actor: event.actor.unwrap_or_else(|| actor.to_owned()),
             subject: event.subject,
@@ -43,7 +46,7 @@ impl Head {
             hash: String::new(),
         };
         link.hash = link.computed_hash();
-        (self.seq, self.hash) = (link.seq, link.hash.clone());
+        (self.seq, self.at, self.hash) = (link.seq, link.at, link.hash.clone());
         link
     }
 }
@@ -105,6 +108,13 @@ mod tests {
         let second = head.append(Event::new("a", "b", &json!({})).by("c"), "gateway", 2_000);
         assert_eq!((second.seq, &second.prev, second.actor.as_str()), (2, &first.hash, "c"));
         assert_eq!((head.seq, &head.hash), (2, &second.hash));
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_does_not_turn_the_order_of_events() {
+        let mut head = Head::of_empty(1);
+        let times = [5, 7, 3, 8].map(|at| head.append(Event::new("a", "b", &json!({})), "gateway", at).at);
+        assert_eq!(times, [5, 7, 7, 8]);
     }
 
     const HASH_OF_FIRST: &str = "5a442c500e1892c9d3777d75bdce2f88527f261427427d42beb68cd1c2352cd9";

@@ -114,7 +114,7 @@ pub struct AuditCheckpoint {
     at: Time,
     /// The number of the checkpoint before.
     previous: i64,
-    /// About how many bytes the events since then take.
+    /// About how many bytes all events take up to here, with those that were removed.
     bytes: i64,
     /// The public key, hex.
     key: String,
@@ -142,9 +142,9 @@ pub struct AuditSignature {
 #[utoipa::path(get, path = "/api/v1/audit/checkpoint", operation_id = "read_audit_checkpoint", tag = "Audit",
     responses((status = 200, description = "The key and the last checkpoint.", body = AuditSignature)))]
 pub async fn checkpoint(gateway: web::Data<Gateway>) -> Result<web::Json<AuditSignature>, Problem> {
-    let last = store::audit::last_checkpoint(&gateway.store).await?;
-    let public_key = gateway.audit.public_key().to_string();
-    Ok(web::Json(AuditSignature { public_key, checkpoint: last.map(AuditCheckpoint::from) }))
+    let key = gateway.audit.public_key();
+    let last = store::audit::last_checkpoint(&gateway.store, &key).await?;
+    Ok(web::Json(AuditSignature { public_key: key.to_string(), checkpoint: last.map(AuditCheckpoint::from) }))
 }
 
 /// Signs all that was told so far, and reads the key and that checkpoint.

@@ -4,12 +4,13 @@ use entity::audit_event::{Column, Entity};
 use entity::{audit_checkpoint, audit_event};
 use sea_orm::sea_query::{Expr, ExprTrait as _, Func};
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
+    ColumnTrait, Condition, ConnectionTrait, EntityTrait, IntoActiveModel, PaginatorTrait as _, QueryFilter, QueryOrder,
+    QuerySelect,
 };
 
 use super::Row;
 use crate::store::{Listed, Page, Store, StoreError, part};
-use crate::trail::{Checkpoint, Link};
+use crate::trail::{Checkpoint, Link, PublicKey};
 
 /// Which events a list holds; what is absent does not narrow.
 #[derive(Clone, Debug, Default)]
@@ -52,12 +53,12 @@ pub async fn list(store: &Store, filter: &Filter, page: &Page) -> Result<Listed<
 
 /// Returns up to `rows_max` events of a chain after that number, in their order.
 pub async fn events_after(store: &Store, chain: i64, seq: i64, rows_max: u64) -> Result<Vec<Link>, StoreError> {
-    events_after_in(store.reads(), chain, seq, rows_max).await
+    events_after_in(store.reads(), chain, Some(seq), rows_max).await
 }
 
 /// Returns the checkpoints of a chain after that number, in their order.
 pub async fn checkpoints(store: &Store, chain: i64, seq: i64, rows_max: u64) -> Result<Vec<Checkpoint>, StoreError> {
-    checkpoints_in(store.reads(), chain, seq, rows_max).await
+    checkpoints_in(store.reads(), chain, Some(seq), rows_max).await
 }
 
 /// Returns up to `rows_max` events of all chains after that chain and number, in their order.
@@ -86,41 +87,80 @@ pub async fn checkpoints_from(
     Ok(rows.into_iter().map(checkpoint).collect())
 }
 
-/// Returns the last checkpoint of this gateway's chain.
-pub async fn last_checkpoint(store: &Store) -> Result<Option<Checkpoint>, StoreError> {
-    last_checkpoint_in(store.reads(), store.seat()).await
+/// Returns the last checkpoint of this gateway's chain that the owner of the key has signed.
+pub async fn last_checkpoint(store: &Store, key: &PublicKey) -> Result<Option<Checkpoint>, StoreError> {
+    last_signed_in(store.reads(), store.seat(), i64::MAX, key).await
 }
 
+/// Events of a chain in their order, up to `rows_max` after that number or from the first row there is.
 pub(super) async fn events_after_in(
     connection: &impl ConnectionTrait,
     chain: i64,
-    seq: i64,
+    seq: Option<i64>,
     rows_max: u64,
 ) -> Result<Vec<Link>, StoreError> {
-    let after = Entity::find().filter(Column::Chain.eq(chain)).filter(Column::Seq.gt(seq));
+    let of_chain = Entity::find().filter(Column::Chain.eq(chain));
+    let after = of_chain.filter(Condition::all().add_option(seq.map(|seq| Column::Seq.gt(seq))));
     let rows = after.order_by_asc(Column::Seq).limit(rows_max).all(connection).await?;
     Ok(rows.into_iter().map(link).collect())
+}
+
+/// How many rows a chain has up to that number, and how many that have no number.
+pub(super) async fn count_events_in(
+    connection: &impl ConnectionTrait,
+    chain: i64,
+    seq: i64,
+) -> Result<u64, StoreError> {
+    let is_before = Column::Seq.lte(seq).or(Column::Seq.is_null());
+    Ok(Entity::find().filter(Column::Chain.eq(chain)).filter(is_before).count(connection).await?)
 }
 
 pub(super) async fn checkpoints_in(
     connection: &impl ConnectionTrait,
     chain: i64,
-    seq: i64,
+    seq: Option<i64>,
     rows_max: u64,
 ) -> Result<Vec<Checkpoint>, StoreError> {
     use audit_checkpoint::Column;
-    let after = audit_checkpoint::Entity::find().filter(Column::Chain.eq(chain)).filter(Column::Seq.gt(seq));
+    let of_chain = audit_checkpoint::Entity::find().filter(Column::Chain.eq(chain));
+    let after = of_chain.filter(Condition::all().add_option(seq.map(|seq| Column::Seq.gt(seq))));
     let rows = after.order_by_asc(Column::Seq).limit(rows_max).all(connection).await?;
     Ok(rows.into_iter().map(checkpoint).collect())
 }
 
-pub(super) async fn last_checkpoint_in(
+pub(super) async fn count_checkpoints_in(
     connection: &impl ConnectionTrait,
     chain: i64,
+    seq: i64,
+) -> Result<u64, StoreError> {
+    use audit_checkpoint::Column;
+    let is_before = Column::Seq.lte(seq).or(Column::Seq.is_null());
+    let of_chain = audit_checkpoint::Entity::find().filter(Column::Chain.eq(chain));
+    Ok(of_chain.filter(is_before).count(connection).await?)
+}
+
+/// The last checkpoint up to that number that the owner of the key has signed; the others are nobody's word.
+pub(super) async fn last_signed_in(
+    connection: &impl ConnectionTrait,
+    chain: i64,
+    seq: i64,
+    key: &PublicKey,
 ) -> Result<Option<Checkpoint>, StoreError> {
     use audit_checkpoint::Column;
-    let last = audit_checkpoint::Entity::find().filter(Column::Chain.eq(chain)).order_by_desc(Column::Seq);
-    Ok(last.one(connection).await?.map(checkpoint))
+    let of_chain = audit_checkpoint::Entity::find().filter(Column::Chain.eq(chain));
+    let mut wanted = of_chain.clone().filter(Column::Seq.lte(seq));
+    let mut is_first = true;
+    loop {
+        let last = wanted.order_by_desc(Column::Seq).limit(1).one(connection).await?.map(checkpoint);
+        let Some(last) = last else { return Ok(None) };
+        if last.is_signed_by(key) {
+            return Ok(Some(last));
+        }
+        if std::mem::take(&mut is_first) {
+            tracing::error!(chain, seq = last.seq, "a checkpoint of the audit is not signed by this gateway");
+        }
+        wanted = of_chain.clone().filter(Column::Seq.lt(last.seq));
+    }
 }
 
 pub(super) async fn chains_in(connection: &impl ConnectionTrait) -> Result<Vec<i64>, StoreError> {
