@@ -96,13 +96,15 @@ impl Request {
 
     /// What a person is asked about this call.
     pub(super) fn question(&self, definition: Option<Definition>, redaction: &Redaction) -> Question<'_> {
-        let is_redacted = |text: &&String| {
-            redaction.apply(&self.call.server, self.call.tool.as_deref(), Part::Arguments, text).is_some()
-        };
+        let (server, tool) = (&self.call.server, self.call.tool.as_deref());
+        let is_redacted = |text: &&String| redaction.apply(server, tool, Part::Arguments, text).is_some();
+        let is_beside = |text: &&String| redaction.apply_beside_arguments(server, tool, text).is_some();
         // Whoever reads the digest could else try out what is not written down.
         let keyed = self.arguments.as_ref().filter(is_redacted).and_then(|text| redaction.digest_of(text));
         let arguments = keyed.or_else(|| self.arguments.clone());
-        Question { request: self, definition, arguments }
+        let keyed = self.other_params.as_ref().filter(is_beside).and_then(|text| redaction.digest_of(text));
+        let other_params = keyed.or_else(|| self.other_params.clone());
+        Question { request: self, definition, arguments, other_params }
     }
 }
 
@@ -112,12 +114,14 @@ pub(super) struct Question<'r> {
     pub(super) definition: Option<Definition>,
     /// What stands for the arguments in the digest.
     arguments: Option<String>,
+    /// What stands there for the rest.
+    other_params: Option<String>,
 }
 
 impl Question<'_> {
     /// Whoever asks the same asks by the same digest.
     pub(super) fn digest(&self) -> String {
-        let Request { call, agent_id, server_id, server_revision, other_params, .. } = self.request;
+        let Request { call, agent_id, server_id, server_revision, .. } = self.request;
         // Absent is not the same as empty.
         let part = |text: Option<&str>| text.map_or_else(|| "-".to_owned(), |text| format!("+{text}"));
         digest(&[
@@ -128,7 +132,7 @@ impl Question<'_> {
             &part(call.tool.as_deref()),
             &part(self.definition_digest()),
             &part(self.arguments.as_deref()),
-            &part(other_params.as_deref()),
+            &part(self.other_params.as_deref()),
         ])
     }
 

@@ -104,6 +104,11 @@ impl Entry {
     pub(super) fn redacted(mut self, redaction: &Redaction) -> Self {
         let row = &mut self.invocation;
         let (server, tool) = (row.server.as_str(), row.tool.as_deref());
+        if let Some(beside) = self.approval.as_mut().and_then(|approval| approval.other_params.as_mut())
+            && let Some(kept) = redaction.apply_beside_arguments(server, tool, beside)
+        {
+            *beside = kept;
+        }
         let Some(text) = &row.arguments else { return self };
         if let Some(kept) = redaction.apply(server, tool, Part::Arguments, text) {
             row.arguments_digest = redaction.digest_of(text).unwrap_or_default();

@@ -97,6 +97,15 @@ impl Redaction {
         self.rules.iter().any(|rule| parts.into_iter().any(|part| rule.is_about(server, tool, part)))
     }
 
+    /// Replaces the whole of what a tool is called with beside its arguments, where a rule is about the arguments: no rule can
+    /// point into it, and answers to questions stand there, which may say the same. None where there is no such rule.
+    #[must_use]
+    pub fn apply_beside_arguments(&self, server: &str, tool: Option<&str>, text: &str) -> Option<String> {
+        let digest = self.digest.as_ref()?;
+        let is_named = self.rules.iter().any(|rule| rule.is_about(server, tool, Part::Arguments));
+        is_named.then(|| format!("\"redacted:hmac-sha256:{}\"", digest(text)))
+    }
+
     /// What stands for a text of which a part is not written down: a digest without a key could be guessed.
     #[must_use]
     pub fn digest_of(&self, text: &str) -> Option<String> {
@@ -257,6 +266,14 @@ mod tests {
         {
             assert_eq!(applied(other, text), None, "{other}");
         }
+    }
+
+    #[test]
+    fn what_stands_beside_arguments_is_replaced_as_a_whole_where_a_rule_is_about_them() {
+        let beside = |rule: &str| redaction(&[rule]).apply_beside_arguments("mail", Some("send"), "{\"a\":1}");
+        assert_eq!(beside("mail send arguments /body").unwrap(), "\"redacted:hmac-sha256:<7>\"");
+        assert_eq!(beside("mail send result /body"), None);
+        assert_eq!(beside("mail read arguments /body"), None);
     }
 
     #[test]

@@ -187,6 +187,33 @@ async fn what_is_named_is_not_written_down_anywhere_and_reaches_the_server_all_t
 }
 
 #[actix_rt::test]
+async fn what_stands_beside_such_arguments_is_not_written_down_either() {
+    let app = Settings::default().with("ATRYUM_JOURNAL__REDACT", "n echo arguments /nonce").start().await;
+    app.nasty("n", &["both"]).await;
+    let session = Session::open(&app.agent("ann").await, "n", "2025-11-25", json!({})).await;
+    let shown = async |tool: &str| {
+        let answers = json!({"q": {"action": "accept", "content": {"pin": "canary-4711"}}});
+        let params = json!({"name": tool, "arguments": {"text": "x"}, "inputResponses": answers});
+        let body = json!({"jsonrpc": "2.0", "id": session.next_id(), "method": "tools/call", "params": params});
+        let asked = session.client.clone().header("content-type", "application/json").open("POST", "/mcp/n", body.to_string()).await;
+        let approval = app.pending_approval().await;
+        let path = format!("/api/v1/approvals/{}/deny", approval["id"].as_str().unwrap());
+        app.operator().post(&path, json!({"digest": approval["digest"]})).await;
+        drop(asked);
+        approval
+    };
+    let approval = shown("echo").await;
+    let beside = approval["other_params_text"].as_str().unwrap();
+    assert!(beside.starts_with("\"redacted:hmac-sha256:"), "{beside}");
+    for file in ["atryum.db", "atryum.db-wal"] {
+        let bytes = std::fs::read(app.dir().join("data").join(file)).unwrap();
+        assert!(!String::from_utf8_lossy(&bytes).contains("canary-4711"), "{file}");
+    }
+    let other = shown("grow").await;
+    assert!(other["other_params_text"].as_str().unwrap().contains("canary-4711"), "no rule is about it: {other}");
+}
+
+#[actix_rt::test]
 async fn a_rule_that_can_not_be_understood_keeps_the_gateway_from_starting() {
     use crate::cli::run::{atryum, done};
     let folder = tempfile::tempdir().unwrap();
