@@ -71,7 +71,8 @@ pub struct Health {
 }
 
 impl Audit {
-    /// Takes the key from the vault. Nothing runs yet, and a sink that is new is told what comes from now on.
+    /// Takes the key from the vault. Nothing runs yet, and a sink that is new is told the last checkpoint and what
+    /// comes after it.
     ///
     /// # Errors
     /// There is no key, or the store failed.
@@ -84,7 +85,7 @@ impl Audit {
     ) -> Result<Self, AuditError> {
         let signer = Signer::of(vault).ok_or(AuditError::NoKey)?;
         for target in &targets {
-            store::audit::begin_sink(&store, target.name()).await?;
+            store::audit::begin_sink(&store, target.name(), &signer.public_key()).await?;
         }
         let sinks = targets.into_iter().map(Sink::new).collect();
         let (unsigned, tasks) = (Mutex::default(), Mutex::default());

@@ -71,7 +71,7 @@ async fn verify_checkpoints(archive: &Archive, chain: i64, verifier: &mut Verifi
         let page = archive.checkpoints_after(chain, last, PAGE_ROWS).await?;
         let Some(end) = page.last() else { break };
         last = Some(end.seq);
-        for checkpoint in page {
+        for checkpoint in &page {
             verifier.checkpoint(checkpoint);
             seen += 1;
         }
@@ -118,7 +118,7 @@ pub fn verify_export(path: &Path, key: Option<PublicKey>, known: Vec<Checkpoint>
     }
     for (number, line) in (1..).zip(Lines::open(path).map_err(failed)?) {
         match read(line.map_err(failed)?) {
-            Ok(Line::Checkpoint(checkpoint)) => verifier.checkpoint(checkpoint),
+            Ok(Line::Checkpoint(checkpoint)) => verifier.checkpoint(&checkpoint),
             Ok(Line::Event(_)) => {}
             Err(why) => verifier.note(Finding { chain: 0, seq: number, what: format!("line {number}: {why}") }),
         }
@@ -145,7 +145,7 @@ fn read(line: Result<String, file::Unread>) -> Result<Line, String> {
     let text = line.map_err(|unread| unread.to_string())?;
     let line = Line::parse(&text).map_err(|error| error.to_string())?;
     let written = match &line {
-        Line::Event(link) => line_of_event(link),
+        Line::Event(event) => line_of_event(event),
         Line::Checkpoint(checkpoint) => line_of_checkpoint(checkpoint),
     };
     if written == text { Ok(line) } else { Err("it is not as it was written".to_owned()) }

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     config::Config,
-    store::{Store, StoreError},
+    store::{self, Store, StoreError},
     vault::{self, KeySource, Rotated, VaultError},
 };
 
@@ -55,7 +55,8 @@ impl Rotate {
         let source = config.key_source();
         self.check(&source, &config)?;
         let store = open(&config).await?;
-        let rotated = vault::rotate(&source, self.new_key_file, &store).await;
+        let rotate = vault::rotate(&source, self.new_key_file, &store);
+        let rotated = store::audit::acting_as("cli".to_owned(), rotate).await;
         let closed = store.close().await;
         let rotated = rotated.map_err(|error| failed(&error))?;
         show(self.output, &as_json(&rotated), |_| as_text(&rotated, &source));

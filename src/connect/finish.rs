@@ -44,13 +44,20 @@ impl Connect {
                 return Outcome { server: None, result: Err(error) };
             }
         };
+        // Nobody else is logged in here: what follows is done by whoever began it.
+        let operator = format!("operator:{}", row.operator);
+        store::audit::acting_as(operator, Box::pin(self.go_on(&row, returned.callback))).await
+    }
+
+    /// Goes the rest of the way, and writes down what came of it.
+    async fn go_on(&self, row: &oauth_flow::Row, callback: Callback) -> Outcome {
         let server = match store::server::find_by_id(&self.store, &row.server_id).await {
             Ok(server) => server,
             Err(error) => return Outcome { server: None, result: Err(error.into()) },
         };
         let name = server.as_ref().map(|server| server.name.clone());
         let result = match server {
-            Some(server) => self.log_in(&row, &server, returned.callback).await,
+            Some(server) => self.log_in(row, &server, callback).await,
             None => Err(CallbackError::Unknown),
         };
         let problem = result.as_ref().err().map(ToString::to_string);

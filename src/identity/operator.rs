@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
 use super::{IdentityError, Refusal, random_token};
-use crate::store::{Store, login, login_link};
+use crate::store::{self, Store, login, login_link};
 use crate::vault::{SecretText, hex};
 
 /// How long a login link can be used.
@@ -109,7 +109,9 @@ impl Operators {
 
     /// Spends the code of a link for a login.
     pub async fn log_in(&self, code: &str, now: i64) -> Result<Login, IdentityError> {
-        if !login_link::consume(&self.store, &digest(code), now).await? {
+        let digest_of_code = digest(code);
+        let consume = login_link::consume(&self.store, &digest_of_code, now);
+        if !store::audit::acting_as(format!("operator:{BY_LINK}"), consume).await? {
             return Err(Refusal::Unknown.into());
         }
         let (token, csrf) = (random_token()?, random_token()?);

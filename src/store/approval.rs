@@ -174,11 +174,10 @@ fn nobody_waits() -> Expr {
     Expr::exists(waiting).not()
 }
 
-/// Removes the answered approvals that were asked for before `before`.
-pub(super) async fn delete_answered(connection: &impl ConnectionTrait, before: i64) -> Result<(), StoreError> {
+/// Removes the answered approvals that were asked for before `before`; returns how many.
+pub(super) async fn delete_answered(connection: &impl ConnectionTrait, before: i64) -> Result<u64, StoreError> {
     let answered = Column::Status.ne(PENDING).and(Column::CreatedAt.lt(before));
-    Entity::delete_many().filter(answered).exec(connection).await?;
-    Ok(())
+    Ok(Entity::delete_many().filter(answered).exec(connection).await?.rows_affected)
 }
 
 fn still_open(id: &str, now: i64) -> Condition {

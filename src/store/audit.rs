@@ -218,11 +218,11 @@ pub async fn put_checkpoint(store: &Store, signer: &impl Sign) -> Result<Option<
         return Ok(None);
     }
     let since = list::bytes_between(edit.connection(), head.chain, last, head.seq).await?;
-    let signed = Checkpoint::of(&head, (last, before.saturating_add(since)), clock::now_ms(), signer);
-    list::insert_checkpoint(edit.connection(), &signed).await?;
+    let checkpoint = Checkpoint::of(&head, (last, before.saturating_add(since)), clock::now_ms(), signer);
+    list::insert_checkpoint(edit.connection(), &checkpoint).await?;
     let committed = edit.turn.committed.clone();
     edit.commit().await?;
     // the same number, and news all the same for those who are told of checkpoints
     committed.send_modify(|_| {});
-    Ok(Some(signed))
+    Ok(Some(checkpoint))
 }

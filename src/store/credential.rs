@@ -135,7 +135,7 @@ pub async fn find(store: &Store, server_id: &str) -> Result<Option<Row>, StoreEr
 /// server that was not known to want OAuth is one that does from now on, which is an edit of it.
 pub async fn put(store: &Store, row: Row, server_revision: i64) -> Result<Option<Row>, StoreError> {
     let mut edit = store.begin_edit().await?;
-    if !super::server::note_login(edit.connection(), &row, server_revision).await? {
+    if !super::server::note_login(&mut edit, &row, server_revision).await? {
         return Ok(None);
     }
     let before = Entity::find_by_id(row.server_id.as_str()).one(edit.connection()).await?;

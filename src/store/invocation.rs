@@ -193,9 +193,9 @@ pub async fn delete_older(store: &Store, before: i64, rows_max: u64) -> Result<u
         .order_by(Column::ReceivedAt, Order::Asc)
         .limit(rows_max);
     let deleted = Entity::delete_many().filter(Column::Id.in_subquery(old)).exec(edit.connection()).await?;
-    approval::delete_answered(edit.connection(), before).await?;
-    if deleted.rows_affected > 0 {
-        let data = json!({ "count": deleted.rows_affected, "received_before": before });
+    let approvals = approval::delete_answered(edit.connection(), before).await?;
+    if deleted.rows_affected > 0 || approvals > 0 {
+        let data = json!({ "approvals": approvals, "count": deleted.rows_affected, "received_before": before });
         edit.tell(Event::new("calls.removed", "invocations", &data));
     }
     edit.commit().await?;

@@ -56,9 +56,13 @@ fn subject(digest: &str) -> String {
 
 /// Removes logins that have expired at `now`, or were last used before `idle_since`; returns how many.
 pub async fn delete_expired(store: &Store, now: i64, idle_since: i64) -> Result<u64, StoreError> {
-    let edit = store.begin_edit().await?;
+    let mut edit = store.begin_edit().await?;
     let over = Column::ExpiresAt.lte(now).or(Column::LastUsedAt.lt(idle_since));
     let deleted = Entity::delete_many().filter(over).exec(edit.connection()).await?;
+    if deleted.rows_affected > 0 {
+        let data = json!({ "count": deleted.rows_affected, "expired_before": now, "idle_since": idle_since });
+        edit.tell(Event::new("logins.removed", "logins", &data));
+    }
     edit.commit().await?;
     Ok(deleted.rows_affected)
 }

@@ -42,9 +42,13 @@ fn subject(digest: &str) -> String {
 
 /// Removes links that were used or have expired at `now`; returns how many.
 pub async fn delete_spent(store: &Store, now: i64) -> Result<u64, StoreError> {
-    let edit = store.begin_edit().await?;
+    let mut edit = store.begin_edit().await?;
     let spent = Column::UsedAt.is_not_null().or(Column::ExpiresAt.lte(now));
     let deleted = Entity::delete_many().filter(spent).exec(edit.connection()).await?;
+    if deleted.rows_affected > 0 {
+        let data = json!({ "count": deleted.rows_affected, "expired_before": now });
+        edit.tell(Event::new("login_links.removed", "login_links", &data));
+    }
     edit.commit().await?;
     Ok(deleted.rows_affected)
 }

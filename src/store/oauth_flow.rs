@@ -50,7 +50,7 @@ pub async fn insert(store: &Store, row: Row) -> Result<(), StoreError> {
 /// Takes one for its callback: of all who try one is given the row, only the login that began it, and only before it
 /// expires. Whoever is refused does not use it up.
 pub async fn consume(store: &Store, state_digest: &str, login: &str, now: i64) -> Result<Option<Row>, StoreError> {
-    let edit = store.begin_edit().await?;
+    let mut edit = store.begin_edit().await?;
     let unused = Condition::all()
         .add(Column::StateDigest.eq(state_digest))
         .add(Column::Login.eq(login))
@@ -59,8 +59,13 @@ pub async fn consume(store: &Store, state_digest: &str, login: &str, now: i64) -
     let consumed = Entity::update_many().col_expr(Column::UsedAt, now.into()).filter(unused);
     let is_ours = consumed.exec(edit.connection()).await?.rows_affected == 1;
     let found = Entity::find().filter(Column::StateDigest.eq(state_digest)).one(edit.connection()).await?;
+    let found = found.filter(|_| is_ours);
+    if let Some(row) = &found {
+        let event = Event::new("oauth_flow.used", subject(&row.id), &json!({ "server_id": row.server_id }));
+        edit.tell(event.by(format!("operator:{}", row.operator)));
+    }
     edit.commit().await?;
-    Ok(found.filter(|_| is_ours))
+    Ok(found)
 }
 
 /// Returns one by its state, whatever became of it: to say why a callback is refused.
@@ -97,9 +102,13 @@ fn subject(id: &str) -> String {
 
 /// Removes those that expired before `then`; returns how many.
 pub async fn delete_expired(store: &Store, then: i64) -> Result<u64, StoreError> {
-    let edit = store.begin_edit().await?;
+    let mut edit = store.begin_edit().await?;
     let expired = Entity::delete_many().filter(Column::ExpiresAt.lt(then));
     let deleted = expired.exec(edit.connection()).await?;
+    if deleted.rows_affected > 0 {
+        let data = json!({ "count": deleted.rows_affected, "expired_before": then });
+        edit.tell(Event::new("oauth_flows.removed", "oauth_flows", &data));
+    }
     edit.commit().await?;
     Ok(deleted.rows_affected)
 }

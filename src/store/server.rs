@@ -200,12 +200,13 @@ pub async fn update<E: From<StoreError>>(
 /// Notes that a login at the server's authorization server was made: what an edit took away is replaced by it, and a
 /// client that was typed is that server's from now on. `false`: the server is another one by now.
 pub(super) async fn note_login(
-    connection: &impl ConnectionTrait,
+    edit: &mut super::Edit,
     login: &super::credential::Row,
     revision: i64,
 ) -> Result<bool, StoreError> {
     let wanted = Condition::all().add(Column::Id.eq(&login.server_id)).add(Column::Revision.eq(revision));
-    let Some(row) = Entity::find().filter(wanted).lock_exclusive().one(connection).await? else { return Ok(false) };
+    let found = Entity::find().filter(wanted).lock_exclusive().one(edit.connection()).await?;
+    let Some(row) = found else { return Ok(false) };
     let mut changed = row.clone();
     changed.auth_type = Some("oauth".to_owned());
     changed.credential_origin = Some(login.base_origin.clone());
@@ -214,7 +215,9 @@ pub(super) async fn note_login(
     if changed != row {
         changed.revision += 1;
         changed.updated_at = clock::now_ms();
-        Entity::update(changed.into_active_model().reset_all()).exec(connection).await?;
+        let data = json!({ "changed": difference(&row, &changed), "revision": changed.revision });
+        edit.tell(Event::new("server.updated", subject(&row), &data));
+        Entity::update(changed.into_active_model().reset_all()).exec(edit.connection()).await?;
     }
     Ok(true)
 }

@@ -6,7 +6,10 @@ use entity::setting::{ActiveModel, Column, Entity};
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{ActiveValue::Set, ConnectionTrait, EntityTrait, QuerySelect};
 
+use serde_json::json;
+
 use super::{Store, StoreError};
+use crate::trail::Event;
 
 /// A row of the table.
 pub type Row = entity::setting::Model;
@@ -25,17 +28,26 @@ pub async fn find(store: &Store, key: &str) -> Result<Option<String>, StoreError
 
 /// Sets a setting, whether it was there or not.
 pub async fn put(store: &Store, key: &str, value: &str) -> Result<(), StoreError> {
-    let edit = store.begin_edit().await?;
+    let mut edit = store.begin_edit().await?;
     put_in(edit.connection(), key, value).await?;
+    edit.tell(told(key));
     edit.commit().await
+}
+
+/// What it is set to may be a secret, sealed or not.
+fn told(key: &str) -> Event {
+    Event::new("setting.set", format!("setting:{key}"), &json!({}))
 }
 
 /// Sets a setting unless it is there, and returns the value that holds afterwards.
 pub async fn put_if_absent(store: &Store, key: &str, value: &str) -> Result<String, StoreError> {
-    let edit = store.begin_edit().await?;
+    let mut edit = store.begin_edit().await?;
     let row = ActiveModel { key: Set(key.to_owned()), value: Set(value.to_owned()) };
     let keep = OnConflict::column(Column::Key).do_nothing().to_owned();
-    Entity::insert(row).on_conflict(keep).exec_without_returning(edit.connection()).await?;
+    let is_set = Entity::insert(row).on_conflict(keep).exec_without_returning(edit.connection()).await? == 1;
+    if is_set {
+        edit.tell(told(key));
+    }
     let kept = find_in(edit.connection(), key).await?;
     edit.commit().await?;
     Ok(kept.unwrap_or_else(|| value.to_owned()))

@@ -106,7 +106,7 @@ impl Verifier {
     }
 
     /// Takes the next checkpoint of the record.
-    pub fn checkpoint(&mut self, checkpoint: Checkpoint) {
+    pub fn checkpoint(&mut self, checkpoint: &Checkpoint) {
         self.report.checkpoints += 1;
         let (chain, seq) = (checkpoint.chain, checkpoint.seq);
         if !checkpoint.is_signed_by(&self.key) {
@@ -117,7 +117,7 @@ impl Verifier {
         let fits = checkpoint.previous == before && seq > before;
         of_chain.checkpoints.insert(seq, mark(&checkpoint.hash));
         if let Some(known) = of_chain.known.get_mut(&seq) {
-            known.is_there = known.checkpoint == checkpoint;
+            known.is_there = known.checkpoint == *checkpoint;
         }
         if !fits {
             self.find(chain, seq, &format!("its checkpoint does not follow the one of event {before}"));

@@ -112,7 +112,7 @@ async fn each_state_has_its_event(app: &App, rows: &BTreeMap<String, String>) {
         match Line::parse(line).expect("a line of the audit") {
             Line::Checkpoint(checkpoint) => {
                 let key = checkpoint.key.parse().expect("a key");
-                verifier.get_or_insert_with(|| Verifier::new(key)).checkpoint(checkpoint);
+                verifier.get_or_insert_with(|| Verifier::new(key)).checkpoint(&checkpoint);
             }
             Line::Event(link) => {
                 verifier.as_mut().expect("a checkpoint").event(&link);

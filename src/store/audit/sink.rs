@@ -3,8 +3,9 @@
 use sea_orm::ConnectionTrait as _;
 use sea_orm::sea_query::{Expr, ExprTrait as _, OnConflict, Query};
 
-use super::read_head;
+use super::{list, read_head};
 use crate::store::{Store, StoreError};
+use crate::trail::PublicKey;
 
 /// How far a sink has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,13 +33,16 @@ pub async fn sink_position(store: &Store, name: &str) -> Result<SinkPosition, St
     Ok(SinkPosition { chain, seq: row.try_get("", "seq")?, signed: row.try_get("", "signed")? })
 }
 
-/// Has a sink that was never told anything begin at the end of the chain.
-pub async fn begin_sink(store: &Store, name: &str) -> Result<(), StoreError> {
+/// Has a sink that was never told anything begin with the last checkpoint, or with the first event if nothing is signed
+/// yet: so what it is told can be verified from its beginning.
+pub async fn begin_sink(store: &Store, name: &str, key: &PublicKey) -> Result<(), StoreError> {
     let edit = store.begin_journal().await?;
-    let head = read_head(edit.connection(), store.seat()).await?;
+    let chain = edit.turn.seat();
+    let last = list::last_signed_in(edit.connection(), chain, i64::MAX, key).await?;
+    let (seq, signed) = last.map_or((0, 0), |last| (last.seq, last.previous));
     let mut insert = Query::insert();
     insert.into_table("audit_sink").columns(["name", "chain", "seq", "signed"]);
-    insert.values_panic([name.into(), head.chain.into(), head.seq.into(), head.seq.into()]);
+    insert.values_panic([name.into(), chain.into(), seq.into(), signed.into()]);
     insert.on_conflict(OnConflict::columns(["name", "chain"]).do_nothing().to_owned());
     edit.connection().execute(&insert).await?;
     edit.commit().await

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::support::app::App;
+use crate::support::database::run_sql;
 use crate::support::http::Session;
 
 async fn list(app: &App, query: &str) -> Vec<Value> {
@@ -66,11 +67,39 @@ async fn the_record_is_exported_with_its_signatures_and_that_is_told() {
     let lines: Vec<Value> = exported.text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let first = lines.iter().position(|line| line["type"] == "event").unwrap();
     assert!(first > 0 && lines[..first].iter().all(|line| line["type"] == "checkpoint"), "{}", exported.text);
-    assert_eq!((&lines[first]["seq"], &lines[first]["kind"]), (&json!(1), &json!("gateway.started")));
+    assert_eq!((&lines[first]["seq"], &lines[first]["subject"]), (&json!(1), &json!("setting:vault_seed")));
+    assert_eq!(lines[first + 1]["kind"], "gateway.started");
     assert_eq!(lines.last().unwrap()["kind"], "audit.exported");
     let table = app.operator().get("/api/v1/audit/export?format=csv&kind=rule.").await;
     assert_eq!(table.text.matches("\r\n").count(), 2, "{}", table.text);
     assert!(table.text.contains("\"rule.created\",\"operator:admin-token\""), "{}", table.text);
     app.operator().get("/api/v1/invocations/export").await;
     assert_eq!(list(&app, "").await[0]["kind"], "invocations.exported");
+}
+
+#[actix_rt::test]
+async fn a_test_and_a_restart_of_a_server_are_told_before_they_are_done() {
+    let app = App::start().await;
+    app.nasty("n", &[]).await;
+    let draft = json!({
+        "name": "draft", "mode": "stdio", "command": "/nowhere/canary", "args": ["--port", "1"],
+        "env": {"TOKEN": "canary-in-a-secret"},
+    });
+    let tried = app.operator().post("/api/v1/servers/test", draft).await;
+    assert_eq!(tried.status, 200, "{tried:?}");
+    assert_eq!(app.operator().post("/api/v1/servers/n/test", json!({})).await.status, 200);
+    assert_eq!(app.operator().post("/api/v1/servers/n/restart", json!({})).await.status, 204);
+    let events = list(&app, "?actor=operator:admin-token").await;
+    let expected = ["server.created", "server.draft_tested", "server.tested", "server.restarted"];
+    assert_eq!(kinds(&events), expected);
+    let data = &events[2]["data"];
+    assert_eq!((&data["command"], &data["env"]), (&json!("/nowhere/canary"), &json!(["TOKEN"])));
+    assert!(!serde_json::to_string(&events).unwrap().contains("canary-in-a-secret"));
+    // while nothing can be told nothing is done: the table is away
+    let url = format!("sqlite:{}", app.dir().join("data/atryum.db").display());
+    run_sql(&url, "ALTER TABLE audit_event RENAME TO elsewhere").await;
+    let marker = app.dir().join("ran");
+    let draft = json!({"name": "draft", "mode": "stdio", "command": "/usr/bin/touch", "args": [marker]});
+    let refused = app.operator().post("/api/v1/servers/test", draft).await;
+    assert!(refused.status >= 500 && !marker.exists(), "{refused:?}");
 }

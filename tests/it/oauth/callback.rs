@@ -42,6 +42,11 @@ async fn a_state_is_good_for_one_callback() {
     let begun = pair.log_in().await;
     assert_eq!(begun.outcome(&pair.app, "s").await["status"], "succeeded");
     assert_eq!(pair.times("POST /token"), 1);
+    for kind in ["oauth_flow.begun", "oauth_flow.used", "credential.put", "server.updated", "oauth_flow.finished"] {
+        let told = pair.app.operator().get(&format!("/api/v1/audit?kind={kind}")).await.json["items"].clone();
+        let actors: Vec<_> = told.as_array().unwrap().iter().map(|event| &event["actor"]).collect();
+        assert_eq!(actors, [&json!("operator:admin-token")], "{kind} is done by whoever began the login");
+    }
     let again = come_back(&pair.app, &begun.callback(&[("code", "other")]), "").await;
     assert!((400..500).contains(&again.status), "{again:?}");
     assert_eq!(pair.times("POST /token"), 1, "no second code is shown to anybody");

@@ -35,7 +35,7 @@ async fn holds(app: &App, told: &Told) {
     let mut verifier = Verifier::new(key.parse().unwrap());
     for line in told.lock().unwrap().iter() {
         if let Ok(Line::Checkpoint(checkpoint)) = Line::parse(line) {
-            verifier.checkpoint(checkpoint);
+            verifier.checkpoint(&checkpoint);
         }
     }
     links.iter().for_each(|link| verifier.event(link));
@@ -195,7 +195,12 @@ async fn what_stands_beside_such_arguments_is_not_written_down_either() {
         let answers = json!({"q": {"action": "accept", "content": {"pin": "canary-4711"}}});
         let params = json!({"name": tool, "arguments": {"text": "x"}, "inputResponses": answers});
         let body = json!({"jsonrpc": "2.0", "id": session.next_id(), "method": "tools/call", "params": params});
-        let asked = session.client.clone().header("content-type", "application/json").open("POST", "/mcp/n", body.to_string()).await;
+        let asked = session
+            .client
+            .clone()
+            .header("content-type", "application/json")
+            .open("POST", "/mcp/n", body.to_string())
+            .await;
         let approval = app.pending_approval().await;
         let path = format!("/api/v1/approvals/{}/deny", approval["id"].as_str().unwrap());
         app.operator().post(&path, json!({"digest": approval["digest"]})).await;

@@ -1,7 +1,7 @@
 //! What is held for servers that want OAuth: one use of a refresh token, and never the older over the newer.
 
 use atryum::store::credential::{self, Failure, Refreshed, Row};
-use atryum::store::{Store, StoreError, server};
+use atryum::store::{Store, StoreError, audit, server};
 use futures_util::future::join_all;
 
 use super::sample;
@@ -15,6 +15,7 @@ on_both_databases!(
     a_grant_that_is_over_is_not_leased_and_nothing_of_it_is_lost,
     a_credential_goes_with_its_server,
     a_login_of_before_an_edit_is_not_kept,
+    what_a_login_edits_of_its_server_is_told_as_an_edit,
     an_edit_takes_a_login_with_it_or_leaves_it_and_the_next_one_replaces_what_was_missing,
 );
 
@@ -149,4 +150,18 @@ async fn an_edit_takes_a_login_with_it_or_leaves_it_and_the_next_one_replaces_wh
     credential::put(&store, typed, edited.revision).await.unwrap().expect("nobody edited it");
     let server = server::find(&store, "s").await.unwrap().unwrap();
     assert_eq!((server.oauth_issuer.as_deref(), server.oauth_removed), (Some("https://as.example"), None));
+}
+
+async fn what_a_login_edits_of_its_server_is_told_as_an_edit(database: Database) {
+    let store = database.open().await;
+    let row = stored(&store).await;
+    let server = server::find(&store, "s").await.unwrap().unwrap();
+    assert_eq!(server.revision, 2, "it wants OAuth from now on");
+    credential::put(&store, row, server.revision).await.unwrap().expect("nobody edited it");
+    let told = audit::events_after(&store, 1, 0, 10).await.unwrap();
+    let told: Vec<_> = told.into_iter().filter(|link| link.kind != "seat.taken").collect();
+    let kinds: Vec<_> = told.iter().map(|link| link.kind.as_str()).collect();
+    assert_eq!(kinds, ["server.created", "server.updated", "credential.put", "credential.put"]);
+    let data: serde_json::Value = serde_json::from_str(&told[1].data).unwrap();
+    assert_eq!((&data["changed"]["auth_type"]["to"], &data["revision"]), (&"oauth".into(), &2.into()), "{data}");
 }

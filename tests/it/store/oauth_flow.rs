@@ -1,7 +1,7 @@
 //! Logins that were begun: used once, by whoever began them, in time.
 
 use atryum::store::oauth_flow::{self, Row};
-use atryum::store::{Store, server};
+use atryum::store::{Store, audit, server};
 use futures_util::future::join_all;
 
 use super::sample;
@@ -55,5 +55,7 @@ async fn what_has_expired_is_forgotten(database: Database) {
     let row = begun(&store).await;
     assert_eq!(oauth_flow::delete_expired(&store, NOW + 600).await.unwrap(), 0);
     assert_eq!(oauth_flow::delete_expired(&store, NOW + 601).await.unwrap(), 1);
+    let told = audit::events_after(&store, 1, 0, 10).await.unwrap();
+    assert_eq!(told.iter().filter(|link| link.kind == "oauth_flows.removed").count(), 1, "{told:#?}");
     assert_eq!(oauth_flow::find(&store, &row.id).await.unwrap(), None);
 }

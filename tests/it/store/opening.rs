@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 
-use atryum::store::{Durability, Store, StoreError, setting};
+use atryum::store::{Durability, Store, StoreError, audit, setting};
 use sea_orm::{ConnectionTrait as _, EntityTrait as _, Iterable as _, QueryTrait as _};
 
 use crate::support::database::{Database, on_both_databases};
@@ -20,6 +20,11 @@ async fn what_is_written_is_there_when_it_is_opened_again(database: Database) {
     setting::put(&store, "a", "2").await.unwrap();
     assert_eq!(setting::put_if_absent(&store, "a", "3").await.unwrap(), "2");
     assert_eq!(setting::put_if_absent(&store, "b", "4").await.unwrap(), "4");
+    let told = audit::events_after(&store, 1, 0, 10).await.unwrap();
+    let told = told.iter().filter(|link| link.kind != "seat.taken");
+    let told: Vec<_> = told.map(|link| (&*link.kind, &*link.subject)).collect();
+    let set = |key| ("setting.set", key);
+    assert_eq!(told, [set("setting:a"), set("setting:a"), set("setting:b")], "what was there is not set");
     store.close().await.unwrap();
     let store = Store::open_with(database.url(), Durability::Disk).await.unwrap();
     assert_eq!(setting::find(&store, "a").await.unwrap().as_deref(), Some("2"));

@@ -1,7 +1,7 @@
 //! Operators and their logins.
 
 use atryum::identity::{IdentityError, Operators, Proof, Refusal};
-use atryum::store::Store;
+use atryum::store::{Store, audit};
 use atryum::vault::SecretText;
 use futures_util::future::join_all;
 
@@ -125,5 +125,18 @@ async fn what_has_ended_is_forgotten(database: Database) {
     assert_eq!(operators.forget_ended(NOW + MINUTE_MS).await.unwrap(), 1);
     assert!(operators.authenticate(login.token.expose(), NOW + MINUTE_MS).await.is_ok());
     assert_eq!(operators.forget_ended(NOW + HOUR_MS).await.unwrap(), 2);
+    let told = audit::events_after(&store, 1, 0, 100).await.unwrap();
+    let told = told.iter().filter(|link| link.kind != "seat.taken");
+    let told: Vec<_> = told.map(|link| (link.kind.as_str(), link.actor.as_str())).collect();
+    let expected = [
+        ("login_link.made", "gateway"),
+        ("login_link.used", "operator:administrator"),
+        ("login.began", "operator:administrator"),
+        ("login_link.made", "gateway"),
+        ("login_links.removed", "gateway"),
+        ("logins.removed", "gateway"),
+        ("login_links.removed", "gateway"),
+    ];
+    assert_eq!(told, expected);
     assert_eq!(refusal(operators.authenticate(login.token.expose(), NOW).await), Refusal::Unknown);
 }

@@ -181,7 +181,7 @@ async fn what_a_gateway_writes_after_its_seat_was_taken_is_refused_though_it_has
     let thief = take_away(&database, 1).await;
     // what whoever sits down does
     let last = audit::events_after(&store, 1, 0, 100).await.unwrap().pop().unwrap();
-    let mut head = Head { chain: 1, seq: last.seq, hash: last.hash };
+    let mut head = Head { chain: 1, seq: last.seq, at: last.at, hash: last.hash };
     let Link { seq, at, kind, actor, subject, data, prev, hash, .. } =
         head.append(Event::new("seat.taken", "seat:1", &json!({})), "gateway", 5);
     let append = format!(

@@ -362,7 +362,9 @@ async fn a_row_that_hides_behind_another_one_is_found(database: Database) {
         assert!(!verify().await.is_empty(), "a second event {seq}");
         database.run("DELETE FROM audit_event WHERE actor = 'operator:mallory'").await;
     }
-    database.run(&format!("INSERT INTO audit_event SELECT chain, NULL, {columns} FROM audit_event WHERE seq = 5")).await;
+    database
+        .run(&format!("INSERT INTO audit_event SELECT chain, NULL, {columns} FROM audit_event WHERE seq = 5"))
+        .await;
     let archive = Archive::open(database.url()).await.unwrap();
     // SQLite has it first, and it can't be read; PostgreSQL has it nowhere
     match verify_database(&archive, Some(key.public()), vec![kept.clone()]).await {

@@ -55,6 +55,8 @@ async fn after_a_change_of_the_master_key_servers_have_their_secrets_and_agents_
     assert!(!rotated.out.contains(new_master_key.trim()) && rotated.err.is_empty(), "{rotated:?}");
     let app = app.kill_and_restart().await;
     assert_eq!(secret(&app, &key).await, "canary-2");
+    let told = app.operator().get("/api/v1/audit?kind=vault.master_key_changed").await.json["items"][0].clone();
+    assert_eq!(told["actor"], "cli", "{told}");
 }
 
 #[actix_rt::test]

@@ -1,6 +1,7 @@
 //! Registering a server, and trying one that is not registered.
 
 use actix_web::{HttpResponse, web};
+use serde_json::json;
 
 use super::draft::ServerDraft;
 use super::json::{self, ServerBody};
@@ -11,6 +12,7 @@ use crate::http::body::Body;
 use crate::http::gateway::Gateway;
 use crate::http::problem::{Code, Problem, ProblemBody};
 use crate::store::{self, server::NewServer};
+use crate::trail::Event;
 use crate::upstream::{Definition, Mode, OAuthSettings};
 
 /// Registers a server.
@@ -65,5 +67,19 @@ pub async fn try_draft(
     Body(draft): Body<ServerDraft>,
 ) -> Result<web::Json<TestBody>, Problem> {
     let definition = draft.into_definition(&gateway)?;
+    // before: what can't be told is not run
+    store::audit::tell(&gateway.store, [tried(&definition)]).await?;
     Ok(web::Json(gateway.registry.try_definition(definition).await.into()))
+}
+
+/// What is run or asked; of secrets only their fields.
+fn tried(definition: &Definition) -> Event {
+    let data = match &definition.mode {
+        Mode::Stdio(stdio) => {
+            let variables: Vec<_> = stdio.env.keys().collect();
+            json!({ "args": stdio.args, "command": stdio.command, "cwd": stdio.cwd, "env": variables, "mode": "stdio" })
+        }
+        Mode::Http(http) => json!({ "base_url": http.base_url, "mode": "http" }),
+    };
+    Event::new("server.draft_tested", format!("server:{}", definition.name), &data)
 }

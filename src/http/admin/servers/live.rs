@@ -2,6 +2,7 @@
 
 use actix_web::{HttpResponse, web};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use serde_json::value::RawValue;
 use utoipa::{IntoParams, ToSchema};
 
@@ -13,6 +14,8 @@ use crate::http::gateway::Gateway;
 use crate::http::problem::{Code, Problem, ProblemBody};
 use crate::http::query::Query;
 use crate::mcp::splice;
+use crate::store;
+use crate::trail::Event;
 use crate::upstream::{Credentials, TestReport, Upstream};
 
 /// Lines of a log when the caller names no number.
@@ -77,7 +80,9 @@ impl From<TestReport> for TestBody {
     responses((status = 200, description = "What was seen; `ok` says whether it can be used.", body = TestBody),
               (status = 404, description = "There is none of that name.", body = ProblemBody)))]
 pub async fn test(gateway: web::Data<Gateway>, name: web::Path<String>) -> Result<web::Json<TestBody>, Problem> {
-    Ok(web::Json(running(&gateway, &name).await?.test().await.into()))
+    let upstream = running(&gateway, &name).await?;
+    tell(&gateway, "server.tested", &name).await?;
+    Ok(web::Json(upstream.test().await.into()))
 }
 
 /// For whom decisions are wanted.
@@ -182,8 +187,16 @@ pub async fn logs(
     responses((status = 204, description = "Its processes were ended; the next call starts one."),
               (status = 404, description = "There is none of that name.", body = ProblemBody)))]
 pub async fn restart(gateway: web::Data<Gateway>, name: web::Path<String>) -> Result<HttpResponse, Problem> {
-    running(&gateway, &name).await?.restart().await;
+    let upstream = running(&gateway, &name).await?;
+    tell(&gateway, "server.restarted", &name).await?;
+    upstream.restart().await;
     Ok(answer::done())
+}
+
+/// Has the audit tell what is about to be done: what can't be told is not done.
+async fn tell(gateway: &Gateway, kind: &str, name: &str) -> Result<(), Problem> {
+    let event = Event::new(kind, format!("server:{name}"), &json!({}));
+    Ok(store::audit::tell(&gateway.store, [event]).await?)
 }
 
 async fn running(gateway: &Gateway, name: &str) -> Result<std::sync::Arc<Upstream>, Problem> {
