@@ -2,6 +2,7 @@
 
 mod demo;
 mod error;
+mod replicas;
 mod serving;
 
 use std::io::Write as _;
@@ -30,6 +31,7 @@ use crate::store::{self, Store};
 use crate::trail::Event;
 use crate::upstream::{Arbiters, Limits, Registry};
 use crate::vault::Vault;
+use replicas::Replicas;
 
 /// How long upstreams may take to be gone when the gateway stops.
 const UPSTREAMS_GONE_WITHIN: Duration = Duration::from_secs(10);
@@ -40,6 +42,7 @@ pub struct App {
     server: actix_web::dev::Server,
     /// Runs the upstreams; ends with the app.
     upstreams: Arbiter,
+    replicas: Replicas,
     /// Printed when it listens.
     greeting: Vec<String>,
 }
@@ -97,8 +100,9 @@ impl App {
             attempts: Arc::default(),
         };
         let greeting = greeting(&gateway).await?;
+        let replicas = Replicas::follow(&gateway).await;
         let server = listening.serve(gateway.clone()).map_err(AppError::Broken)?;
-        Ok(Self { gateway, server, upstreams, greeting })
+        Ok(Self { gateway, server, upstreams, replicas, greeting })
     }
 
     /// Where it listens.
@@ -120,6 +124,7 @@ impl App {
             tracing::warn!("a server's processes were not gone in time; their guards end them");
         }
         self.upstreams.stop();
+        self.replicas.stop();
         self.gateway.keyring.flush().await?;
         self.gateway.gate.flush().await?;
         self.gateway.journal.close().await;

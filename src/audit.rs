@@ -7,7 +7,6 @@
 mod janitor;
 mod keeper;
 mod line;
-mod rounds;
 mod signer;
 mod sink;
 mod verify;
@@ -20,10 +19,9 @@ use actix::ArbiterHandle;
 use crate::identity::Operators;
 use crate::metrics::Metrics;
 use crate::store::{self, Store, StoreError};
-use crate::supervision::{Slot, supervise};
+use crate::supervision::{Job, Rounds, Slot, supervise};
 use crate::trail::{Checkpoint, PublicKey, Sign as _};
 use crate::vault::Vault;
-use rounds::{Job, Rounds};
 use signer::Signer;
 use sink::Sink;
 

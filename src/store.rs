@@ -32,6 +32,7 @@ pub mod envelope;
 pub mod invocation;
 pub mod login;
 pub mod login_link;
+pub mod news;
 pub mod oauth_flow;
 pub mod pledge;
 pub mod rule;
@@ -43,6 +44,7 @@ pub mod setting;
 use std::sync::Arc;
 
 use sea_orm::sea_query::LikeExpr;
+use sea_orm::sqlx::PgPool;
 use sea_orm::{
     AccessMode, DatabaseConnection, DatabaseTransaction, IsolationLevel, SqliteTransactionMode, TransactionOptions,
     TransactionTrait as _,
@@ -53,6 +55,7 @@ use crate::trail::Event;
 use audit::Tail;
 use connection::{Address, Pools};
 use guard::Guard;
+use news::{Announced, Topic};
 use seat::Company;
 
 pub use error::StoreError;
@@ -85,6 +88,8 @@ struct Inner {
     /// whose turn it is to write, and where the audit's chain ends
     turn: Arc<Mutex<Tail>>,
     is_postgres: bool,
+    /// where other gateways' edits are heard of, on PostgreSQL
+    news: Option<PgPool>,
     /// this process's place, for as long as this lives
     guard: Guard,
 }
@@ -126,7 +131,8 @@ impl Store {
         }
         let is_postgres = guard.seat().is_some();
         let turn = Arc::new(Mutex::new(tail));
-        let inner = Arc::new(Inner { edits, journal, reads, turn, is_postgres, guard });
+        let news = address.listening();
+        let inner = Arc::new(Inner { edits, journal, reads, turn, is_postgres, news, guard });
         if is_postgres {
             tokio::spawn(seat::keep(Arc::downgrade(&inner)));
         }
@@ -147,7 +153,10 @@ impl Store {
 
     /// Closes all pools and lets the next process in. Other handles to the same store fail from then on.
     pub async fn close(self) -> Result<(), StoreError> {
-        let Inner { edits, journal, reads, guard, .. } = &*self.inner;
+        let Inner { edits, journal, reads, news, guard, .. } = &*self.inner;
+        if let Some(news) = news {
+            news.close().await;
+        }
         let reads = reads.close_by_ref().await;
         let journal = journal.close_by_ref().await;
         // last, as SQLite's last connection empties the write-ahead log
@@ -191,7 +200,7 @@ impl Store {
         let sqlite_transaction_mode = (!self.inner.is_postgres).then_some(SqliteTransactionMode::Immediate);
         let options = TransactionOptions { sqlite_transaction_mode, ..TransactionOptions::default() };
         let transaction = pool.begin_with_options(options).await?;
-        Ok(Edit { transaction, told: Vec::new(), turn })
+        Ok(Edit { transaction, told: Vec::new(), announced: Announced::default(), turn })
     }
 }
 
@@ -201,6 +210,8 @@ struct Edit {
     transaction: DatabaseTransaction,
     /// what it does, for the audit
     told: Vec<Event>,
+    /// what it edits that other gateways hold in memory
+    announced: Announced,
     /// taken before the first lock in the database, so that nobody waits for it who holds one
     turn: OwnedMutexGuard<Tail>,
 }
@@ -215,8 +226,19 @@ impl Edit {
         self.told.push(event);
     }
 
+    /// Has other gateways hear that this is edited, when it is committed.
+    fn edits(&mut self, topic: Topic) {
+        self.announced.edited(topic);
+    }
+
+    /// Has other gateways hear that an approval has its answer, when it is committed.
+    fn settles(&mut self, approval_id: &str) {
+        self.announced.settled(approval_id);
+    }
+
     async fn commit(mut self) -> Result<(), StoreError> {
         let head = self.turn.append(&self.transaction, self.told).await?;
+        self.announced.announce(&self.transaction).await?;
         self.transaction.commit().await?;
         self.turn.moved_to(head);
         Ok(())

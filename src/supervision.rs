@@ -5,6 +5,8 @@
 //! unwinding included, and the supervisor makes a fresh actor from its factory. The old state is not kept: a fresh actor
 //! reads the truth anew.
 
+mod rounds;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -14,6 +16,8 @@ use arc_swap::ArcSwapOption;
 use tokio::sync::oneshot;
 
 use crate::backoff::Backoff;
+
+pub use rounds::{Job, Rounds};
 
 /// First and longest delay before an actor is made again.
 const DELAYS: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(30));

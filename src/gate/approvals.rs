@@ -5,7 +5,8 @@
 //! compare-and-set on that row, so that of an approval, a denial and an expiry at the same moment exactly one wins. A yes
 //! is good once, for a while: the journal spends it together with the move that lets a call go.
 //!
-//! In memory there is only who waits. Whoever is woken by nobody wakes by the deadline and asks the row.
+//! In memory there is only who waits. Whoever is woken by nobody wakes by the deadline and asks the row. Where an answer
+//! was given to another gateway, [`Approvals::look`] wakes them.
 
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash as _, Hasher as _};
@@ -315,6 +316,30 @@ impl Approvals {
                 let _ = waiter.wake.send(Woken::Closed);
             }
         }
+    }
+
+    /// Another gateway may have settled the approval `id`: whoever waits for it here hears of that.
+    ///
+    /// # Errors
+    /// The store could not be read; a later look will find it.
+    pub async fn look(&self, id: &str) -> Result<(), GateError> {
+        if self.inner.waiting.contains_key(id) { self.look_at(&[id.to_owned()]).await } else { Ok(()) }
+    }
+
+    /// Like [`Approvals::look`], for every approval that is waited for here.
+    ///
+    /// # Errors
+    /// The store could not be read; the next look will find it.
+    pub async fn look_at_all(&self) -> Result<(), GateError> {
+        let ids: Vec<_> = self.inner.waiting.iter().map(|entry| entry.key().clone()).collect();
+        self.look_at(&ids).await
+    }
+
+    async fn look_at(&self, ids: &[String]) -> Result<(), GateError> {
+        for (id, is_yes) in approval::list_settled(&self.inner.store, ids).await? {
+            self.wake(&id, is_yes);
+        }
+        Ok(())
     }
 
     async fn turn(&self, agent_id: &str) -> Turn {

@@ -17,6 +17,9 @@ use crate::store::approval;
 use crate::store::batch::Released;
 use crate::upstream::Ticket;
 
+/// How often a place is looked for, should another gateway ask the same in between.
+const PLACES_MAX: u32 = 3;
+
 /// Why a call stops waiting.
 enum Heard {
     /// There is an answer, or there will be none.
@@ -74,8 +77,26 @@ impl Invocations {
         }
     }
 
-    /// Commits the call as one that waits, and its question, if the same is not asked already.
+    /// Commits the call as one that waits, and its question, if the same is not asked already. Another gateway may ask it at
+    /// the same moment: of the two one is written, and the other is looked for.
     async fn pose(&self, run: &Run<'_>, decision: &Decision, question: &Question<'_>) -> Result<approval::Row, Answer> {
+        let mut left = PLACES_MAX;
+        loop {
+            left -= 1;
+            match self.try_pose(run, decision, question).await? {
+                Ok(approval) => return Ok(approval),
+                Err(error) if left == 0 || !error.is_taken() => return Err(self.unrecorded(run, &error)),
+                Err(_) => {}
+            }
+        }
+    }
+
+    async fn try_pose(
+        &self,
+        run: &Run<'_>,
+        decision: &Decision,
+        question: &Question<'_>,
+    ) -> Result<Result<approval::Row, JournalError>, Answer> {
         let request = run.request;
         let (place, _turn) = match self.approvals.place(&request.agent_id, &question.digest()).await {
             Ok(placed) => placed,
@@ -102,12 +123,12 @@ impl Invocations {
         run.row.may_be(&[State::Pending]);
         let entry = Entry { invocation: row, approval: is_new.then(|| approval.clone()) };
         if let Err(error) = self.journal.record(entry).await {
-            return Err(self.unrecorded(run, &error));
+            return Ok(Err(error));
         }
         if is_new {
             self.approvals.is_asked();
         }
-        Ok(approval)
+        Ok(Ok(approval))
     }
 
     /// The place of a call that goes on with a question of an earlier process, if it still asks just that.

@@ -67,6 +67,12 @@ impl JournalError {
         }
     }
 
+    /// Returns whether something of it is there already, written by somebody else.
+    #[must_use]
+    pub fn is_taken(&self) -> bool {
+        matches!(self, Self::Store(error) if matches!(**error, StoreError::Conflict { .. }))
+    }
+
     /// Returns a stable word for metrics and logs.
     #[must_use]
     pub fn kind(&self) -> &'static str {

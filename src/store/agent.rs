@@ -11,6 +11,7 @@ use sea_orm::{
 
 use serde_json::json;
 
+use super::news::Topic;
 use super::{Listed, Page, Store, StoreError, agent_key};
 use crate::clock;
 use crate::trail::{Event, difference};
@@ -62,6 +63,7 @@ pub async fn insert(store: &Store, new: NewAgent, key: agent_key::NewKey) -> Res
     inserted.map_err(|error| StoreError::from(error).or_taken(|| format!("an agent named {} exists", row.name)))?;
     let key = agent_key::insert_in(edit.connection(), &row.id, key, now).await?;
     let data = json!({ "agent": row, "key": key.id, "prefix": key.prefix });
+    edit.edits(Topic::Agents);
     edit.tell(Event::new("agent.created", subject(&row), &data));
     edit.commit().await?;
     Ok((row, key))
@@ -88,6 +90,7 @@ pub async fn update<E: From<StoreError>>(
     let all_columns = row.clone().into_active_model().reset_all();
     Entity::update(all_columns).exec(edit.connection()).await.map_err(StoreError::from)?;
     let data = json!({ "changed": difference(&old, &row), "revision": row.revision });
+    edit.edits(Topic::Agents);
     edit.tell(Event::new("agent.updated", subject(&row), &data));
     edit.commit().await?;
     Ok(row)
@@ -98,6 +101,7 @@ pub async fn delete(store: &Store, name: &str) -> Result<Row, StoreError> {
     let mut edit = store.begin_edit().await?;
     let row = find_locked(edit.connection(), name).await?;
     row.clone().delete(edit.connection()).await?;
+    edit.edits(Topic::Agents);
     edit.tell(Event::new("agent.deleted", subject(&row), &json!({ "agent": row })));
     edit.commit().await?;
     Ok(row)

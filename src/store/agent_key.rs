@@ -2,7 +2,7 @@
 //!
 //! Digests come in, rows go out; a key itself is never seen here.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use entity::agent_key::{Column, Entity};
 use sea_orm::sea_query::ExprTrait as _;
@@ -10,6 +10,7 @@ use sea_orm::{ColumnTrait, Condition, ConnectionTrait, EntityTrait, IntoActiveMo
 
 use serde_json::json;
 
+use super::news::Topic;
 use super::{Store, StoreError, agent};
 use crate::clock;
 use crate::trail::Event;
@@ -45,6 +46,7 @@ pub async fn has_any(store: &Store) -> Result<bool, StoreError> {
 pub async fn insert(store: &Store, agent_id: &str, new: NewKey) -> Result<Row, StoreError> {
     let mut edit = store.begin_edit().await?;
     let row = insert_in(edit.connection(), agent_id, new, clock::now_ms()).await?;
+    edit.edits(Topic::Agents);
     edit.tell(told("agent_key.created", &row));
     edit.commit().await?;
     Ok(row)
@@ -60,6 +62,7 @@ pub async fn revoke(store: &Store, agent_id: &str, id: &str, now: i64) -> Result
     let is_revoked = revoked.exec(edit.connection()).await?.rows_affected > 0;
     let row = Entity::find().filter(of_agent).one(edit.connection()).await?;
     if let Some(row) = row.as_ref().filter(|_| is_revoked) {
+        edit.edits(Topic::Agents);
         edit.tell(told("agent_key.revoked", row));
     }
     edit.commit().await?;
@@ -96,6 +99,8 @@ pub async fn load_keyring(store: &Store, now: i64) -> Result<Vec<(agent::Row, Ve
 /// Notes when keys were last used: pairs of key id and time. An older time than the stored one changes nothing.
 pub async fn touch_all(store: &Store, uses: &[(String, i64)]) -> Result<(), StoreError> {
     let edit = store.begin_edit().await?;
+    // in one order, as other gateways note theirs at the same time
+    let uses: BTreeMap<_, _> = uses.iter().map(|(id, at)| (id, at)).collect();
     for (id, at) in uses {
         let older = Column::LastUsedAt.is_null().or(Column::LastUsedAt.lt(*at));
         let touched = Entity::update_many()

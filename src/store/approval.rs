@@ -26,6 +26,9 @@ pub const APPROVED: &str = "approved";
 /// The status of one that a person said no to.
 pub const DENIED: &str = "denied";
 
+/// How many are asked after in one statement.
+const IDS_MAX: usize = 500;
+
 /// A person's answer.
 #[derive(Clone, Debug)]
 pub struct Answer {
@@ -135,6 +138,18 @@ pub async fn due(store: &Store, now: i64, rows_max: u64) -> Result<Vec<String>, 
     Ok(ids.into_tuple().all(store.reads()).await?)
 }
 
+/// Which of these approvals are no longer pending, and whether each is a yes.
+pub async fn list_settled(store: &Store, ids: &[String]) -> Result<Vec<(String, bool)>, StoreError> {
+    let mut settled = Vec::new();
+    for ids in ids.chunks(IDS_MAX) {
+        let found = Entity::find().select_only().columns([Column::Id, Column::Status]);
+        let found = found.filter(Column::Id.is_in(ids)).filter(Column::Status.ne(PENDING));
+        let found: Vec<(String, String)> = found.into_tuple().all(store.reads()).await?;
+        settled.extend(found.into_iter().map(|(id, status)| (id, status == APPROVED)));
+    }
+    Ok(settled)
+}
+
 /// Cancels a pending approval. A conflict says that it is already decided.
 pub async fn cancel(store: &Store, id: &str, now: i64) -> Result<Row, StoreError> {
     let pending = Condition::all().add(Column::Id.eq(id)).add(Column::Status.eq(PENDING));
@@ -201,6 +216,9 @@ async fn set(
     let row = row.ok_or(StoreError::NotFound { what: "approval" })?;
     if updated.rows_affected == 0 {
         return Err(StoreError::conflict(explain(&row)));
+    }
+    if row.status != PENDING {
+        edit.settles(id);
     }
     edit.tell(told(&row));
     edit.commit().await?;

@@ -10,12 +10,12 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr as _;
 use std::time::Duration;
 
-use sea_orm::sqlx::ConnectOptions as _;
 use sea_orm::sqlx::postgres::PgConnectOptions;
 use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+use sea_orm::sqlx::{ConnectOptions as _, PgPool};
 use sea_orm::{ConnectOptions, Database, DatabaseConnection};
 
-use super::{Durability, StoreError};
+use super::{Durability, StoreError, news};
 
 /// How long a statement waits for another process that holds SQLite's lock, such as a backup.
 const SQLITE_BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -118,6 +118,14 @@ impl Address {
 }
 
 impl Address {
+    /// Where notifications are heard.
+    pub(super) fn listening(&self) -> Option<PgPool> {
+        match self {
+            Self::Sqlite { .. } => None,
+            Self::Postgres { options } => Some(news::lazily(*options.clone())),
+        }
+    }
+
     /// Opens the database to look at it: nothing is made, and nothing can be written.
     pub(super) async fn connect_to_read(&self) -> Result<DatabaseConnection, StoreError> {
         match self {

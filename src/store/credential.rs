@@ -13,6 +13,7 @@ use sea_orm::{
 
 use serde_json::json;
 
+use super::news::Topic;
 use super::{Store, StoreError};
 use crate::trail::Event;
 
@@ -157,6 +158,8 @@ pub async fn put(store: &Store, row: Row, server_revision: i64) -> Result<Option
         "revision": row.revision,
         "scopes": row.scopes,
     });
+    edit.edits(Topic::Servers);
+    edit.edits(Topic::Credentials);
     edit.tell(told("put", &row.server_id, &data));
     edit.commit().await?;
     Ok(Some(row))
@@ -230,6 +233,7 @@ pub async fn refreshed(
         .exec(edit.connection())
         .await?;
     if written.rows_affected == 1 {
+        edit.edits(Topic::Credentials);
         edit.tell(told("refreshed", server_id, &data));
     }
     edit.commit().await?;
@@ -257,6 +261,7 @@ pub async fn failed(
         .exec(edit.connection())
         .await?;
     if written.rows_affected == 1 {
+        edit.edits(Topic::Credentials);
         edit.tell(told("refresh_failed", server_id, &data));
     }
     edit.commit().await?;
@@ -268,6 +273,7 @@ pub async fn delete(store: &Store, server_id: &str) -> Result<bool, StoreError> 
     let mut edit = store.begin_edit().await?;
     let is_deleted = delete_on(edit.connection(), server_id).await?;
     if is_deleted {
+        edit.edits(Topic::Credentials);
         edit.tell(told("deleted", server_id, &json!({})));
     }
     edit.commit().await?;

@@ -14,6 +14,7 @@ use sea_orm::{
 
 use serde_json::json;
 
+use super::news::Topic;
 use super::{Edit, Store, StoreError, setting};
 use crate::clock;
 use crate::trail::{Event, difference};
@@ -201,10 +202,13 @@ pub async fn reorder(store: &Store, ids: &[String]) -> Result<Vec<Row>, StoreErr
 /// Adds to the rules' counts. No edit: neither the set's revision nor a rule's goes up.
 pub async fn add_hits(store: &Store, hits: &[Hits]) -> Result<(), StoreError> {
     let edit = store.begin_edit().await?;
+    // in turn with the edits of other gateways, which touch the same rows in another order
+    setting::find_locked(edit.connection(), setting::RULE_SET_REVISION).await?;
     for Hits { id, count, last_at } in hits {
+        let last = Expr::case(Expr::col(Column::LastHitAt).gt(*last_at), Expr::col(Column::LastHitAt));
         let counted = Entity::update_many()
             .col_expr(Column::Hits, Expr::col(Column::Hits).add(*count))
-            .col_expr(Column::LastHitAt, (*last_at).into())
+            .col_expr(Column::LastHitAt, last.finally(*last_at).into())
             .filter(Column::Id.eq(id.as_str()));
         counted.exec(edit.connection()).await?;
     }
@@ -249,12 +253,13 @@ pub(super) async fn disable_allowing(edit: &mut Edit, server: &str) -> Result<()
 
 /// Begins an edit of the rule set and gives the set its next revision, which also makes other edits of it wait.
 async fn begin(store: &Store) -> Result<Edit, StoreError> {
-    let edit = store.begin_edit().await?;
-    next_revision(&edit).await?;
+    let mut edit = store.begin_edit().await?;
+    next_revision(&mut edit).await?;
     Ok(edit)
 }
 
-async fn next_revision(edit: &Edit) -> Result<(), StoreError> {
+async fn next_revision(edit: &mut Edit) -> Result<(), StoreError> {
+    edit.edits(Topic::Rules);
     let revision =
         parse_revision(setting::find_locked(edit.connection(), setting::RULE_SET_REVISION).await?.as_deref())?;
     setting::put_in(edit.connection(), setting::RULE_SET_REVISION, &(revision + 1).to_string()).await

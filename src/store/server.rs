@@ -12,6 +12,7 @@ use sea_orm::{
 
 use serde_json::json;
 
+use super::news::Topic;
 use super::{Listed, Page, Store, StoreError, credential, rule, secret};
 use crate::clock;
 use crate::trail::{Event, difference};
@@ -126,6 +127,7 @@ pub async fn insert(store: &Store, new: NewServer, secrets: Vec<secret::Change>)
     inserted.map_err(|error| StoreError::from(error).or_taken(|| format!("a server named {} exists", row.name)))?;
     let fields = secret::told(&secrets);
     secret::apply(edit.connection(), &row.id, secrets, now).await?;
+    edit.edits(Topic::Servers);
     edit.tell(Event::new("server.created", subject(&row), &json!({ "server": row, "secrets": fields })));
     edit.commit().await?;
     Ok(row)
@@ -192,6 +194,7 @@ pub async fn update<E: From<StoreError>>(
         "secrets": fields,
         "is_login_forgotten": is_login_forgotten,
     });
+    edit.edits(Topic::Servers);
     edit.tell(Event::new("server.updated", subject(&row), &data));
     edit.commit().await?;
     Ok(row)
@@ -228,6 +231,7 @@ pub async fn delete(store: &Store, name: &str) -> Result<Row, StoreError> {
     let mut edit = store.begin_edit().await?;
     let row = find_locked(edit.connection(), name).await?;
     row.clone().delete(edit.connection()).await?;
+    edit.edits(Topic::Servers);
     edit.tell(Event::new("server.deleted", subject(&row), &json!({ "server": row })));
     rule::disable_allowing(&mut edit, name).await?;
     edit.commit().await?;

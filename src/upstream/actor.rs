@@ -201,6 +201,12 @@ impl Upstream {
         self.status()
     }
 
+    /// Reads what is held for the server anew, and lets its keeper see to what follows.
+    pub(super) async fn reread_login(&self) {
+        self.core.reload().await;
+        self.core.login.wake();
+    }
+
     /// The last lines that its processes wrote to stderr, oldest first, without its secrets.
     #[must_use]
     pub fn logs(&self, tail: usize) -> Vec<String> {

@@ -192,6 +192,14 @@ impl Registry {
         }
     }
 
+    /// Has every server that wants OAuth read what is held for it: another gateway may have renewed it, or a person logged in
+    /// there.
+    pub async fn reread_logins(&self) {
+        for upstream in self.parts.directory.snapshot().values() {
+            upstream.reread_login().await;
+        }
+    }
+
     /// Tries a definition that is not stored; nothing of it is kept.
     pub async fn try_definition(&self, definition: Definition) -> TestReport {
         let house = House { metrics: None, credentials: None, ..self.parts.house.clone() };

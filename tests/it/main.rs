@@ -25,6 +25,7 @@ mod mcp;
 mod oauth;
 mod ops;
 mod postgresql;
+mod replicas;
 mod store;
 mod support;
 mod tidy;

@@ -9,11 +9,13 @@ pub mod http;
 pub mod keyring;
 pub mod logged_in;
 pub mod login;
+pub mod muted;
 pub mod postgres;
 pub mod program;
 pub mod provider;
 pub mod raw;
 pub mod remote;
+pub mod replicas;
 
 use std::time::{Duration, Instant};
 

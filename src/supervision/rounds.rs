@@ -1,4 +1,5 @@
-//! The actor behind each task of the audit: it runs one job, and is made again by its supervisor when that ends.
+//! The actor behind a task that goes on for as long as the gateway runs: it runs one job, and is made again by its
+//! supervisor when that ends.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -6,19 +7,20 @@ use std::pin::Pin;
 use actix::fut::wrap_future;
 use actix::{Actor, ActorContext as _, ActorFutureExt as _, AsyncContext as _, Context};
 
-use crate::supervision::Sentinel;
+use super::Sentinel;
 
 /// What an actor does for as long as it lives.
-pub(super) type Job = Pin<Box<dyn Future<Output = ()>>>;
+pub type Job = Pin<Box<dyn Future<Output = ()>>>;
 
 /// See the module.
-pub(super) struct Rounds {
+pub struct Rounds {
     begin: Box<dyn Fn() -> Job>,
     _sentinel: Sentinel,
 }
 
 impl Rounds {
-    pub(super) fn new(sentinel: Sentinel, begin: impl Fn() -> Job + 'static) -> Self {
+    /// An actor that runs what `begin` begins.
+    pub fn new(sentinel: Sentinel, begin: impl Fn() -> Job + 'static) -> Self {
         Self { begin: Box::new(begin), _sentinel: sentinel }
     }
 }
