@@ -55,6 +55,7 @@ pub mod demo;
 pub mod downstream;
 pub mod egress;
 pub mod gate;
+pub mod glob;
 pub mod guard;
 pub mod http;
 pub mod identity;

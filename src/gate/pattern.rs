@@ -1,6 +1,6 @@
-//! Globs over names: `*`, `?`, `{a,b}`, case-sensitive. `*` also crosses `/`.
+//! Lists of globs over names.
 
-use globset::{GlobBuilder, GlobMatcher};
+use crate::glob::Glob;
 
 /// Why a list of globs was refused.
 #[derive(Debug, thiserror::Error)]
@@ -29,7 +29,7 @@ enum Pattern {
     Literal(String),
     /// A text and then anything: the most usual glob, and cheap to compare.
     Prefix(String),
-    Glob(String, GlobMatcher),
+    Glob(String, Glob),
 }
 
 impl Patterns {
@@ -126,14 +126,10 @@ fn parse_one(glob: &str) -> Result<Pattern, PatternError> {
     {
         return Ok(Pattern::Prefix(prefix.to_owned()));
     }
-    // The contract knows no character classes and no escapes: these characters mean themselves.
-    let literal_brackets = glob.replace('\\', "\\\\").replace('[', "\\[").replace(']', "\\]");
-    GlobBuilder::new(&literal_brackets)
-        .literal_separator(false)
-        .backslash_escape(true)
-        .build()
-        .map(|built| Pattern::Glob(glob.to_owned(), built.compile_matcher()))
-        .map_err(|error| PatternError::Malformed { glob: glob.to_owned(), reason: error.kind().to_string() })
+    match Glob::parse(glob) {
+        Ok(compiled) => Ok(Pattern::Glob(glob.to_owned(), compiled)),
+        Err(error) => Err(PatternError::Malformed { glob: glob.to_owned(), reason: error.to_string() }),
+    }
 }
 
 #[cfg(test)]
@@ -164,6 +160,9 @@ mod tests {
             ("a[b]*", "abc", false),
             (r"a\*", r"a\x", true),
             ("exact", "exactly", false),
+            ("caf?", "café", true),
+            ("**/secret", "a-secret", false),
+            ("**secret", "a-secret", true),
         ] {
             assert_eq!(patterns(&[glob]).matches(name), expected, "{glob} on {name}");
         }

@@ -9,11 +9,11 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use tokio::sync::watch;
 
 use super::{IdentityError, Refusal, agent_key};
 use crate::clock;
+use crate::glob::{Glob, GlobError};
 use crate::store::{Store, StoreError, agent, agent_key as keys};
 use crate::vault::{Subkey, Vault};
 
@@ -35,7 +35,7 @@ pub struct Agent {
     pub expires_at: Option<i64>,
     /// the servers it may reach, as they were written
     pub servers: Vec<String>,
-    reachable: GlobSet,
+    reachable: Vec<Glob>,
     /// set when the key holds no more; shared by all readings of the key
     is_over: Arc<watch::Sender<bool>>,
 }
@@ -55,7 +55,7 @@ impl Agent {
     /// Returns whether the agent may reach the server of that name at all. Whether it may make a call is for the rules.
     #[must_use]
     pub fn may_reach(&self, server: &str) -> bool {
-        self.reachable.is_match(server)
+        self.reachable.iter().any(|glob| glob.is_match(server))
     }
 }
 
@@ -177,21 +177,15 @@ fn parse(agent: &agent::Row, key: keys::Row) -> Agent {
     let servers = serde_json::from_str::<Vec<String>>(&agent.servers).unwrap_or_default();
     let reachable = compile(&servers).unwrap_or_else(|error| {
         tracing::error!(agent.id = agent.id, "an agent reaches no server, as its list cannot be read: {error}");
-        GlobSet::empty()
+        Vec::new()
     });
     let expires_at = agent.expires_at.into_iter().chain(key.expires_at).min();
     let (id, name) = (agent.id.clone(), agent.name.clone());
     Agent { id, name, key_id: key.id, expires_at, servers, reachable, is_over: Arc::default() }
 }
 
-/// Compiles globs of the contract: `*`, `?` and `{a,b}`. It knows no classes and no escapes: those characters are meant.
-fn compile(servers: &[String]) -> Result<GlobSet, globset::Error> {
-    let mut set = GlobSetBuilder::new();
-    for server in servers {
-        let literal = server.replace('\\', "\\\\").replace('[', "\\[").replace(']', "\\]");
-        set.add(GlobBuilder::new(&literal).backslash_escape(true).build()?);
-    }
-    set.build()
+fn compile(servers: &[String]) -> Result<Vec<Glob>, GlobError> {
+    servers.iter().map(|server| Glob::parse(server)).collect()
 }
 
 #[cfg(test)]

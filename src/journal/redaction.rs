@@ -8,10 +8,11 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
-use globset::{GlobBuilder, GlobMatcher};
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
+
+use crate::glob::Glob;
 
 /// How deep values are looked for; JSON from agents and servers is no deeper.
 const DEPTH_MAX: usize = 128;
@@ -38,8 +39,8 @@ pub struct Redaction {
 }
 
 struct Rule {
-    server: GlobMatcher,
-    tool: GlobMatcher,
+    server: Glob,
+    tool: Glob,
     part: Part,
     pointer: Vec<Step>,
 }
@@ -125,10 +126,7 @@ impl Rule {
         let [server, tool, part, pointer] = words.as_slice() else {
             return Err("four words are expected".to_owned());
         };
-        let glob = |pattern: &str| {
-            let glob = GlobBuilder::new(pattern).literal_separator(false).build();
-            glob.map(|glob| glob.compile_matcher()).map_err(|error| error.to_string())
-        };
+        let glob = |pattern: &str| Glob::parse(pattern).map_err(|error| error.to_string());
         let part = match *part {
             "arguments" => Part::Arguments,
             "result" => Part::Result,
@@ -287,7 +285,7 @@ mod tests {
         assert!(parse("mail send arguments").contains("four words"));
         assert!(parse("mail send body /x").contains("no part of a call"));
         assert!(parse("mail send arguments x").contains("begins with /"));
-        assert!(parse("mail [ arguments /x").contains("can't be used"));
+        assert!(parse("mail { arguments /x").contains("can't be used"));
     }
 
     proptest! {
