@@ -11,6 +11,7 @@ use awc::{
 };
 use clap::Args;
 use futures_util::StreamExt as _;
+use serde::Serialize;
 use serde_json::Value;
 
 use super::{
@@ -99,10 +100,10 @@ impl Client {
     }
 
     pub(super) async fn get(&self, path: &str) -> Result<Value, CliError> {
-        self.send(Method::GET, path, None).await
+        self.send(Method::GET, path, None::<&Value>).await
     }
 
-    pub(super) async fn post(&self, path: &str, body: &Value) -> Result<Value, CliError> {
+    pub(super) async fn post(&self, path: &str, body: &(impl Serialize + ?Sized)) -> Result<Value, CliError> {
         self.send(Method::POST, path, Some(body)).await
     }
 
@@ -115,7 +116,7 @@ impl Client {
     }
 
     pub(super) async fn delete(&self, path: &str) -> Result<(), CliError> {
-        self.send(Method::DELETE, path, None).await.map(drop)
+        self.send(Method::DELETE, path, None::<&Value>).await.map(drop)
     }
 
     /// All pages of a list, as one array.
@@ -149,7 +150,12 @@ impl Client {
         Ok(())
     }
 
-    async fn send(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, CliError> {
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&(impl Serialize + ?Sized)>,
+    ) -> Result<Value, CliError> {
         let (status, _, text) = self.exchange(method, path, body).await?;
         if status.is_success() {
             if text.is_empty() {
@@ -171,11 +177,11 @@ impl Client {
         &self,
         method: Method,
         path: &str,
-        body: Option<&Value>,
+        body: Option<&(impl Serialize + ?Sized)>,
     ) -> Result<(StatusCode, Vec<(String, String)>, Vec<u8>), CliError> {
         let request = self.authorized(self.http.request(method, format!("{}{path}", self.url)));
         let sent = match body {
-            Some(body) => request.send_json(body),
+            Some(body) => request.send_json(&body),
             None => request.send(),
         };
         let mut response = sent.await.map_err(|error| self.unreachable(&error))?;

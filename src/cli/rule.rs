@@ -4,6 +4,7 @@ mod policy;
 mod simulation;
 
 use clap::{Args, Subcommand, ValueEnum};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use super::{
@@ -11,6 +12,8 @@ use super::{
     error::CliError,
     output::{cell, grid, remark, show, table, text},
 };
+
+use crate::mcp::{splice, strict};
 
 const PATH: &str = "/api/v1/rules";
 
@@ -201,7 +204,7 @@ impl Rule {
         Ok(())
     }
 
-    async fn test(&self, client: &Client, call: &Value) -> Result<(), CliError> {
+    async fn test(&self, client: &Client, call: &RawValue) -> Result<(), CliError> {
         let verdict = client.post(&format!("{PATH}/test"), call).await?;
         show(self.remote.output, &verdict, |verdict| {
             let by = match text(verdict, "/rule_id") {
@@ -266,7 +269,7 @@ impl Add {
 }
 
 impl Test {
-    fn body(&self, agent: &str) -> Result<Value, CliError> {
+    fn body(&self, agent: &str) -> Result<Box<RawValue>, CliError> {
         let mut body = Map::new();
         body.insert("agent".into(), json!(agent));
         body.insert("server".into(), json!(self.subject));
@@ -276,11 +279,13 @@ impl Test {
         if let Some(tool) = &self.tool {
             body.insert("tool".into(), json!(tool));
         }
+        let mut text = Value::Object(body).to_string();
         if let Some(arguments) = &self.arguments {
-            let not_json = |error| CliError::Usage(format!("--arguments is not JSON: {error}"));
-            body.insert("arguments".into(), serde_json::from_str(arguments).map_err(not_json)?);
+            // It goes out to the letter, as an agent's would.
+            strict::check(arguments).map_err(|error| CliError::Usage(format!("--arguments is not JSON: {error}")))?;
+            text = splice::set(&text, &["arguments"], arguments);
         }
-        Ok(Value::Object(body))
+        RawValue::from_string(text).map_err(|error| CliError::Failed(error.to_string()))
     }
 }
 

@@ -18,7 +18,7 @@ use serde::de::DeserializeOwned;
 
 use super::middleware::arrival::{self, ARRIVES_WITHIN};
 use super::problem::{Code, Problem};
-use crate::mcp::strict;
+use crate::mcp::{splice, strict};
 
 pub use edit::Edit;
 
@@ -42,6 +42,48 @@ impl<T: DeserializeOwned + 'static> FromRequest for Body<T> {
             parse(&bytes).map(Self)
         })
     }
+}
+
+/// A body that was read, with its text: what has to be kept to the letter is taken from there, as a parser would round its
+/// numbers.
+#[derive(Debug)]
+pub struct Written<T> {
+    /// What it says.
+    pub value: T,
+    text: String,
+}
+
+impl<T> Written<T> {
+    /// The text of one of its members, unless that is `null`.
+    #[must_use]
+    pub fn text_of(&self, member: &str) -> Option<&str> {
+        splice::find(&self.text, &[member]).filter(|text| *text != "null")
+    }
+}
+
+impl<T: DeserializeOwned + 'static> FromRequest for Written<T> {
+    type Error = Problem;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let kind = demand_json(request);
+        let payload = payload.take();
+        Box::pin(async move {
+            kind?;
+            let bytes = receive(payload, BYTES_MAX).await?;
+            written(&bytes)
+        })
+    }
+}
+
+/// Parses the text of a body and keeps it.
+///
+/// # Errors
+/// As [`parse`].
+pub fn written<T: DeserializeOwned>(bytes: &[u8]) -> Result<Written<T>, Problem> {
+    let value = parse(bytes)?;
+    // What was parsed is UTF-8.
+    Ok(Written { value, text: String::from_utf8_lossy(bytes).into_owned() })
 }
 
 /// Reads a whole body of at most `bytes_max` bytes.

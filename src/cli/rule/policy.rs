@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 use std::io::Read as _;
 
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use super::PATH;
@@ -15,6 +16,7 @@ use crate::cli::error::CliError;
 use crate::cli::output::{Format, cell, escape, print, show, text};
 use crate::http::admin::rules::trial::RuleTrial;
 use crate::http::body;
+use crate::mcp::splice;
 
 /// Most bytes of a file.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
@@ -47,6 +49,9 @@ struct Case {
     arguments: Option<Value>,
     hints: Option<Value>,
     now: Option<Value>,
+    /// The text of the test, where the file is JSON: numbers are taken from there, to the letter.
+    #[serde(skip)]
+    text: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -79,10 +84,19 @@ impl Policy {
         }
         let is_json = std::path::Path::new(path).extension().is_some_and(|extension| extension == "json");
         if is_json {
-            serde_json::from_str(&content).map_err(|error| unreadable(&error))
+            serde_json::from_str(&content).map(|policy: Self| policy.with_texts(&content)).map_err(|error| unreadable(&error))
         } else {
             toml::from_str(&content).map_err(|error| unreadable(&error))
         }
+    }
+
+    fn with_texts(mut self, content: &str) -> Self {
+        let texts: Vec<&RawValue> =
+            splice::find(content, &["tests"]).and_then(|tests| serde_json::from_str(tests).ok()).unwrap_or_default();
+        for (case, text) in self.tests.iter_mut().zip(texts) {
+            case.text = Some(text.get().to_owned());
+        }
+        self
     }
 }
 
@@ -91,8 +105,8 @@ impl Case {
         self.name.clone().unwrap_or_else(|| format!("test {place}"))
     }
 
-    /// The call, as the REST interface wants it.
-    fn call(&self) -> Map<String, Value> {
+    /// The text of the call, as the REST interface wants it, with what else is to be said.
+    fn call(&self, more: Map<String, Value>) -> String {
         let mut call = Map::new();
         let given = [
             ("tool", &self.tool),
@@ -104,7 +118,12 @@ impl Case {
         call.insert("agent".into(), self.agent.clone());
         call.insert("server".into(), self.server.clone());
         call.extend(given.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value.clone()?))));
-        call
+        call.extend(more);
+        let exact = |name| splice::find(self.text.as_deref()?, &[name]);
+        ["arguments", "hints"].into_iter().fold(Value::Object(call).to_string(), |text, name| match exact(name) {
+            Some(exact) => splice::set(&text, &[name], exact),
+            None => text,
+        })
     }
 
     /// What differs from what was expected.
@@ -145,15 +164,17 @@ pub(super) async fn run(client: &Client, path: &str, output: Format) -> Result<(
 }
 
 async fn decide(client: &Client, policy: &Policy, case: &Case) -> Result<Value, CliError> {
-    let mut call = case.call();
-    call.extend(policy.default.clone().map(|default| ("default".to_owned(), default)));
+    let mut more: Map<String, Value> =
+        policy.default.clone().map(|default| ("default".to_owned(), default)).into_iter().collect();
+    let unreadable = |error: serde_json::Error| CliError::Failed(error.to_string());
     let Some(rules) = &policy.rules else {
-        return client.post(&format!("{PATH}/test"), &Value::Object(call)).await;
+        let call = RawValue::from_string(case.call(more)).map_err(unreadable)?;
+        return client.post(&format!("{PATH}/test"), &*call).await;
     };
-    call.insert("rules".into(), json!(rules));
+    more.insert("rules".into(), json!(rules));
     let failed = |problem: crate::http::problem::Problem| CliError::Failed(problem.to_string());
-    let trial: RuleTrial = body::parse(Value::Object(call).to_string().as_bytes()).map_err(failed)?;
-    serde_json::to_value(trial.alone().map_err(failed)?).map_err(|error| CliError::Failed(error.to_string()))
+    let trial = body::written::<RuleTrial>(case.call(more).as_bytes()).map_err(failed)?;
+    serde_json::to_value(RuleTrial::alone(trial).map_err(failed)?).map_err(unreadable)
 }
 
 fn lines(results: &Value) -> String {

@@ -129,6 +129,31 @@ async fn a_file_without_rules_is_tested_on_those_in_force() {
     assert_eq!(test("allow").code, 1);
 }
 
+/// A number that is rounded on its way to the rules would pass here and fail in the call.
+#[actix_rt::test]
+async fn a_file_in_json_is_read_to_the_letter() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("policy.json");
+    let test = |amount: &str, expect: &str| {
+        let content = format!(
+            r#"{{"rules":[{{"action":"allow","when":"args.amount <= 0.1"}}],"tests":[
+                {{"agent":"a","server":"bank","tool":"pay","arguments":{{"amount":{amount}}},"expect":"{expect}"}}]}}"#
+        );
+        std::fs::write(&path, content).unwrap();
+        done(&mut atryum(&["rule", "test", path.to_str().unwrap(), "--url", "http://127.0.0.1:9"]))
+    };
+    test("0.1", "allow").ok();
+    test("0.10000000000000001", "deny").ok();
+    let app = App::start().await;
+    operator(&app, &["rule", "add", "allow", "--tool", "pay", "--when", "args.amount <= 0.1"]).ok();
+    let told = |amount: &str| {
+        let arguments = format!(r#"{{"amount":{amount}}}"#);
+        operator(&app, &["rule", "test", "--agent", "a", "bank", "pay", "--arguments", &arguments]).ok().out
+    };
+    assert!(told("0.1").starts_with("allow"));
+    assert!(told("0.10000000000000001").starts_with("deny"));
+}
+
 #[actix_rt::test]
 async fn a_simulation_takes_the_rules_of_a_file() {
     let app = App::start().await;

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use super::draft::RuleDraft;
 use crate::clock;
 use crate::gate::{Action, Arguments, Call, Decision, RuleSet, Step, Verdict};
-use crate::http::body::Body;
+use crate::http::body::Written;
 use crate::http::gateway::Gateway;
 use crate::http::problem::{Problem, ProblemBody};
 use crate::http::time::Time;
@@ -34,6 +34,7 @@ pub struct RuleTrial {
     arguments: Option<Value>,
     /// The tool's annotations; as the server last claimed them when left out.
     #[schema(value_type = Option<Object>)]
+    #[expect(dead_code, reason = "it is read to be refused where it is no object; what counts is its text")]
     hints: Option<Map<String, Value>>,
     /// When the call is made; now when left out.
     now: Option<Time>,
@@ -83,9 +84,10 @@ pub struct TraceStep {
               (status = 422, description = "A field can't be used.", body = ProblemBody)))]
 pub async fn test(
     gateway: web::Data<Gateway>,
-    Body(trial): Body<RuleTrial>,
+    written: Written<RuleTrial>,
 ) -> Result<web::Json<RuleVerdict>, Problem> {
-    let (call, now_ms) = (trial.call()?, trial.now_ms());
+    let (call, now_ms) = (call(&written)?, written.value.now_ms());
+    let trial = written.value;
     let is_draft = trial.rules.is_some() || trial.default.is_some();
     if !is_draft && gateway.gate.rule_set().is_none() {
         // As a call would be told.
@@ -101,35 +103,38 @@ impl RuleTrial {
     ///
     /// # Errors
     /// A field can't be used.
-    pub fn alone(self) -> Result<RuleVerdict, Problem> {
-        let (call, now_ms) = (self.call()?, self.now_ms());
+    pub fn alone(written: Written<Self>) -> Result<RuleVerdict, Problem> {
+        let (call, now_ms) = (call(&written)?, written.value.now_ms());
+        let trial = written.value;
         let snapshot = store::rule::Snapshot {
             revision: 0,
-            default_action: self.default.unwrap_or(Action::Ask).as_str().to_owned(),
-            rules: tried(self.rules.unwrap_or_default())?,
+            default_action: trial.default.unwrap_or(Action::Ask).as_str().to_owned(),
+            rules: tried(trial.rules.unwrap_or_default())?,
         };
         let rule_set = RuleSet::of(&snapshot).map_err(|error| Problem::internal(&error))?;
         Ok(RuleVerdict::on(&rule_set, &call, now_ms))
     }
 
-    fn call(&self) -> Result<Call, Problem> {
-        if self.arguments.as_ref().is_some_and(|arguments| !arguments.is_object()) {
-            return Err(Problem::field("/arguments", "an object is expected"));
-        }
-        let hints = self.hints.as_ref().and_then(|hints| serde_json::to_string(hints).ok());
-        Ok(Call {
-            agent: self.agent.as_str().into(),
-            server: self.server.as_str().into(),
-            method: self.method.clone().unwrap_or_else(|| "tools/call".to_owned()),
-            tool: self.tool.clone(),
-            arguments: Arguments::given(self.arguments.as_ref().map(ToString::to_string).as_deref()),
-            hints: hints.map(Into::into),
-        })
-    }
-
     fn now_ms(&self) -> i64 {
         self.now.map_or_else(clock::now_ms, |time| time.0)
     }
+}
+
+/// The call, with arguments and hints to the letter: a condition that can't hold a number exactly says so, and would not if
+/// that had been rounded before.
+fn call(written: &Written<RuleTrial>) -> Result<Call, Problem> {
+    let trial = &written.value;
+    if trial.arguments.as_ref().is_some_and(|arguments| !arguments.is_object()) {
+        return Err(Problem::field("/arguments", "an object is expected"));
+    }
+    Ok(Call {
+        agent: trial.agent.as_str().into(),
+        server: trial.server.as_str().into(),
+        method: trial.method.clone().unwrap_or_else(|| "tools/call".to_owned()),
+        tool: trial.tool.clone(),
+        arguments: Arguments::given(written.text_of("arguments")),
+        hints: written.text_of("hints").map(Into::into),
+    })
 }
 
 impl RuleVerdict {

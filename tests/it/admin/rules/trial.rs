@@ -93,3 +93,21 @@ async fn rules_that_are_not_stored_can_be_tried() {
     let refused = app.operator().post("/api/v1/rules/test", call).await;
     assert_eq!((refused.status, &refused.json["errors"][0]["pointer"]), (422, &json!("/rules/1/tools")), "{refused:?}");
 }
+
+/// A number that is rounded on its way to a trial would pass there and fail in the call.
+#[actix_rt::test]
+async fn a_trial_reads_arguments_to_the_letter_as_a_call_is_read() {
+    let app = App::start().await;
+    app.rule(json!({"action": "allow", "when": "args.amount <= 0.1"})).await;
+    let trial = async |arguments: &str| {
+        let body = format!(r#"{{"agent":"ann","server":"bank","tool":"pay","arguments":{arguments}}}"#);
+        let client = app.operator().header("content-type", "application/json");
+        client.send("POST", "/api/v1/rules/test", body).await
+    };
+    assert_eq!(trial(r#"{"amount":0.1}"#).await.json["decision"], "allow");
+    let rounded = trial(r#"{"amount":0.10000000000000001}"#).await.json;
+    assert_eq!(rounded["decision"], "deny", "{rounded}");
+    assert!(rounded["reason"].as_str().unwrap().contains("rounding"), "{rounded}");
+    assert_eq!(trial("[1]").await.status, 422);
+    assert_eq!(trial("null").await.json["decision"], "deny", "no arguments are no amount");
+}
