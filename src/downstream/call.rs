@@ -132,6 +132,14 @@ impl Task {
         }
     }
 
+    /// The call as it went out with `params`: a person may have put other arguments in place of the agent's.
+    pub(super) fn call_as_sent(&self, params: &str) -> Call {
+        match self.method.as_str() {
+            "tools/call" => self.call_with(Arguments::given(splice::find(params, &["arguments"]))),
+            _ => self.call(),
+        }
+    }
+
     /// What it is about: a tool's or prompt's name, or a resource's URI.
     fn subject(&self) -> Option<String> {
         method::subject(&self.method, self.params.as_deref())

@@ -43,7 +43,7 @@ pub(super) async fn run(
         let began = Instant::now();
         let answers = asker.ask(&wanted.questions, left).await?;
         left = left.saturating_sub(began.elapsed());
-        let decision = gate.decide(&task.call());
+        let decision = gate.decide(&task.call_as_sent(round.params()));
         (reply, round) = round.next(&decision, answers.as_deref(), wanted.state.as_deref()).await?;
     }
 }

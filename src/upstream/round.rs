@@ -36,6 +36,12 @@ impl<'c> Round<'c> {
         Ok((reply, Self { connection, method, params, ticket, count: 1 }))
     }
 
+    /// The text of the parameters that were sent first.
+    #[must_use]
+    pub fn params(&self) -> &str {
+        &self.params
+    }
+
     /// Sends it again: with `answers`, the text of an object, and with `state`, the text of the server's own string,
     /// where there are any.
     ///

@@ -258,3 +258,22 @@ async fn the_official_server_gets_its_sealed_state_back_as_it_gave_it() {
     })
     .await;
 }
+
+/// What a person has put in place of the agent's arguments is what runs, so it is what the rules are asked about.
+#[actix_rt::test]
+async fn a_further_round_of_an_edited_call_is_decided_by_what_went_out() {
+    let app = spied(Settings::default()).await;
+    let session = Session::open(&app.agent("ann").await, "n", "2025-11-25", everything()).await;
+    let mut stream = session.open_call("elicit", json!({"nonce": "agent's"}), None).await;
+    let approval = app.pending_approval().await;
+    let path = format!("/api/v1/approvals/{}/approve", approval["id"].as_str().unwrap());
+    let body = json!({"digest": approval["digest"], "arguments": {"nonce": "person's"}});
+    assert_eq!(app.operator().post(&path, body).await.status, 200);
+    let question = next(&mut stream).await;
+    assert_eq!(question["method"], "elicitation/create", "{question}");
+    app.rule(json!({"action": "deny", "when": "args.nonce == \"person's\""})).await;
+    answer(&session, &question).await;
+    let told = next(&mut stream).await;
+    assert_eq!(told["result"]["isError"], true, "{told}");
+    assert_eq!(sent(&app, "tools/call").len(), 1, "the second round was not sent");
+}
