@@ -33,6 +33,7 @@ use cel::parser::PrattParser;
 use cel::{Context, Env, ExecutionError, Value};
 
 use self::bounds::References;
+use self::matching::Patterns;
 pub(super) use self::facts::Facts;
 
 /// Most bytes of the text of a condition.
@@ -62,6 +63,7 @@ pub struct Condition {
     text: Arc<str>,
     expression: Arc<IdedExpr>,
     references: References,
+    patterns: Patterns,
 }
 
 static ENVIRONMENT: LazyLock<Arc<Env>> = LazyLock::new(|| {
@@ -81,8 +83,8 @@ impl Condition {
         let parsed = catch_unwind(|| PrattParser::default().max_recursion_depth(bounds::NESTING_MAX).parse(text));
         let parsed = parsed.map_err(|_| ConditionError("the text can't be read as CEL".into()))?;
         let expression = parsed.map_err(|errors| ConditionError(first_of(&errors)))?;
-        let references = bounds::check(&expression)?;
-        Ok(Self { text: text.into(), expression: Arc::new(expression), references })
+        let (references, patterns) = bounds::check(&expression)?;
+        Ok(Self { text: text.into(), expression: Arc::new(expression), references, patterns })
     }
 
     /// Whether it reads the tool's annotations.
@@ -101,13 +103,14 @@ impl Condition {
         let budget = facts.begin();
         let mut context = Context::with_env(ENVIRONMENT.clone());
         context.set_variable_resolver(&budget);
-        let result = catch_unwind(AssertUnwindSafe(|| match Value::resolve_val(&self.expression, &context) {
+        let resolve = || match Value::resolve_val(&self.expression, &context) {
             Ok(value) => value
                 .downcast_ref::<CelBool>()
                 .map(|truth| *truth.inner())
                 .ok_or_else(|| format!("it comes to a value of the type {}", value.get_type().name())),
             Err(error) => Err(self.words(&error)),
-        }));
+        };
+        let result = catch_unwind(AssertUnwindSafe(|| matching::with(&self.patterns, resolve)));
         drop(context);
         if let Some(reason) = budget.failure() {
             return Outcome::Failed(reason);

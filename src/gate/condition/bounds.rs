@@ -3,7 +3,9 @@
 use cel::common::ast::{ComprehensionExpr, EntryExpr, Expr, IdedExpr, LiteralValue, operators};
 use cel::parser::pratt_parser::{Lexer, TokenKind};
 
-use super::matching;
+use regex::Regex;
+
+use super::matching::{self, Patterns};
 use super::{ConditionError, TEXT_BYTES_MAX};
 
 /// Most expressions in expressions that the parser follows.
@@ -111,11 +113,11 @@ pub(super) fn check_text(text: &str) -> Result<(), ConditionError> {
     refuse("it is not CEL")
 }
 
-/// Looks at every part of an expression.
-pub(super) fn check(expression: &IdedExpr) -> Result<References, ConditionError> {
-    let mut look = Look { parts: 0, loops: Vec::new(), references: References::default() };
+/// Looks at every part of an expression, and compiles its patterns.
+pub(super) fn check(expression: &IdedExpr) -> Result<(References, Patterns), ConditionError> {
+    let mut look = Look { parts: 0, loops: Vec::new(), references: References::default(), patterns: Vec::new() };
     look.visit(expression, 0)?;
-    Ok(look.references)
+    Ok((look.references, look.patterns.into()))
 }
 
 struct Look {
@@ -123,6 +125,7 @@ struct Look {
     /// The loops around, the innermost last.
     loops: Vec<Variables>,
     references: References,
+    patterns: Vec<(String, Regex)>,
 }
 
 /// The names that a loop brings.
@@ -174,7 +177,7 @@ impl Look {
                     return refuse(format!("there is no function {:?}", call.func_name));
                 }
                 if call.func_name == "matches" {
-                    matching::check(call.args.last())?;
+                    self.patterns.push(matching::read(call.args.last())?);
                 }
                 call.target.iter().try_for_each(|target| self.visit(target, below))?;
                 call.args.iter().try_for_each(|argument| self.visit(argument, below))

@@ -1,10 +1,11 @@
 //! `matches`: a regular expression over a text.
 //!
-//! The pattern is written in the rule: one that came from a call could be made to cost. So it is compiled when the rule is
-//! judged, and again by each thread that first meets it, which then keeps it.
+//! The pattern is written in the rule: one that came from a call could be made to cost. So it is compiled when the condition
+//! is read, and kept with it: how many conditions there are makes none of them slower. The library knows a function by its
+//! name alone, so the patterns of the condition that a thread is at are laid out for it.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::sync::Arc;
 
 use cel::common::ast::{Expr, IdedExpr, LiteralValue};
 use cel::common::types::{CelBool, CelString, STRING_TYPE};
@@ -17,11 +18,20 @@ use super::bounds::refuse;
 
 /// Most bytes of a compiled pattern.
 const COMPILED_BYTES_MAX: usize = 256 * 1024;
-/// Most patterns that a thread keeps.
-const KEPT_MAX: usize = 256;
-
 thread_local! {
-    static KEPT: RefCell<HashMap<String, Regex>> = RefCell::default();
+    static AT_HAND: RefCell<Patterns> = RefCell::default();
+}
+
+/// The patterns of a condition, each with its text.
+pub(super) type Patterns = Arc<[(String, Regex)]>;
+
+/// Runs `evaluate` with the patterns at hand.
+pub(super) fn with<T>(patterns: &Patterns, evaluate: impl FnOnce() -> T) -> T {
+    if patterns.is_empty() {
+        return evaluate();
+    }
+    AT_HAND.set(patterns.clone());
+    evaluate()
 }
 
 pub(super) fn declare(environment: &mut Env) {
@@ -30,11 +40,11 @@ pub(super) fn declare(environment: &mut Env) {
     let _ = environment.add_member_overload("matches", "string_matches", STRING_TYPE, vec![STRING_TYPE], matches);
 }
 
-/// Whether the pattern is written out and can be compiled.
-pub(super) fn check(pattern: Option<&IdedExpr>) -> Result<(), ConditionError> {
+/// Compiles the pattern, which has to be written out.
+pub(super) fn read(pattern: Option<&IdedExpr>) -> Result<(String, Regex), ConditionError> {
     match pattern.map(|pattern| &pattern.expr) {
         Some(Expr::Literal(LiteralValue::String(pattern))) => match compile(pattern.inner()) {
-            Ok(_) => Ok(()),
+            Ok(compiled) => Ok((pattern.inner().to_owned(), compiled)),
             Err(error) => refuse(format!("{:?} is not a usable regular expression: {error}", pattern.inner())),
         },
         _ => refuse("the pattern of matches() must be written out as a text"),
@@ -51,23 +61,11 @@ fn matches<'b, 'v>(values: Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, Execut
     let (Some(text), Some(pattern)) = (text(0), text(1)) else {
         return Err(ExecutionError::function_error("matches", "two texts are expected"));
     };
-    let is_match = is_match(text.inner(), pattern.inner());
-    is_match
-        .map(|is_match| CowVal::owned(CelBool::from(is_match)))
-        .map_err(|error| ExecutionError::function_error("matches", error))
-}
-
-fn is_match(text: &str, pattern: &str) -> Result<bool, regex::Error> {
-    KEPT.with_borrow_mut(|kept| {
-        if let Some(compiled) = kept.get(pattern) {
-            return Ok(compiled.is_match(text));
-        }
-        let compiled = compile(pattern)?;
-        let is_match = compiled.is_match(text);
-        if kept.len() >= KEPT_MAX {
-            kept.clear();
-        }
-        kept.insert(pattern.to_owned(), compiled);
-        Ok(is_match)
-    })
+    let is_match = AT_HAND.with_borrow(|patterns| {
+        let known = patterns.iter().find(|(written, _)| written == pattern.inner());
+        known.map(|(_, compiled)| compiled.is_match(text.inner()))
+    });
+    // Each pattern was compiled when the condition was read.
+    let missing = || ExecutionError::function_error("matches", "the pattern is not known");
+    is_match.map(|is_match| CowVal::owned(CelBool::from(is_match))).ok_or_else(missing)
 }

@@ -201,3 +201,20 @@ proptest! {
         }
     }
 }
+
+/// Each condition has its own patterns, and finds them again after others were asked.
+#[test]
+fn conditions_do_not_take_each_others_patterns() {
+    let conditions: Vec<_> = (0..1_000)
+        .map(|n| Condition::parse(&format!("args.a.matches('^x{n}$') && !args.a.matches('y')")).unwrap())
+        .collect();
+    for round in 0..2 {
+        for (n, condition) in conditions.iter().enumerate() {
+            assert_eq!(condition.patterns.len(), 2, "they are compiled once, when the condition is read");
+            for (text, expected) in [(n, Outcome::Holds), (n + 1, Outcome::Misses)] {
+                let call = call(Arguments::Text(format!(r#"{{"a":"x{text}"}}"#).into()));
+                assert_eq!(condition.evaluate(&Facts::new(&call, NOW_MS)), expected, "{n} on {text} in round {round}");
+            }
+        }
+    }
+}
