@@ -17,6 +17,9 @@
 mod index;
 pub mod lint;
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use super::call::Call;
 use super::condition::Facts;
 use super::decision::{By, Decision, Seal, Shadow};
@@ -133,6 +136,18 @@ impl RuleSet {
             }
         }
         steps
+    }
+
+    /// Why each of the wanted rules matches nothing, where that can be said.
+    #[must_use]
+    pub fn warnings(
+        &self,
+        wanted: impl Fn(&str) -> bool,
+        known: &lint::Known,
+        now_ms: i64,
+    ) -> HashMap<Arc<str>, Vec<lint::Warning>> {
+        let places = self.rules.iter().enumerate().filter(|(_, rule)| wanted(&rule.id));
+        places.map(|(place, rule)| (rule.id.clone(), lint::warnings(&self.rules, place, known, now_ms))).collect()
     }
 
     fn default_decision(&self, call: &Call) -> Decision {

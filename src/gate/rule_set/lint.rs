@@ -20,17 +20,14 @@ pub struct Warning {
     pub detail: String,
 }
 
-/// What is to be said of each rule of a set, in its order. A rule that is turned off is not given: it is as if it were not
+/// What is to be said of the rule at that place of a set. A rule that is turned off is not given: it is as if it were not
 /// there.
 #[must_use]
-pub fn warnings(rules: &[Rule], known: &Known, now_ms: i64) -> Vec<Vec<Warning>> {
-    let with_earlier = |(place, rule)| {
-        let mut found = of_rule(rule, known, now_ms);
-        let earlier = rules.iter().take(place);
-        found.extend(shadowing(earlier, rule, now_ms));
-        found
-    };
-    rules.iter().enumerate().map(with_earlier).collect()
+pub fn warnings(rules: &[Rule], place: usize, known: &Known, now_ms: i64) -> Vec<Warning> {
+    let Some(rule) = rules.get(place) else { return Vec::new() };
+    let mut found = of_rule(rule, known, now_ms);
+    found.extend(shadowing(rules.iter().take(place), rule, now_ms));
+    found
 }
 
 fn of_rule(rule: &Rule, known: &Known, now_ms: i64) -> Vec<Warning> {

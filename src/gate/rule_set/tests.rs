@@ -29,7 +29,8 @@ fn when(action: &str, condition: &str) -> store::rule::Row {
 }
 
 fn set(rows: &[store::rule::Row]) -> RuleSet {
-    RuleSet::new(1, Action::Ask, rows.iter().map(|row| Rule::parse(row).expect("a rule")).collect())
+    let stored = store::rule::Snapshot { revision: 1, default_action: "ask".into(), rules: rows.to_vec() };
+    RuleSet::of(&stored).expect("rules")
 }
 
 fn call(agent: &str, server: &str, method: &str, tool: Option<&str>) -> Call {
@@ -144,8 +145,8 @@ fn what_can_never_match_is_told() {
     let known = lint::Known { servers: vec![("git".into(), true), ("off".into(), false)], agents: vec!["ann".into()] };
     let codes = |rows: &[store::rule::Row]| -> Vec<Vec<&str>> {
         let rules: Vec<_> = rows.iter().map(|row| Rule::parse(row).expect("a rule")).collect();
-        let found = lint::warnings(&rules, &known, NOW_MS);
-        found.into_iter().map(|found| found.into_iter().map(|warning| warning.code).collect()).collect()
+        let found = (0..rules.len()).map(|place| lint::warnings(&rules, place, &known, NOW_MS));
+        found.map(|found| found.into_iter().map(|warning| warning.code).collect()).collect()
     };
     let of_one = |row: store::rule::Row| codes(&[row]).remove(0);
     assert_eq!(of_one(row(1, "allow", "ann", "gi*", "*", "*")), Vec::<&str>::new());
@@ -189,15 +190,17 @@ const ENDS: [Option<i64>; 3] = [None, Some(NOW_MS), Some(NOW_MS + 1)];
 
 fn any_rows() -> impl Strategy<Value = Vec<store::rule::Row>> {
     let globs = (0..NAMES.len(), 0..NAMES.len(), 0..NAMES.len(), 0..METHODS.len());
-    let rule = (0..ACTIONS.len(), globs, 0..CONDITIONS.len(), 0..ENDS.len(), prop::bool::weighted(0.2));
+    let modes = (prop::bool::weighted(0.2), prop::bool::weighted(0.8));
+    let rule = (0..ACTIONS.len(), globs, 0..CONDITIONS.len(), 0..ENDS.len(), modes);
     prop::collection::vec(rule, 0..8).prop_map(|rules| {
-        type Drawn = (usize, (usize, usize, usize, usize), usize, usize, bool);
-        let row = |(id, (action, (agent, server, tool, method), condition, end, shadow)): (usize, Drawn)| {
+        type Drawn = (usize, (usize, usize, usize, usize), usize, usize, (bool, bool));
+        let row = |(id, (action, (agent, server, tool, method), condition, end, (shadow, enabled))): (usize, Drawn)| {
             let plain = row(id, ACTIONS[action], NAMES[agent], NAMES[server], NAMES[tool], METHODS[method]);
             store::rule::Row {
                 condition: CONDITIONS[condition].map(str::to_owned),
                 expires_at: ENDS[end],
                 shadow,
+                enabled,
                 ..plain
             }
         };
@@ -220,7 +223,12 @@ proptest! {
     fn the_first_rule_that_matches_decides(rows in any_rows(), call in any_call()) {
         let set = set(&rows);
         let facts = Facts::new(&call, NOW_MS);
-        let judged: Vec<_> = set.rules.iter().map(|rule| (rule, rule.judge(&call, &facts))).collect();
+        let enabled = rows.iter().filter(|row| row.enabled).map(|row| Rule::parse(row).expect("a rule"));
+        let judge = |rule: Rule| {
+            let verdict = rule.judge(&call, &facts);
+            (rule, verdict)
+        };
+        let judged: Vec<_> = enabled.map(judge).collect();
         let first = |is_shadow| {
             judged.iter().find(move |(rule, verdict)| rule.is_shadow == is_shadow && !matches!(verdict, Verdict::Misses(_)))
         };

@@ -60,7 +60,7 @@ async fn when_its_patience_ends_an_agent_is_told_how_to_come_back_and_then_gets_
     let read = app.operator().get(&format!("/api/v1/approvals/{}", approval["id"].as_str().unwrap())).await.json;
     let rows = app.invocations().await;
     assert_eq!((&read["used_by"], read["used_at"].is_string()), (&rows[0]["id"], true), "{read}");
-    let states: Vec<_> = rows.iter().map(|row| row["state"].as_str().unwrap()).filter(|state| *state != "x").collect();
+    let states: Vec<_> = rows.iter().map(|row| row["state"].as_str().unwrap()).collect();
     assert_eq!(states[..3], ["completed", "cancelled", "cancelled"], "each call has its own row");
     assert!(rows[..3].iter().all(|row| row["decision"]["approval_id"] == approval["id"]), "and all one approval");
     assert!(is_pending(&session.call("echo", one()).await), "a yes is good once");

@@ -1,12 +1,14 @@
 //! A rule as it is shown.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
+use actix_web::web;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::clock;
-use crate::gate::{Action, Rule, lint};
+use crate::gate::{Action, lint};
 use crate::http::gateway::Gateway;
 use crate::http::problem::Problem;
 use crate::http::time::Time;
@@ -67,16 +69,17 @@ pub struct RuleWarning {
 #[error("a stored rule has the unknown action {0:?}")]
 struct UnknownAction(String);
 
-/// Builds the representation of all rules, which are given in their order.
+/// Builds the representation of rules.
 ///
 /// # Errors
 /// A row can't be read, or the store failed.
 pub async fn all(gateway: &Gateway, rows: Vec<Row>) -> Result<Vec<RuleBody>, Problem> {
-    let mut warnings = warnings(gateway, &rows).await?;
+    let wanted: HashSet<String> = rows.iter().map(|row| row.id.clone()).collect();
+    let mut warnings = warnings(gateway, wanted).await?;
     rows.into_iter()
         .map(|row| {
-            let warnings = warnings.remove(&row.id).unwrap_or_default();
-            body(gateway, row, warnings)
+            let found = warnings.remove(row.id.as_str()).unwrap_or_default();
+            body(gateway, row, found)
         })
         .collect()
 }
@@ -86,28 +89,29 @@ pub async fn all(gateway: &Gateway, rows: Vec<Row>) -> Result<Vec<RuleBody>, Pro
 /// # Errors
 /// A row can't be read, or the store failed.
 pub async fn one(gateway: &Gateway, row: Row) -> Result<RuleBody, Problem> {
-    let rows = store::rule::list(&gateway.store).await?;
-    let warnings = warnings(gateway, &rows).await?.remove(&row.id).unwrap_or_default();
-    body(gateway, row, warnings)
+    let found = warnings(gateway, HashSet::from([row.id.clone()])).await?.remove(row.id.as_str());
+    body(gateway, row, found.unwrap_or_default())
 }
 
-async fn warnings(gateway: &Gateway, rows: &[Row]) -> Result<HashMap<String, Vec<RuleWarning>>, Problem> {
+/// What is remarked of these rules, by the rule set that is in force: it is read already. Beside the agents' calls, as each
+/// rule is compared with all before it.
+async fn warnings(
+    gateway: &Gateway,
+    wanted: HashSet<String>,
+) -> Result<HashMap<Arc<str>, Vec<lint::Warning>>, Problem> {
+    // With none in force everything is denied, and that is told elsewhere.
+    let Some(rule_set) = gateway.gate.rule_set() else { return Ok(HashMap::new()) };
     let known = lint::Known {
         servers: store::server::list_names(&gateway.store).await?,
         agents: store::agent::list_names(&gateway.store).await?,
     };
-    // A row that can't be read is told of where it is shown.
-    let rules: Vec<Rule> = rows.iter().filter(|row| row.enabled).filter_map(|row| Rule::parse(row).ok()).collect();
-    let found = lint::warnings(&rules, &known, clock::now_ms());
-    let shown = |warning: lint::Warning| RuleWarning { code: warning.code, detail: warning.detail };
-    let of_rule = |(rule, found): (&Rule, Vec<lint::Warning>)| {
-        (rule.id.to_string(), found.into_iter().map(shown).collect::<Vec<_>>())
-    };
-    Ok(rules.iter().zip(found).map(of_rule).collect())
+    let looked = web::block(move || rule_set.warnings(|id| wanted.contains(id), &known, clock::now_ms())).await;
+    looked.map_err(|error| Problem::internal(&error))
 }
 
-fn body(gateway: &Gateway, row: Row, warnings: Vec<RuleWarning>) -> Result<RuleBody, Problem> {
+fn body(gateway: &Gateway, row: Row, warnings: Vec<lint::Warning>) -> Result<RuleBody, Problem> {
     let list = |text: &str| serde_json::from_str(text).map_err(|error| Problem::internal(&error));
+    let shown = |warning: lint::Warning| RuleWarning { code: warning.code, detail: warning.detail };
     let (uncounted, latest) = gateway.gate.uncounted(&row.id).unzip();
     Ok(RuleBody {
         action: Action::parse(&row.action).ok_or_else(|| Problem::internal(&UnknownAction(row.action.clone())))?,
@@ -125,7 +129,7 @@ fn body(gateway: &Gateway, row: Row, warnings: Vec<RuleWarning>) -> Result<RuleB
         expires_at: row.expires_at.map(Time),
         hits: row.hits + uncounted.unwrap_or_default(),
         last_hit_at: latest.max(row.last_hit_at).map(Time),
-        warnings,
+        warnings: warnings.into_iter().map(shown).collect(),
         revision: row.revision,
         created_at: Time(row.created_at),
         updated_at: Time(row.updated_at),

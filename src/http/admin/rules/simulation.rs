@@ -1,5 +1,7 @@
 //! What rules would have said to the calls that were made. Nothing is called and nothing recorded.
 
+use std::sync::Arc;
+
 use actix_web::web;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -104,7 +106,7 @@ pub async fn simulate(
     if !(1..=LIMIT_MAX).contains(&limit) {
         return Err(Problem::field("/limit", format!("a number from 1 to {LIMIT_MAX} is expected")));
     }
-    let rule_set = rule_set(&gateway, simulation.rules, simulation.default).await?;
+    let rule_set = Arc::new(rule_set(&gateway, simulation.rules, simulation.default).await?);
     let since = simulation.since.map_or_else(|| clock::now_ms() - SINCE_DEFAULT_MS, |time| time.0);
     let mut simulated = RuleSimulated::default();
     let mut last: Option<(i64, String)> = None;
@@ -114,10 +116,16 @@ pub async fn simulate(
         let rows_max = left.min(PAGE_ROWS);
         let page = invocation::list_decided(&gateway.store, since, before, u64::from(rows_max) + 1).await?;
         simulated.has_more = page.len() > rows_max as usize;
-        for recorded in page.into_iter().take(rows_max as usize) {
-            last = Some((recorded.received_at, recorded.id.clone()));
-            simulated.look_at(&rule_set, &gateway.gate, recorded);
-        }
+        last = page.iter().take(rows_max as usize).last().map(|recorded| (recorded.received_at, recorded.id.clone()));
+        let (rule_set, gate) = (rule_set.clone(), gateway.gate.clone());
+        // Not between agents' calls: conditions may take their time.
+        let looked = web::block(move || {
+            for recorded in page.into_iter().take(rows_max as usize) {
+                simulated.look_at(&rule_set, &gate, recorded);
+            }
+            simulated
+        });
+        simulated = looked.await.map_err(|error| Problem::internal(&error))?;
         if !simulated.has_more {
             break;
         }
