@@ -218,6 +218,7 @@ fn matches(found: &Value) -> String {
         ("SERVER", "/server"),
         ("TOOL", "/tool"),
         ("WAS", "/was"),
+        ("WOULD BE", "/would_be"),
         ("ARGUMENTS", "/arguments_text"),
     ];
     let scope = [
@@ -231,10 +232,12 @@ fn matches(found: &Value) -> String {
     ];
     let calls = found.get("matches").cloned().unwrap_or_default();
     format!(
-        "{}\n{} of the last {} calls would have matched\n{}",
+        "{}\nof the last {} calls {} would have matched, and {} would have been denied because the condition can't be \
+         evaluated for them\n{}",
         sheet(found, &scope),
-        cell(found, "/matching"),
         cell(found, "/calls"),
+        cell(found, "/matching"),
+        cell(found, "/denying"),
         table(&calls, &columns)
     )
 }

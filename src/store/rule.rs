@@ -9,13 +9,13 @@ use entity::rule::{Column, Entity};
 use sea_orm::sea_query::{Expr, ExprTrait as _};
 use sea_orm::{
     ActiveModelTrait as _, ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, ModelTrait as _, QueryFilter,
-    QueryOrder,
+    QueryOrder, QuerySelect as _,
 };
 
 use serde_json::json;
 
 use super::news::Topic;
-use super::{Edit, Store, StoreError, setting};
+use super::{Edit, Listed, Page, Store, StoreError, setting};
 use crate::clock;
 use crate::trail::{Event, difference};
 
@@ -103,6 +103,14 @@ pub struct Snapshot {
 /// Returns all rules, by position.
 pub async fn list(store: &Store) -> Result<Vec<Row>, StoreError> {
     ordered(store.reads()).await
+}
+
+/// Returns a page of the rules, by position.
+pub async fn list_page(store: &Store, page: &Page) -> Result<Listed<Row>, StoreError> {
+    let after: i32 = page.after()?.unwrap_or_default();
+    let rows = Entity::find().filter(Column::Position.gt(after)).order_by_asc(Column::Position);
+    let rows = rows.limit(page.rows_to_read()).all(store.reads()).await?;
+    Ok(Listed::cut(rows, page, |row| row.position))
 }
 
 /// Returns the rule with that id.

@@ -8,12 +8,13 @@ pub mod remembered;
 use actix_web::web;
 use remembered::Remember;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::clock;
 use crate::gate::{Action, GateError};
 use crate::http::answer::Listing;
-use crate::http::body::Body;
+use crate::http::body::{Body, Written};
 use crate::http::extract::Operator;
 use crate::http::gateway::Gateway;
 use crate::http::problem::{Code, Problem, ProblemBody};
@@ -152,6 +153,10 @@ pub struct Approve {
     /// The digest that was shown.
     digest: String,
     /// What is to go out in place of the agent's arguments, to the letter: a JSON object that fits the tool.
+    #[schema(value_type = Option<Object>)]
+    #[expect(dead_code, reason = "what counts is its text, which the body keeps")]
+    arguments: Option<Value>,
+    /// The same as a text, for those who would otherwise write its numbers anew.
     #[schema(example = r#"{"to":"staging"}"#)]
     arguments_text: Option<String>,
     /// A rule that allows what is like it from now on; look first at what that would have been (`…/remember`).
@@ -162,17 +167,30 @@ pub struct Approve {
 #[utoipa::path(post, path = "/api/v1/approvals/{id}/approve", operation_id = "approve", tag = "Approvals",
     params(("id" = String, Path, description = "The question's id.")), request_body = Approve,
     responses((status = 200, description = "The call goes on.", body = ApprovalBody),
-              (status = 409, description = "Decided already, or another digest.", body = ProblemBody)))]
+              (status = 404, description = "There is none with that id.", body = ProblemBody),
+              (status = 409, description = "Decided already, or another digest.", body = ProblemBody),
+              (status = 422, description = "A field can't be used.", body = ProblemBody),
+              (status = 502, description = "The server gave no list of its tools.", body = ProblemBody),
+              (status = 503, description = "It is decided, and what was to be remembered is not.", body = ProblemBody)))]
 pub async fn approve(
     gateway: web::Data<Gateway>,
     operator: Operator,
     id: web::Path<String>,
-    Body(yes): Body<Approve>,
+    written: Written<Approve>,
 ) -> Result<web::Json<ApprovalBody>, Problem> {
+    let arguments = written.text_of("arguments").map(ToOwned::to_owned);
+    let yes = written.value;
     let row = find(&gateway, &id).await?;
-    let edited_arguments = match yes.arguments_text {
+    let (edited, field) = match (arguments, yes.arguments_text) {
+        (Some(_), Some(_)) => {
+            return Err(Problem::field("/arguments_text", "it says the same as arguments; leave one of them out"));
+        }
+        (Some(text), None) => (Some(text), "/arguments"),
+        (None, text) => (text, "/arguments_text"),
+    };
+    let edited_arguments = match edited {
         // Whoever saw something else edits something else.
-        Some(text) if row.digest == yes.digest => edited::accepted(&gateway, &row, text).await?,
+        Some(text) if row.digest == yes.digest => edited::accepted(&gateway, &row, text, field).await?,
         Some(_) | None => None,
     };
     if edited_arguments.is_some() && yes.remember.is_some() {
@@ -233,7 +251,10 @@ pub struct Deny {
 #[utoipa::path(post, path = "/api/v1/approvals/{id}/deny", operation_id = "deny", tag = "Approvals",
     params(("id" = String, Path, description = "The question's id.")), request_body = Deny,
     responses((status = 200, description = "The call ends here.", body = ApprovalBody),
-              (status = 409, description = "Decided already, or another digest.", body = ProblemBody)))]
+              (status = 404, description = "There is none with that id.", body = ProblemBody),
+              (status = 409, description = "Decided already, or another digest.", body = ProblemBody),
+              (status = 422, description = "A field can't be used.", body = ProblemBody),
+              (status = 503, description = "It is decided, and what was to be remembered is not.", body = ProblemBody)))]
 pub async fn deny(
     gateway: web::Data<Gateway>,
     operator: Operator,
@@ -264,7 +285,9 @@ pub struct Extend {
 #[utoipa::path(post, path = "/api/v1/approvals/{id}/extend", operation_id = "extend_approval", tag = "Approvals",
     params(("id" = String, Path, description = "The question's id.")), request_body = Extend,
     responses((status = 200, description = "It ends later.", body = ApprovalBody),
-              (status = 409, description = "It is decided already.", body = ProblemBody)))]
+              (status = 404, description = "There is none with that id.", body = ProblemBody),
+              (status = 409, description = "It is decided already.", body = ProblemBody),
+              (status = 422, description = "A field can't be used.", body = ProblemBody)))]
 pub async fn extend(
     gateway: web::Data<Gateway>,
     id: web::Path<String>,

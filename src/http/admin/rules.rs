@@ -7,6 +7,8 @@ pub mod simulation;
 pub mod trial;
 
 use actix_web::{HttpResponse, web};
+use serde::Deserialize;
+use utoipa::IntoParams;
 
 use self::draft::{RuleDraft, RulePatch};
 use self::json::RuleBody;
@@ -15,16 +17,37 @@ use crate::http::body::Body;
 use crate::http::gateway::Gateway;
 use crate::http::if_match::IfMatch;
 use crate::http::problem::{Problem, ProblemBody};
+use crate::http::query::{self, Query};
 use crate::store::{self, StoreError};
 
 const WHAT: &str = "rule";
 
+/// Which rules are wanted.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct RuleQuery {
+    /// How many, 1 to 200; all when neither this nor a cursor is given, as their order is one thing.
+    limit: Option<u32>,
+    /// Where the page begins: `next_cursor` of the page before.
+    cursor: Option<String>,
+}
+
 /// Lists the rules, in the order in which they are tried.
-#[utoipa::path(get, path = "/api/v1/rules", operation_id = "list_rules", tag = "Rules",
-    responses((status = 200, description = "All rules.", body = Listing<RuleBody>)))]
-pub async fn list(gateway: web::Data<Gateway>) -> Result<web::Json<Listing<RuleBody>>, Problem> {
-    let rows = store::rule::list(&gateway.store).await?;
-    Ok(web::Json(Listing::whole(json::all(&gateway, rows).await?)))
+#[utoipa::path(get, path = "/api/v1/rules", operation_id = "list_rules", tag = "Rules", params(RuleQuery),
+    responses((status = 200, description = "All rules, or a page of them.", body = Listing<RuleBody>),
+              (status = "4XX", description = "Refused.", body = ProblemBody)))]
+pub async fn list(
+    gateway: web::Data<Gateway>,
+    Query(wanted): Query<RuleQuery>,
+) -> Result<web::Json<Listing<RuleBody>>, Problem> {
+    if wanted.limit.is_none() && wanted.cursor.is_none() {
+        let rows = store::rule::list(&gateway.store).await?;
+        return Ok(web::Json(Listing::whole(json::all(&gateway, rows).await?)));
+    }
+    let page = query::page(wanted.limit, wanted.cursor)?;
+    let listed = store::rule::list_page(&gateway.store, &page).await?;
+    Ok(web::Json(Listing { items: json::all(&gateway, listed.items).await?, next_cursor: listed.next_cursor }))
 }
 
 /// Adds a rule, before the rule `before` or at the end.
@@ -60,6 +83,7 @@ pub async fn read(gateway: web::Data<Gateway>, id: web::Path<String>) -> Result<
            ("If-Match" = Option<String>, Header, description = "The `ETag` of what the edit was made from.")),
     request_body = RulePatch,
     responses((status = 200, description = "The rule as it decides from now on.", body = RuleBody),
+              (status = 404, description = "There is none with that id.", body = ProblemBody),
               (status = 412, description = "It was edited since it was read.", body = ProblemBody),
               (status = 422, description = "A field can't be used.", body = ProblemBody)))]
 pub async fn update(

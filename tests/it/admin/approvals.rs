@@ -205,6 +205,11 @@ async fn before_it_is_remembered_it_can_be_seen_what_that_would_have_been_about(
     assert_eq!((&rule["action"], &rule["when"]), (&json!("allow"), &json!("args.text == 'b'")), "{rule}");
     let scope = (&rule["agents"], &rule["servers"], &rule["tools"], &rule["methods"]);
     assert_eq!(scope, (&json!(["ann"]), &json!(["n"]), &json!(["echo"]), &json!(["tools/call"])), "{rule}");
+    assert_eq!(seen.json["denying"], 0);
+    let body = json!({"remember": {"expires_at": soon(600), "when": "args.amount <= 100"}});
+    let seen_of_none = answer(&app.operator(), &approval, "remember", body).await.json;
+    assert_eq!((&seen_of_none["matching"], &seen_of_none["denying"]), (&json!(0), &json!(4)), "{seen_of_none}");
+    assert_eq!(seen_of_none["matches"][0]["would_be"], "deny", "what is remembered as allowed would deny it");
     let was: Vec<_> =
         seen.json["matches"].as_array().unwrap().iter().map(|call| call["was"].as_str().unwrap()).collect();
     assert_eq!(was, ["ask", "allow", "allow"], "newest first: {seen:?}");
@@ -249,4 +254,41 @@ async fn a_method_that_reads_as_a_glob_is_not_remembered_for_all_that_it_would_m
         drop(waiting);
     }
     assert_eq!(app.operator().get("/api/v1/rules").await.json["items"], json!([]));
+}
+
+/// Asked by the default, and by now there are rules.
+#[actix_rt::test]
+async fn a_remembered_answer_stands_before_the_rule_that_asks_now() {
+    let (app, session) = started().await;
+    let (mut call, approval) = ask(&app, &session, &json!({"text": "hi"})).await;
+    app.rule(json!({"action": "deny", "tools": ["raw"]})).await;
+    app.rule(json!({"action": "ask", "tools": ["*"]})).await;
+    let body = json!({"digest": approval["digest"], "remember": {"expires_at": soon(600)}});
+    let approved = answer(&app.operator(), &approval, "approve", body).await;
+    assert_eq!(approved.status, 200, "{approved:?}");
+    call.message().await.expect("an answer");
+    let rules = app.operator().get("/api/v1/rules").await.json;
+    assert_eq!(rules["items"][1]["id"], approved.json["remembered_rule_id"], "{rules}");
+    let again = session.call("echo", json!({"text": "hello"})).await;
+    assert_eq!(again["result"]["content"][0]["text"], "hello", "{again}");
+}
+
+#[actix_rt::test]
+async fn edited_arguments_may_be_written_as_json_and_go_out_to_the_letter() {
+    let (app, session) = started().await;
+    let (mut call, approval) = ask(&app, &session, &json!({"text": "hi"})).await;
+    let approve = async |members: &str| {
+        let body = format!(r#"{{"digest":{},{members}}}"#, approval["digest"]);
+        let client = app.operator().header("content-type", "application/json");
+        client.send("POST", &format!("/api/v1/approvals/{}/approve", approval["id"].as_str().unwrap()), body).await
+    };
+    let twice = approve(r#""arguments":{"text":"a"},"arguments_text":"{\"text\":\"a\"}""#).await;
+    assert_eq!((twice.status, &twice.json["errors"][0]["pointer"]), (422, &json!("/arguments_text")), "{twice:?}");
+    let list = approve(r#""arguments":["text"]"#).await;
+    assert_eq!((list.status, &list.json["errors"][0]["pointer"]), (422, &json!("/arguments")), "{list:?}");
+    let approved = approve(r#""arguments":{ "text":"edited", "n": 1.10 }"#).await;
+    assert_eq!(approved.status, 200, "{approved:?}");
+    assert_eq!(approved.json["edited_arguments_text"], r#"{ "text":"edited", "n": 1.10 }"#);
+    let reply = call.message().await.expect("an answer");
+    assert_eq!(reply["result"]["content"][0]["text"], "edited", "{reply}");
 }

@@ -13,35 +13,39 @@ use crate::store::approval::Row;
 
 /// What stands in the place of what is not written down.
 const REDACTED: &str = "\"redacted:hmac-sha256:";
-const FIELD: &str = "/arguments_text";
 /// A schema that takes longer is refused: it is a server's, and may be made to take for ever.
 const FITS_WITHIN: Duration = Duration::from_secs(5);
 
-/// What is to go out in place of the agent's arguments; `None` when it is the very same.
+/// What is to go out in place of the agent's arguments; `None` when it is the very same. `field` is where it stands.
 ///
 /// # Errors
 /// It can't be used for this approval; the problem says why.
-pub(super) async fn accepted(gateway: &Gateway, row: &Row, text: String) -> Result<Option<String>, Problem> {
+pub(super) async fn accepted(
+    gateway: &Gateway,
+    row: &Row,
+    text: String,
+    field: &str,
+) -> Result<Option<String>, Problem> {
     if row.arguments.as_ref() == Some(&text) {
         return Ok(None);
     }
     if row.method != "tools/call" || row.other_params.is_some() {
         let what = "only a plain call of a tool can be edited; approve this as it is, or deny it with a reason";
-        return Err(Problem::field(FIELD, what));
+        return Err(Problem::field(field, what));
     }
     // As deep in a message as the agent's own were.
     if let Err(refused) = strict::check(&format!(r#"{{"params":{{"arguments":{text}}}}}"#)) {
-        return Err(Problem::field(FIELD, format!("it is not strict JSON: {refused}")));
+        return Err(Problem::field(field, format!("it is not strict JSON: {refused}")));
     }
     if splice::members(&text).is_none() || strict::check(&text).is_err() {
-        return Err(Problem::field(FIELD, "a JSON object is expected"));
+        return Err(Problem::field(field, "a JSON object is expected"));
     }
     let redaction = gateway.journal.redaction();
     let is_redacted = redaction.apply(&row.server, row.tool.as_deref(), Part::Arguments, &text).is_some()
         || row.arguments.as_ref().is_some_and(|shown| shown.contains(REDACTED));
     if is_redacted {
         let what = "parts of these arguments are not written down, so they can't be edited; deny it with a reason";
-        return Err(Problem::field(FIELD, what));
+        return Err(Problem::field(field, what));
     }
     let schema = input_schema(gateway, row).await?;
     let checked = web::block({
@@ -50,9 +54,9 @@ pub(super) async fn accepted(gateway: &Gateway, row: &Row, text: String) -> Resu
     });
     match tokio::time::timeout(FITS_WITHIN, checked).await {
         Ok(Ok(Ok(()))) => Ok(Some(text)),
-        Ok(Ok(Err(what))) => Err(Problem::field(FIELD, format!("it does not fit the tool: {what}"))),
+        Ok(Ok(Err(what))) => Err(Problem::field(field, format!("it does not fit the tool: {what}"))),
         Ok(Err(_)) | Err(_) => {
-            Err(Problem::field(FIELD, "whether it fits the tool can't be told: its schema is too much"))
+            Err(Problem::field(field, "whether it fits the tool can't be told: its schema is too much"))
         }
     }
 }

@@ -48,7 +48,7 @@ pub struct Remember {
 }
 
 impl Remember {
-    /// The rule for an answer. It stands before the rule that asked, so that it decides first.
+    /// The rule for an answer. It stands before the rule that asks, so that it decides first.
     pub(super) async fn draft(
         self,
         gateway: &Gateway,
@@ -60,12 +60,7 @@ impl Remember {
         if self.expires_at.0 <= now || self.expires_at.0 > now + LASTS_MS_MAX {
             return Err(Problem::field("/remember/expires_at", "a time to come, within a year, is expected"));
         }
-        let asked = invocation::find(&gateway.store, &row.invocation_id).await?;
-        let rule = asked.and_then(|asked| asked.rule_id);
-        let before = match rule {
-            Some(id) => store::rule::find(&gateway.store, &id).await?.map(|rule| rule.id),
-            None => None,
-        };
+        let before = asking(gateway, row).await?;
         Ok(RuleDraft {
             action,
             agents: Some(globs(self.agents, Some(&row.agent), "/remember/agents")?),
@@ -81,6 +76,28 @@ impl Remember {
             enabled: Some(true),
             before,
         })
+    }
+}
+
+/// The rule that asks about this call now, as others may have come since; else the one that asked, if it is still there.
+/// None where the default asks: then no rule stands before the last place.
+async fn asking(gateway: &Gateway, row: &Row) -> Result<Option<String>, Problem> {
+    let now = gateway.gate.decide(&Call {
+        agent: row.agent.as_str().into(),
+        server: row.server.as_str().into(),
+        method: row.method.clone(),
+        tool: row.tool.clone(),
+        arguments: Arguments::given(row.arguments.as_deref()),
+        hints: None,
+    });
+    let asks_now = now.rule_id.filter(|_| now.action == Action::Ask).map(|id| id.to_string());
+    let asked = match asks_now {
+        Some(id) => Some(id),
+        None => invocation::find(&gateway.store, &row.invocation_id).await?.and_then(|asked| asked.rule_id),
+    };
+    match asked {
+        Some(id) => Ok(store::rule::find(&gateway.store, &id).await?.map(|rule| rule.id)),
+        None => Ok(None),
     }
 }
 
@@ -124,9 +141,11 @@ pub struct Remembered {
     calls: usize,
     /// There are older ones that were not.
     has_more: bool,
-    /// How many of them it would have been about.
+    /// How many of them it would have allowed, or denied, as it is meant to.
     matching: usize,
-    /// The newest of those, 100 at most.
+    /// How many of them it would have denied against its meaning, because its condition can't be evaluated for them.
+    denying: usize,
+    /// The newest of both, 100 at most.
     matches: Vec<RememberedCall>,
 }
 
@@ -141,12 +160,15 @@ pub struct RememberedCall {
     arguments_text: Option<String>,
     /// What was decided.
     was: String,
+    /// What the rule would have done.
+    would_be: Action,
 }
 
 /// Looks which recorded calls the rule would have been about. Nothing is decided and nothing remembered.
 #[utoipa::path(post, path = "/api/v1/approvals/{id}/remember", operation_id = "try_to_remember", tag = "Approvals",
     params(("id" = String, Path, description = "The question's id.")), request_body = RememberTrial,
     responses((status = 200, description = "Which calls it would have been about.", body = Remembered),
+              (status = 404, description = "There is none with that id.", body = ProblemBody),
               (status = 422, description = "A field can't be used.", body = ProblemBody)))]
 pub async fn preview(
     gateway: web::Data<Gateway>,
@@ -170,7 +192,8 @@ pub async fn preview(
             last = Some((recorded.received_at, recorded.id.clone()));
             let call = call(&recorded);
             let decision = rules.evaluate(&gateway.gate.informed(&rules, &call), recorded.received_at);
-            found.add(recorded, decision.rule_id.is_some() && decision.action == action);
+            let would_be = decision.rule_id.is_some().then_some(decision.action);
+            found.add(recorded, would_be);
         }
         found.has_more = !is_last;
         if is_last || found.calls >= CALLS_MAX {
@@ -181,15 +204,17 @@ pub async fn preview(
 
 impl Remembered {
     fn of(rule: RuleDraft) -> Self {
-        Self { rule, calls: 0, has_more: false, matching: 0, matches: Vec::new() }
+        Self { rule, calls: 0, has_more: false, matching: 0, denying: 0, matches: Vec::new() }
     }
 
-    fn add(&mut self, recorded: Decided, is_match: bool) {
+    fn add(&mut self, recorded: Decided, would_be: Option<Action>) {
         self.calls += 1;
-        if !is_match {
-            return;
+        let Some(would_be) = would_be else { return };
+        if would_be == self.rule.action {
+            self.matching += 1;
+        } else {
+            self.denying += 1;
         }
-        self.matching += 1;
         if self.matches.len() < MATCHES_MAX {
             self.matches.push(RememberedCall {
                 invocation_id: recorded.id,
@@ -199,6 +224,7 @@ impl Remembered {
                 tool: recorded.tool,
                 arguments_text: recorded.arguments,
                 was: recorded.action,
+                would_be,
             });
         }
     }

@@ -23,7 +23,8 @@ pub struct RuleOrder {
 /// Puts the rules in an order.
 #[utoipa::path(put, path = "/api/v1/rules/order", operation_id = "order_rules", tag = "Rules", request_body = RuleOrder,
     responses((status = 200, description = "All rules, in their order.", body = Listing<RuleBody>),
-              (status = 409, description = "The ids are not those of all rules.", body = ProblemBody)))]
+              (status = 409, description = "The ids are not those of all rules.", body = ProblemBody),
+              (status = 422, description = "A field can't be used.", body = ProblemBody)))]
 pub async fn put(
     gateway: web::Data<Gateway>,
     Body(order): Body<RuleOrder>,
@@ -52,7 +53,8 @@ pub async fn read_default(gateway: web::Data<Gateway>) -> Result<web::Json<Defau
 /// Sets the default action.
 #[utoipa::path(put, path = "/api/v1/rules/default", operation_id = "put_default_action", tag = "Rules",
     request_body = DefaultAction,
-    responses((status = 200, description = "It holds from now on.", body = DefaultAction)))]
+    responses((status = 200, description = "It holds from now on.", body = DefaultAction),
+              (status = 422, description = "A field can't be used.", body = ProblemBody)))]
 pub async fn put_default(
     gateway: web::Data<Gateway>,
     Body(wanted): Body<DefaultAction>,

@@ -68,3 +68,29 @@ async fn the_default_action_is_ask_until_it_is_set() {
     let wrong = app.operator().put("/api/v1/rules/default", json!({"action": "maybe"})).await;
     assert_eq!(wrong.status, 422, "{wrong:?}");
 }
+
+#[actix_rt::test]
+async fn rules_are_listed_whole_or_page_by_page() {
+    let app = App::start().await;
+    for n in 0..5 {
+        app.rule(json!({"action": "allow", "description": n.to_string()})).await;
+    }
+    let list = async |query: &str| app.operator().get(&format!("/api/v1/rules{query}")).await;
+    let whole = list("").await.json;
+    assert_eq!((whole["items"].as_array().unwrap().len(), &whole["next_cursor"]), (5, &json!(null)));
+    let (mut paged, mut query) = (Vec::new(), "?limit=2".to_owned());
+    loop {
+        let page = list(&query).await.json;
+        let items = page["items"].as_array().unwrap();
+        assert!(items.len() <= 2, "{page}");
+        paged.extend(items.iter().cloned());
+        match page["next_cursor"].as_str() {
+            Some(next) => query = format!("?limit=2&cursor={next}"),
+            None => break,
+        }
+    }
+    assert_eq!(json!(paged), whole["items"]);
+    for refused in ["?limit=0", "?limit=201", "?cursor=nonsense", "?page=2"] {
+        assert_eq!(list(refused).await.status, 400, "{refused}");
+    }
+}
