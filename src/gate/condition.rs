@@ -33,8 +33,8 @@ use cel::parser::PrattParser;
 use cel::{Context, Env, ExecutionError, Value};
 
 use self::bounds::References;
-use self::matching::Patterns;
 pub(super) use self::facts::Facts;
+use self::matching::Patterns;
 
 /// Most bytes of the text of a condition.
 const TEXT_BYTES_MAX: usize = 4 * 1024;

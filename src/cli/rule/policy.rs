@@ -84,7 +84,9 @@ impl Policy {
         }
         let is_json = std::path::Path::new(path).extension().is_some_and(|extension| extension == "json");
         if is_json {
-            serde_json::from_str(&content).map(|policy: Self| policy.with_texts(&content)).map_err(|error| unreadable(&error))
+            serde_json::from_str(&content)
+                .map(|policy: Self| policy.with_texts(&content))
+                .map_err(|error| unreadable(&error))
         } else {
             toml::from_str(&content).map_err(|error| unreadable(&error))
         }

@@ -114,13 +114,14 @@ pub async fn simulate(
     while left > 0 {
         let before = last.as_ref().map(|(received_at, id)| (*received_at, id.as_str()));
         let rows_max = left.min(PAGE_ROWS);
-        let page = invocation::list_decided(&gateway.store, since, before, u64::from(rows_max) + 1).await?;
+        let mut page = invocation::list_decided(&gateway.store, since, before, u64::from(rows_max) + 1).await?;
         simulated.has_more = page.len() > rows_max as usize;
-        last = page.iter().take(rows_max as usize).last().map(|recorded| (recorded.received_at, recorded.id.clone()));
+        page.truncate(rows_max as usize);
+        last = page.last().map(|recorded| (recorded.received_at, recorded.id.clone()));
         let (rule_set, gate) = (rule_set.clone(), gateway.gate.clone());
         // Not between agents' calls: conditions may take their time.
         let looked = web::block(move || {
-            for recorded in page.into_iter().take(rows_max as usize) {
+            for recorded in page {
                 simulated.look_at(&rule_set, &gate, recorded);
             }
             simulated

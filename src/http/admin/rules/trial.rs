@@ -82,10 +82,7 @@ pub struct TraceStep {
 #[utoipa::path(post, path = "/api/v1/rules/test", operation_id = "test_rules", tag = "Rules", request_body = RuleTrial,
     responses((status = 200, description = "What the rules say.", body = RuleVerdict),
               (status = 422, description = "A field can't be used.", body = ProblemBody)))]
-pub async fn test(
-    gateway: web::Data<Gateway>,
-    written: Written<RuleTrial>,
-) -> Result<web::Json<RuleVerdict>, Problem> {
+pub async fn test(gateway: web::Data<Gateway>, written: Written<RuleTrial>) -> Result<web::Json<RuleVerdict>, Problem> {
     let (call, now_ms) = (call(&written)?, written.value.now_ms());
     let trial = written.value;
     let is_draft = trial.rules.is_some() || trial.default.is_some();
