@@ -27,6 +27,7 @@ use crate::identity::{Keyring, Operators};
 use crate::invocation::{Invocations, Pledges};
 use crate::journal::{Journal, Redaction};
 use crate::metrics::Metrics;
+use crate::notify::Notifier;
 use crate::store::{self, Store};
 use crate::trail::Event;
 use crate::upstream::{Arbiters, Limits, Registry};
@@ -75,6 +76,8 @@ impl App {
         let listening = Listening::on(config.listen)?;
         let address = listening.address();
         let public_url = config.public_url(address);
+        let notifier = Notifier::new(store.clone(), vault.clone(), metrics.clone(), &public_url);
+        notifier.start(approvals.watch(), &Arbiter::current()).await;
         let place = Place { public_url: public_url.clone(), metadata_url: config.oauth.client_metadata_url.clone() };
         let connect = Connect::new(store.clone(), vault.clone(), operators.clone(), registry.clone(), place);
         let pledges = Pledges::new(store.clone(), terms(&config));
@@ -91,6 +94,7 @@ impl App {
             operators,
             gate,
             approvals,
+            notifier,
             registry,
             connect,
             journal,
@@ -125,6 +129,7 @@ impl App {
         }
         self.upstreams.stop();
         self.replicas.stop();
+        self.gateway.notifier.stop();
         self.gateway.keyring.flush().await?;
         self.gateway.gate.flush().await?;
         self.gateway.journal.close().await;

@@ -10,6 +10,7 @@ mod agent;
 mod approval;
 mod audit;
 mod call;
+mod channel;
 mod client;
 mod config;
 mod doctor;
@@ -54,6 +55,8 @@ enum Act {
     Rule(rule::Rule),
     /// The calls that wait for a person
     Approval(approval::Approval),
+    /// How people are told that a call waits for them
+    Channel(channel::Channel),
     /// What was done, and whether the record of it still holds
     #[command(subcommand)]
     Audit(audit::Audit),
@@ -102,6 +105,7 @@ async fn speak(act: Act) -> Result<ExitCode, CliError> {
         Act::Server(server) => server.run().await?,
         Act::Rule(rule) => rule.run().await?,
         Act::Approval(approval) => approval.run().await?,
+        Act::Channel(channel) => channel.run().await?,
         Act::Agent(agent) => agent.run().await?,
         Act::Login(login) => login.run().await?,
         Act::Audit(audit) => return audit.run().await,
@@ -150,6 +154,8 @@ mod tests {
             "atryum server add x --gateway-url http://y --url http://z",
             "atryum approval deny --url http://x ID --reason no",
             "atryum agent rotate x -o json",
+            "atryum channel add x --kind command --delay 5 -- tell --loud",
+            "atryum channel --url http://x deliveries ops -o json",
             "atryum call calc add --arguments {} --url http://x",
             "atryum server add x --env A=b -- npx -y thing --url not-ours",
         ] {

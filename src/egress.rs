@@ -8,7 +8,7 @@
 //! An address is judged after the lookup, and the connection goes to the very address that was judged. Redirects are
 //! never followed, nothing is unpacked, and nothing is read from the environment: there is no proxy. [`send`] gives an
 //! answer to read bit by bit and bounds no more than connecting; [`exchange()`] gives a short one as a whole, and
-//! bounds all.
+//! bounds all; [`post()`] tells somebody something, signed where that is wanted, and reads no more than the head.
 //!
 //! Never done here: knowing what is asked for, or adding a credential.
 
@@ -16,6 +16,7 @@ mod address;
 mod client;
 mod error;
 mod exchange;
+mod post;
 mod reach;
 mod resolve;
 
@@ -25,4 +26,5 @@ pub use awc::http;
 pub use client::{Answer, Outbound, connect, origin_of, send};
 pub use error::EgressError;
 pub use exchange::{Exchange, Reply, exchange};
+pub use post::{Post, Taken, key_of, post, signed};
 pub use reach::Reach;

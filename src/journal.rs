@@ -36,7 +36,7 @@ use writer::{Counts, Writer};
 pub use entry::{Entry, Outcome, RESULT_BYTES_MAX, Transition};
 pub use error::JournalError;
 pub use receipt::Receipt;
-pub use redaction::{Digest, Part, Redaction, RedactionError};
+pub use redaction::{Digest, Part, Redaction, RedactionError, masked};
 pub use state::State;
 
 /// How many callers may wait to be recorded; the ones after them wait before they are let in.

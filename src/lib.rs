@@ -35,8 +35,8 @@
 //!
 //! ```text
 //! clock backoff mcp guard demo child metrics supervision trail < store < journal · vault < config < identity < gate
-//!     < egress < audit < oauth < credential < upstream < connect < invocation < downstream < http < app < telemetry cli
-//!     < main
+//!     < egress < audit < notify < oauth < credential < upstream < connect < invocation < downstream < http < app
+//!     < telemetry cli < main
 //! ```
 //!
 //! [`guard`] and [`demo`] are other processes of the same binary; the command line ([`cli`]) knows a running gateway only
@@ -63,6 +63,7 @@ pub mod invocation;
 pub mod journal;
 pub mod mcp;
 pub mod metrics;
+pub mod notify;
 pub mod oauth;
 pub mod store;
 pub mod supervision;
@@ -81,4 +82,17 @@ pub fn chain(error: &dyn std::error::Error) -> String {
         cause = inner.source();
     }
     text
+}
+
+/// Whether an eye takes a character for what it is: neither a control character nor one that is invisible, turns the
+/// direction of writing or takes another's look.
+#[must_use]
+pub fn is_plain(char: char) -> bool {
+    let deceives = matches!(
+        char,
+        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
+            | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{2800}' | '\u{3164}'
+            | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}'
+    );
+    !(char.is_control() || deceives)
 }

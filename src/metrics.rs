@@ -20,6 +20,9 @@ const OVERHEAD_BUCKETS: [f64; 12] =
 /// From a person at the screen to one who comes back from lunch.
 const WAIT_BUCKETS: [f64; 9] = [1.0, 2.5, 5.0, 15.0, 30.0, 60.0, 300.0, 600.0, 3600.0];
 
+/// What may come of a try to tell people something.
+const NOTIFIED: [&str; 4] = ["sent", "retried", "failed", "withdrawn"];
+
 /// How a call ended, for its agent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
@@ -116,6 +119,7 @@ struct Record {
     audit_sink_failures: IntCounterVec,
     audit_sink_behind: IntGaugeVec,
     removed: IntCounterVec,
+    notifications: IntCounterVec,
 }
 
 impl Record {
@@ -137,6 +141,11 @@ impl Record {
                 "atryum_removed_total",
                 "What was removed because it was old or over, by what it was.",
                 &["what"],
+            )?,
+            notifications: of.counters(
+                "atryum_notifications_total",
+                "Tries to tell people that an approval waits, by what came of them.",
+                &["channel", "result"],
             )?,
         })
     }
@@ -304,6 +313,19 @@ impl Metrics {
     /// Something was removed because it was old or over.
     pub fn removed(&self, what: &'static str, count: u64) {
         self.inner.record.removed.with_label_values(&[what]).inc_by(count);
+    }
+
+    /// It was tried to tell something by a channel.
+    pub fn notified(&self, channel: &str, result: &'static str) {
+        self.inner.record.notifications.with_label_values(&[channel, result]).inc();
+    }
+
+    /// Forgets a channel that is gone.
+    pub fn forget_channel(&self, channel: &str) {
+        for result in NOTIFIED {
+            // An error says that there was nothing to forget.
+            let _absent = self.inner.record.notifications.remove_label_values(&[channel, result]);
+        }
     }
 
     /// Returns all metrics in the Prometheus text format.

@@ -119,14 +119,9 @@ pub(super) fn escape(text: &str) -> String {
     escaped
 }
 
-/// Neither a control character nor one that is invisible or turns the direction of writing.
+/// A new line is for the eye to see.
 fn is_harmless(c: char) -> bool {
-    let deceives = matches!(
-        c,
-        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
-            | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}'
-    );
-    c == '\n' || !(c.is_control() || deceives)
+    c == '\n' || crate::is_plain(c)
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use dashmap::DashMap;
-use tokio::sync::{Mutex, OwnedMutexGuard, oneshot};
+use tokio::sync::{Mutex, OwnedMutexGuard, oneshot, watch};
 
 use super::error::GateError;
 use super::permit::Permit;
@@ -121,6 +121,8 @@ struct Inner {
     next_number: AtomicU64,
     turns: Vec<Arc<Mutex<()>>>,
     is_closed: AtomicBool,
+    /// says when a question was written
+    asked: watch::Sender<()>,
 }
 
 struct Waiter {
@@ -144,7 +146,8 @@ impl Approvals {
     pub fn new(store: Store, metrics: Metrics, terms: Terms) -> Self {
         let turns = (0..TURNS).map(|_| Arc::default()).collect();
         let (waiting, next_number, is_closed) = (DashMap::new(), AtomicU64::default(), AtomicBool::default());
-        Self { inner: Arc::new(Inner { store, metrics, terms, waiting, next_number, turns, is_closed }) }
+        let asked = watch::Sender::default();
+        Self { inner: Arc::new(Inner { store, metrics, terms, waiting, next_number, turns, is_closed, asked }) }
     }
 
     /// Ends questions whose time is over though no call waits for them, for as long as the runtime of the caller lives.
@@ -203,6 +206,13 @@ impl Approvals {
     /// A question was written.
     pub fn is_asked(&self) {
         self.inner.metrics.approval_asked();
+        self.inner.asked.send_replace(());
+    }
+
+    /// Says when this process has written a question; which one is for whoever looks to find out.
+    #[must_use]
+    pub fn watch(&self) -> watch::Receiver<()> {
+        self.inner.asked.subscribe()
     }
 
     /// The row of the approval `id`.

@@ -6,6 +6,7 @@
 pub mod agents;
 pub mod approvals;
 pub mod audit;
+pub mod channels;
 pub mod invocations;
 pub mod login;
 pub mod rules;

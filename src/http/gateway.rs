@@ -13,6 +13,7 @@ use crate::http::problem::{Code, Problem};
 use crate::identity::{Keyring, Operators};
 use crate::journal::Journal;
 use crate::metrics::Metrics;
+use crate::notify::Notifier;
 use crate::store::Store;
 use crate::upstream::{Directory, Registry};
 use crate::vault::Vault;
@@ -34,6 +35,8 @@ pub struct Gateway {
     pub gate: Gate,
     /// The calls that wait for a person.
     pub approvals: Approvals,
+    /// Tells people that a call waits for them.
+    pub notifier: Notifier,
     /// Makes the running servers match the stored ones.
     pub registry: Registry,
     /// The running servers by name.

@@ -8,7 +8,7 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder
 use utoipa::openapi::{Content, Ref, RefOr, Response, ResponseBuilder, Schema};
 use utoipa::{Modify, OpenApi};
 
-use super::admin::{agents, approvals, audit, invocations, login, rules, servers, settings};
+use super::admin::{agents, approvals, audit, channels, invocations, login, rules, servers, settings};
 use super::extract::SESSION_COOKIE;
 use super::ops;
 use super::problem::{self, Code, ProblemBody};
@@ -29,6 +29,7 @@ use super::problem::{self, Code, ProblemBody};
         (name = "Servers", description = "The MCP servers behind the gateway."),
         (name = "Rules", description = "What happens to a call. The first rule that matches decides."),
         (name = "Approvals", description = "Calls that wait for a person."),
+        (name = "Channels", description = "How people are told that a call waits for them."),
         (name = "Invocations", description = "The record of calls."),
         (name = "Audit", description = "What was done, by whom, in a chain that shows what was altered."),
         (name = "Agents", description = "The programs that call, and their keys."),
@@ -47,6 +48,8 @@ use super::problem::{self, Code, ProblemBody};
         rules::order::read_default, rules::order::put_default, rules::trial::test, rules::simulation::simulate,
         approvals::list, approvals::read, approvals::approve, approvals::deny, approvals::extend,
         approvals::remembered::preview,
+        channels::list, channels::create, channels::read, channels::update, channels::delete, channels::test,
+        channels::deliveries::list,
         invocations::list, invocations::read, invocations::export::export,
         audit::list, audit::export::export, audit::checkpoint, audit::sign,
         agents::list, agents::create, agents::read, agents::update, agents::delete, agents::keys::create,

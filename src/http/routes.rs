@@ -10,7 +10,7 @@ use actix_web::http::header;
 use actix_web::middleware::from_fn;
 use actix_web::{HttpRequest, HttpResponse, Resource, guard, web};
 
-use super::admin::{agents, approvals, audit, invocations, login, rules, servers, settings};
+use super::admin::{agents, approvals, audit, channels, invocations, login, rules, servers, settings};
 use super::extract::require_operator;
 use super::problem::{Code, Problem};
 use super::{mcp, oauth, openapi, ops, ui};
@@ -143,6 +143,11 @@ routes! {
         "/api/v1/approvals/{id}/deny" => POST approvals::deny;
         "/api/v1/approvals/{id}/extend" => POST approvals::extend;
         "/api/v1/approvals/{id}/remember" => POST approvals::remembered::preview;
+
+        "/api/v1/channels" => GET channels::list, POST channels::create;
+        "/api/v1/channels/{name}" => GET channels::read, PATCH channels::update, DELETE channels::delete;
+        "/api/v1/channels/{name}/test" => POST channels::test;
+        "/api/v1/channels/{name}/deliveries" => GET channels::deliveries::list;
 
         "/api/v1/invocations" => GET invocations::list;
         "/api/v1/invocations/export" => GET invocations::export::export;

@@ -17,6 +17,9 @@ use crate::glob::Glob;
 /// How deep values are looked for; JSON from agents and servers is no deeper.
 const DEPTH_MAX: usize = 128;
 
+/// What stands for a value that is not shown.
+const MASK: &str = "\"…\"";
+
 /// Makes a keyed hash of a text.
 pub type Digest = Arc<dyn Fn(&str) -> String + Send + Sync>;
 
@@ -88,7 +91,8 @@ impl Redaction {
                 spans.push((0, text.len()));
             }
         }
-        if spans.is_empty() { None } else { Some(replaced(text, spans, digest)) }
+        let hashed = |value: &str| format!("\"redacted:hmac-sha256:{}\"", digest(value));
+        if spans.is_empty() { None } else { Some(replaced(text, spans, hashed)) }
     }
 
     /// Whether a rule names any part of the calls of that tool.
@@ -111,6 +115,35 @@ impl Redaction {
     #[must_use]
     pub fn digest_of(&self, text: &str) -> Option<String> {
         self.digest.as_ref().map(|digest| format!("hmac-sha256:{}", digest(text)))
+    }
+}
+
+/// Replaces the values of members whose names are secrets' by dots; numbers, which secrets rarely are, stay. What can't
+/// be read is replaced as a whole.
+#[must_use]
+pub fn masked(text: &str, is_secret: impl Fn(&str) -> bool) -> String {
+    let Ok(raw) = serde_json::from_str::<&RawValue>(text) else { return MASK.to_owned() };
+    let mut spans = Vec::new();
+    find_named(text, raw, &is_secret, DEPTH_MAX, &mut spans);
+    replaced(text, spans, |_| MASK.to_owned())
+}
+
+fn find_named(
+    whole: &str,
+    raw: &RawValue,
+    is_secret: &impl Fn(&str) -> bool,
+    depth_left: usize,
+    spans: &mut Vec<(usize, usize)>,
+) {
+    let Some(depth_left) = depth_left.checked_sub(1) else { return find(whole, raw, &[], 0, spans) };
+    let is_object = raw.get().starts_with('{');
+    for (name, child) in children(raw.get()) {
+        let may_be_text = child.get().starts_with(['"', '{', '[']);
+        if is_object && may_be_text && is_secret(&name) {
+            find(whole, child, &[], 0, spans);
+        } else {
+            find_named(whole, child, is_secret, depth_left, spans);
+        }
     }
 }
 
@@ -209,8 +242,8 @@ impl<'de> Deserialize<'de> for Members<'de> {
     }
 }
 
-/// Puts the hashes in. Of values within each other the outer one is replaced.
-fn replaced(text: &str, mut spans: Vec<(usize, usize)>, digest: &Digest) -> String {
+/// Puts something in the place of each value. Of values within each other the outer one is replaced.
+fn replaced(text: &str, mut spans: Vec<(usize, usize)>, with: impl Fn(&str) -> String) -> String {
     spans.sort_unstable_by_key(|(start, end)| (*start, std::cmp::Reverse(*end)));
     let mut out = String::with_capacity(text.len());
     let mut at = 0;
@@ -220,9 +253,7 @@ fn replaced(text: &str, mut spans: Vec<(usize, usize)>, digest: &Digest) -> Stri
         }
         let value = text.get(start..end).unwrap_or_default();
         out.push_str(text.get(at..start).unwrap_or_default());
-        out.push_str("\"redacted:hmac-sha256:");
-        out.push_str(&digest(value));
-        out.push('"');
+        out.push_str(&with(value));
         at = end;
     }
     out.push_str(text.get(at..).unwrap_or_default());
@@ -242,6 +273,15 @@ mod tests {
 
     fn applied(rule: &str, text: &str) -> Option<String> {
         redaction(&[rule]).apply("mail", Some("send"), Part::Arguments, text)
+    }
+
+    #[test]
+    fn values_of_secrets_are_masked_and_the_rest_stays_to_the_letter() {
+        let text = r#"{ "Token":"t", "max_token":7, "a":[{"key":{"x":["y"]},"n":1.10}], "b":"secret" }"#;
+        let is_secret = |name: &str| ["Token", "max_token", "key", "0"].contains(&name);
+        let expected = text.replace("\"t\"", "\"…\"").replace(r#"{"x":["y"]}"#, "\"…\"");
+        assert_eq!(masked(text, is_secret), expected);
+        assert_eq!(masked("{", is_secret), "\"…\"");
     }
 
     #[test]

@@ -7,8 +7,8 @@
 use entity::approval::{Column, Entity};
 use sea_orm::sea_query::{Expr, ExprTrait as _, Query};
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, EntityTrait, PaginatorTrait as _, QueryFilter, QueryOrder, QuerySelect,
-    UpdateMany,
+    ColumnTrait, Condition, ConnectionTrait, EntityTrait, FromQueryResult, PaginatorTrait as _, QueryFilter,
+    QueryOrder, QuerySelect, UpdateMany,
 };
 
 use serde_json::json;
@@ -148,6 +148,28 @@ pub async fn list_settled(store: &Store, ids: &[String]) -> Result<Vec<(String, 
         settled.extend(found.into_iter().map(|(id, status)| (id, status == APPROVED)));
     }
     Ok(settled)
+}
+
+/// What has to be known of an open approval to find out whom to tell of it.
+#[derive(Clone, Debug, PartialEq, Eq, FromQueryResult)]
+pub struct Open {
+    /// its id
+    pub id: String,
+    /// who asks
+    pub agent: String,
+    /// the server's name
+    pub server: String,
+    /// ms
+    pub created_at: i64,
+}
+
+/// Returns open approvals, oldest first, after the one of that id; at most `rows_max`.
+pub async fn list_open(store: &Store, after: Option<&str>, now: i64, rows_max: u64) -> Result<Vec<Open>, StoreError> {
+    let mut open = Condition::all().add(Column::Status.eq(PENDING)).add(Column::ExpiresAt.gt(now));
+    open = open.add_option(after.map(|id| Column::Id.gt(id)));
+    let columns = [Column::Id, Column::Agent, Column::Server, Column::CreatedAt];
+    let rows = Entity::find().select_only().columns(columns).filter(open).order_by_asc(Column::Id).limit(rows_max);
+    Ok(rows.into_model().all(store.reads()).await?)
 }
 
 /// Cancels a pending approval. A conflict says that it is already decided.

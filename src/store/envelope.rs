@@ -6,7 +6,7 @@
 use sea_orm::sea_query::{Expr, ExprTrait as _, Query};
 use sea_orm::{ConnectionTrait as _, DatabaseTransaction};
 
-use super::{Store, StoreError, credential, oauth_flow, secret, setting};
+use super::{Store, StoreError, channel, credential, oauth_flow, secret, setting};
 
 /// Where an envelope stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,13 +33,15 @@ pub struct Column {
 }
 
 /// Every column that holds envelopes.
-pub const COLUMNS: [Column; 6] = [
+pub const COLUMNS: [Column; 8] = [
     Column { table: secret::TABLE, name: "sealed", row: "server_id", field: Some("field") },
     of_credential(credential::Sealed::ClientSecret),
     of_credential(credential::Sealed::Access),
     of_credential(credential::Sealed::Refresh),
     of_flow(oauth_flow::Sealed::ClientSecret),
     of_flow(oauth_flow::Sealed::Verifier),
+    of_channel(channel::Sealed::Url),
+    of_channel(channel::Sealed::Secret),
 ];
 
 const fn of_credential(field: credential::Sealed) -> Column {
@@ -48,6 +50,10 @@ const fn of_credential(field: credential::Sealed) -> Column {
 
 const fn of_flow(field: oauth_flow::Sealed) -> Column {
     Column { table: oauth_flow::Sealed::TABLE, name: field.column(), row: "id", field: None }
+}
+
+const fn of_channel(field: channel::Sealed) -> Column {
+    Column { table: channel::Sealed::TABLE, name: field.column(), row: "id", field: None }
 }
 
 /// Whether there is any envelope.

@@ -3,6 +3,7 @@
 //! A *place* is where an envelope stands: table, row and field, which anybody who finds the envelope can tell. A *slot* is
 //! a place and the origins that the secret may be sent to, which only the rooms that use it know.
 
+use crate::store::channel::Sealed as ChannelField;
 use crate::store::credential::Sealed as CredentialField;
 use crate::store::envelope::Place;
 use crate::store::oauth_flow::Sealed as FlowField;
@@ -33,6 +34,12 @@ impl<'a> Slot<'a> {
     #[must_use]
     pub fn of_flow(flow_id: &'a str, field: FlowField) -> Self {
         Self::at(FlowField::TABLE, flow_id, field.column())
+    }
+
+    /// Names a secret of a channel.
+    #[must_use]
+    pub fn of_channel(channel_id: &'a str, field: ChannelField) -> Self {
+        Self::at(ChannelField::TABLE, channel_id, field.column())
     }
 
     /// The same place, for a secret that may be sent to this origin (too).

@@ -4,6 +4,7 @@ mod agent;
 mod approval;
 mod audit;
 mod call;
+mod channel;
 mod local;
 mod login;
 mod rule;

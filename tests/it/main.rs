@@ -22,6 +22,7 @@ mod egress;
 mod gate;
 mod leaks;
 mod mcp;
+mod notify;
 mod oauth;
 mod ops;
 mod postgresql;

@@ -5,6 +5,7 @@ mod approval;
 mod audit;
 mod crash;
 mod credential;
+mod delivery;
 mod journal;
 mod oauth_flow;
 mod opening;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::support::app::repo;
 
 /// The rooms in their line: each may know only those before it.
-const LINE: [&str; 29] = [
+const LINE: [&str; 30] = [
     "clock",
     "backoff",
     "glob",
@@ -25,6 +25,7 @@ const LINE: [&str; 29] = [
     "gate",
     "egress",
     "audit",
+    "notify",
     "oauth",
     "credential",
     "upstream",

@@ -9,6 +9,7 @@ use crate::connect::{ConnectError, Step};
 use crate::credential::CredentialError;
 use crate::gate::GateError;
 use crate::identity::IdentityError;
+use crate::notify::ChannelError;
 use crate::store::StoreError;
 use crate::upstream::UpstreamError;
 use crate::vault::VaultError;
@@ -91,6 +92,15 @@ impl From<VaultError> for Problem {
             | VaultError::UnknownFormat { .. }
             | VaultError::TooLong
             | VaultError::NoRandomness(_) => Self::internal(&error),
+        }
+    }
+}
+
+impl From<ChannelError> for Problem {
+    fn from(error: ChannelError) -> Self {
+        match error {
+            ChannelError::Vault(error) => error.into(),
+            ChannelError::NotWhole | ChannelError::List(_) => Self::internal(&error),
         }
     }
 }

@@ -102,6 +102,45 @@ impl Scene {
         let child =
             json!({"name": "child", "mode": "stdio", "command": python(), "args": args, "env": {"API_KEY": env}});
         self.keep("created", self.app.operator().post("/api/v1/servers", child).await, 201);
+        self.plant_channels().await;
+    }
+
+    /// A channel of each kind that has secrets; one address works, the others don't.
+    async fn plant_channels(&mut self) {
+        let origin = &self.provider.origin;
+        let key = b"cnry-signing-key-9f8A7b6C5d+/~!x";
+        let secret = format!("whsec_{}", base64::engine::general_purpose::STANDARD.encode(key));
+        self.canaries.add("signing key", key).add("signing secret", &secret);
+        let token = self.canaries.plant("channel-token");
+        let path = "T0/cnry-webhook-path-9f8A7b6C5d";
+        self.canaries.add("path of a webhook", path).add("topic", "cnry-topic-9f8A7b6C5d");
+        self.provider.says(&format!("POST /{path}"), Said::json(200, &json!({})));
+        for channel in [
+            json!({"name": "signed", "kind": "webhook", "url": format!("{origin}/{path}"), "secret": secret}),
+            json!({"name": "chat", "kind": "slack", "url": format!("http://127.0.0.1:1/{path}")}),
+            json!({"name": "phone", "kind": "ntfy", "url": format!("{origin}/cnry-topic-9f8A7b6C5d"), "token": token}),
+        ] {
+            self.keep("channel", self.app.operator().post("/api/v1/channels", channel).await, 201);
+        }
+    }
+
+    /// They are used, and one that is redirected, refused and gone says so.
+    async fn use_channels(&mut self) {
+        for name in ["signed", "chat", "phone"] {
+            let tested = self.app.operator().post(&format!("/api/v1/channels/{name}/test"), json!({})).await;
+            self.keep("test of a channel", tested, 200);
+        }
+        let here = "/T0/cnry-webhook-path-9f8A7b6C5d";
+        let redirect = Said::redirect(&format!("{}{here}?again", self.provider.origin));
+        for said in [redirect, Said::html(403), Said::Raw(b"HTTP/1.1 ".to_vec()), Said::html(410)] {
+            self.provider.says(&format!("POST {here}"), said);
+            let tested = self.app.operator().post("/api/v1/channels/signed/test", json!({})).await;
+            assert_eq!(tested.json["ok"], false, "{tested:?}");
+            self.keep("test of a channel", tested, 200);
+        }
+        let wrong = json!({"url": format!("ftp://x{here}"), "secret": "cnry-webhook-path-9f8A7b6C5d"});
+        let refused = self.app.operator().patch("/api/v1/channels/signed", wrong).await;
+        self.keep("edit of a channel", refused, 422);
     }
 
     /// Remembers what somebody was answered.
@@ -176,6 +215,7 @@ impl Scene {
             self.guard(&[&second]);
             self.call(name, "echo", json!({"text": "well"})).await;
         }
+        self.use_channels().await;
         let sent = format!("{:?}", self.remote.ledger());
         for what in ["bearer", "header", "access-token-1", "access-token-2", "access-token-3", "access-token-4"] {
             assert!(sent.contains(&super::canary::canary(what)), "{what} was never used");
@@ -246,6 +286,9 @@ impl Scene {
                 _ if path.starts_with("/api/v1/servers/{name}") => {
                     servers.iter().map(|name| path.replace("{name}", name)).collect()
                 }
+                _ if path.starts_with("/api/v1/channels/{name}") => {
+                    ["signed", "chat", "phone"].map(|name| path.replace("{name}", name)).into()
+                }
                 _ if path.starts_with("/api/v1/agents/{name}") => vec![path.replace("{name}", "ann")],
                 _ if path.starts_with("/api/v1/invocations/{id}") => {
                     invocations.iter().map(|id| path.replace("{id}", id)).collect()
@@ -271,6 +314,8 @@ impl Scene {
             &["server", "show", "typed"],
             &["server", "show", "child", "-o", "json"],
             &["agent", "list", "-o", "json"],
+            &["channel", "list", "-o", "json"],
+            &["channel", "show", "signed"],
         ] {
             let mut command = atryum(arguments);
             command.env("ATRYUM_URL", &self.app.url).env("ATRYUM_TOKEN", ADMIN_TOKEN);

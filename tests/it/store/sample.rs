@@ -1,6 +1,6 @@
 //! Rows to try things with.
 
-use atryum::store::{approval, credential, invocation, oauth_flow, rule, server};
+use atryum::store::{approval, channel, credential, invocation, oauth_flow, rule, server};
 
 /// When a sample was made, where that matters.
 pub const NOW: i64 = 1_000_000;
@@ -14,6 +14,29 @@ pub fn server(name: &str) -> server::NewServer {
         command: Some("/usr/bin/env".to_owned()),
         args: "[]".to_owned(),
         ..server::NewServer::default()
+    }
+}
+
+pub fn channel(name: &str) -> channel::Row {
+    channel::Row {
+        id: atryum::store::new_id(),
+        name: name.to_owned(),
+        kind: "slack".to_owned(),
+        enabled: true,
+        agents: "[\"*\"]".to_owned(),
+        servers: "[\"*\"]".to_owned(),
+        delay_seconds: 0,
+        wants_arguments: true,
+        command: None,
+        origin: Some("https://hooks.example".to_owned()),
+        url: None,
+        secret: None,
+        problem: None,
+        failing_since: None,
+        last_sent_at: None,
+        revision: 0,
+        created_at: 0,
+        updated_at: 0,
     }
 }
 

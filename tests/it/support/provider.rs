@@ -154,6 +154,11 @@ impl Provider {
         self.state().ledger.iter().map(|request| format!("{} {}", request.method, request.path)).collect()
     }
 
+    /// All that it read so far.
+    pub fn ledger(&self) -> Vec<Request> {
+        self.state().ledger.clone()
+    }
+
     /// The last request, with its body read as a form.
     pub fn last(&self) -> (Request, HashMap<String, String>) {
         let request = self.state().ledger.last().expect("it was asked").clone();

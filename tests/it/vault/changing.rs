@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use atryum::store::{Store, envelope, secret, server, setting};
+use atryum::store::{Store, channel, envelope, secret, server, setting};
 use atryum::vault::{KeySource, Rotated, SecretText, Vault, VaultError, rotate};
 
 use super::kept::Kept;
@@ -56,7 +56,7 @@ async fn everything_opens_with_the_new_key_and_nothing_with_the_one_from_before(
     let (key, sealed) = (read(&path), kept.sealed(&store).await);
     let digest = Vault::unlock(file(&path), &store).await.unwrap().subkey("agents").digest("a key");
     let rotated = rotate(&file(&path), None, &store).await.unwrap();
-    assert_eq!((rotated.secrets, &rotated.key), (Some(16), &path.display().to_string()));
+    assert_eq!((rotated.secrets, &rotated.key), (Some(20), &path.display().to_string()));
     let vault = Vault::unlock(file(&path), &store).await.unwrap();
     kept.demand_readable(&store, &vault).await;
     more.demand_readable(&store, &vault).await;
@@ -166,7 +166,7 @@ async fn a_key_from_a_variable_gets_a_successor_in_a_file(database: Database) {
     assert!(without.to_string().contains("say with --new-key-file"), "{without}");
     let path = database.path("new/master.key");
     let rotated = rotate(&value(KEY), Some(path.clone()), &store).await.unwrap();
-    let expected = Rotated { secrets: Some(8), key: path.display().to_string(), key_before: None };
+    let expected = Rotated { secrets: Some(10), key: path.display().to_string(), key_before: None };
     assert_eq!(rotated, expected);
     assert!(matches!(Vault::unlock(value(KEY), &store).await, Err(VaultError::Wrong { .. })));
     kept.demand_readable(&store, &Vault::unlock(file(&path), &store).await.unwrap()).await;
@@ -217,6 +217,7 @@ async fn of_what_was_sealed_before_nothing_is_left_in_the_file() {
     assert!(present.iter().all(|envelope| stands(&database, &envelope[1..73])));
     store = database.open().await;
     server::delete(&store, "calc").await.unwrap();
+    channel::delete(&store, "calc").await.unwrap();
     store.close().await.unwrap();
     assert_eq!(present.iter().filter(|envelope| stands(&database, &envelope[1..73])).count(), 0);
 }

@@ -1,6 +1,6 @@
 //! A secret in every place where the vault keeps one.
 
-use atryum::store::{Store, credential, oauth_flow, secret, server};
+use atryum::store::{Store, channel, credential, oauth_flow, secret, server};
 use atryum::vault::{SecretText, Slot, Vault};
 
 use crate::store::sample;
@@ -8,16 +8,20 @@ use crate::store::sample;
 const ORIGIN: &str = "https://mcp.example";
 const TOKEN_ORIGIN: &str = "https://as.example";
 
-/// Rows that hold secrets: a server, what a login to it brought, and a login that was begun.
+/// Rows that hold secrets: a server, what a login to it brought, a login that was begun, and a channel.
 pub struct Kept {
     pub server_id: String,
     pub flow_id: String,
+    pub channel_id: String,
+    /// The channel's name.
+    name: String,
 }
 
 impl Kept {
     /// Seals a secret in every place and stores it.
     pub async fn put(store: &Store, vault: &Vault, name: &str) -> Self {
-        let kept = Self { server_id: atryum::store::new_id(), flow_id: atryum::store::new_id() };
+        let new_id = atryum::store::new_id;
+        let kept = Self { server_id: new_id(), flow_id: new_id(), channel_id: new_id(), name: name.to_owned() };
         let sealed = |at: usize| {
             let (slot, text) = kept.slots().swap_remove(at);
             vault.seal(&slot, &SecretText::new(text)).unwrap()
@@ -41,6 +45,9 @@ impl Kept {
             ..sample::oauth_flow(&kept.server_id)
         };
         oauth_flow::insert(store, flow).await.unwrap();
+        let (url, secret) = (Some(sealed(8)), Some(sealed(9)));
+        let channel = channel::Row { id: kept.channel_id.clone(), url, secret, ..sample::channel(name) };
+        channel::insert(store, channel).await.unwrap();
         kept
     }
 
@@ -60,6 +67,8 @@ impl Kept {
             of_credential(Held::Refresh),
             of_flow(Begun::ClientSecret),
             of_flow(Begun::Verifier),
+            Slot::of_channel(&self.channel_id, channel::Sealed::Url).sent_to(ORIGIN),
+            Slot::of_channel(&self.channel_id, channel::Sealed::Secret),
         ];
         let texts = (0..).map(|at| format!("secret {at} of {}", self.server_id));
         slots.into_iter().zip(texts).collect()
@@ -71,6 +80,7 @@ impl Kept {
         let of = |field: &str| secrets.iter().find(|row| row.field == field).unwrap().sealed.clone();
         let held = credential::find(store, &self.server_id).await.unwrap().unwrap();
         let flow = oauth_flow::find(store, &self.flow_id).await.unwrap().unwrap();
+        let told = channel::find(store, &self.name).await.unwrap().unwrap();
         vec![
             of("env:A"),
             of("bearer_token"),
@@ -80,6 +90,8 @@ impl Kept {
             held.refresh.unwrap(),
             flow.client_secret.unwrap(),
             flow.verifier,
+            told.url.unwrap(),
+            told.secret.unwrap(),
         ]
     }
 
