@@ -44,6 +44,7 @@ pub mod server;
 pub mod setting;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use sea_orm::sea_query::LikeExpr;
 use sea_orm::sqlx::PgPool;
@@ -92,6 +93,8 @@ struct Inner {
     is_postgres: bool,
     /// where other gateways' edits are heard of, on PostgreSQL
     news: Option<PgPool>,
+    /// commits that failed, with what the audit would have told
+    failed_commits: Arc<AtomicU64>,
     /// this process's place, for as long as this lives
     guard: Guard,
 }
@@ -134,7 +137,9 @@ impl Store {
         let is_postgres = guard.seat().is_some();
         let turn = Arc::new(Mutex::new(tail));
         let news = address.listening();
-        let inner = Arc::new(Inner { edits, journal, reads, turn, is_postgres, news, guard });
+        let failed_commits = Arc::default();
+        let inner = Inner { edits, journal, reads, turn, is_postgres, news, failed_commits, guard };
+        let inner = Arc::new(inner);
         if is_postgres {
             tokio::spawn(seat::keep(Arc::downgrade(&inner)));
         }
@@ -168,6 +173,12 @@ impl Store {
         Ok(())
     }
 
+    /// How many commits have failed; with each, an edit and what the audit tells of it.
+    #[must_use]
+    pub fn failed_commits(&self) -> u64 {
+        self.inner.failed_commits.load(Ordering::Relaxed)
+    }
+
     fn reads(&self) -> &DatabaseConnection {
         &self.inner.reads
     }
@@ -196,13 +207,13 @@ impl Store {
 
     async fn begin_on(&self, pool: &DatabaseConnection) -> Result<Edit, StoreError> {
         self.inner.guard.demand()?;
-        let mut turn = Arc::clone(&self.inner.turn).lock_owned().await;
-        turn.roll_back(&self.inner.journal).await;
+        let turn = Arc::clone(&self.inner.turn).lock_owned().await;
         // at once the writer: a transaction that reads first and writes later fails when another wrote in between
         let sqlite_transaction_mode = (!self.inner.is_postgres).then_some(SqliteTransactionMode::Immediate);
         let options = TransactionOptions { sqlite_transaction_mode, ..TransactionOptions::default() };
         let transaction = pool.begin_with_options(options).await?;
-        Ok(Edit { transaction, told: Vec::new(), announced: Announced::default(), turn })
+        let failed_commits = Arc::clone(&self.inner.failed_commits);
+        Ok(Edit { transaction, told: Vec::new(), announced: Announced::default(), turn, failed_commits })
     }
 }
 
@@ -216,6 +227,7 @@ struct Edit {
     announced: Announced,
     /// taken before the first lock in the database, so that nobody waits for it who holds one
     turn: OwnedMutexGuard<Tail>,
+    failed_commits: Arc<AtomicU64>,
 }
 
 impl Edit {
@@ -238,7 +250,14 @@ impl Edit {
         self.announced.settled(approval_id);
     }
 
-    async fn commit(mut self) -> Result<(), StoreError> {
+    async fn commit(self) -> Result<(), StoreError> {
+        let failed_commits = Arc::clone(&self.failed_commits);
+        let committed = self.try_commit().await;
+        failed_commits.fetch_add(u64::from(committed.is_err()), Ordering::Relaxed);
+        committed
+    }
+
+    async fn try_commit(mut self) -> Result<(), StoreError> {
         let head = self.turn.append(&self.transaction, self.told).await?;
         self.announced.announce(&self.transaction).await?;
         self.transaction.commit().await?;

@@ -13,6 +13,7 @@ mod m20261123_000005_keep_approvals;
 mod m20261124_000006_add_seats;
 mod m20261124_000008_add_channels;
 mod m20261124_000009_add_pledges;
+mod m20261124_000010_slim_indexes;
 
 /// All steps, in order.
 pub struct Migrator;
@@ -29,6 +30,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261124_000006_add_seats::Migration),
             Box::new(m20261124_000008_add_channels::Migration),
             Box::new(m20261124_000009_add_pledges::Migration),
+            Box::new(m20261124_000010_slim_indexes::Migration),
         ]
     }
 }

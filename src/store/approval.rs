@@ -92,6 +92,15 @@ pub async fn count_pending(store: &Store, agent_id: Option<&str>, now: i64) -> R
     Ok(Entity::find().filter(open).count(store.reads()).await?)
 }
 
+/// Counts the open approvals, and tells when the oldest of them was asked for (ms).
+pub async fn open_since(store: &Store, now: i64) -> Result<(u64, Option<i64>), StoreError> {
+    let open = Entity::find().filter(Column::Status.eq(PENDING)).filter(Column::ExpiresAt.gt(now)).select_only();
+    let open = open.column_as(Column::Id.count(), "count").column_as(Column::CreatedAt.min(), "oldest");
+    let found: Option<(i64, Option<i64>)> = open.into_tuple().one(store.reads()).await?;
+    let (count, oldest) = found.unwrap_or_default();
+    Ok((u64::try_from(count).unwrap_or(0), oldest))
+}
+
 /// Answers a pending approval, once.
 ///
 /// Returns the row as it stands afterwards. A conflict says why not: it is already decided, it has expired, or what was

@@ -12,10 +12,7 @@ mod sink;
 use std::fmt;
 
 use entity::audit_event::{Column, Entity};
-use sea_orm::{
-    ColumnTrait, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, Iterable as _, QueryFilter, QueryOrder,
-    QuerySelect,
-};
+use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, Iterable as _, QueryFilter, QueryOrder, QuerySelect};
 use tokio::sync::watch;
 
 use super::{Store, StoreError, batch};
@@ -60,15 +57,13 @@ pub(super) struct Tail {
     /// at a seat: the hashes of the end that was last certain, and of those that were tried since. If the chain ends
     /// otherwise, somebody else has taken the seat
     mine: Option<Vec<String>>,
-    /// SQLite: the journal's connection may be within a transaction that nobody goes on with
-    pub(super) is_open: bool,
     /// the number of the last event that is committed
     committed: watch::Sender<i64>,
 }
 
 impl Tail {
     pub(super) fn new() -> Self {
-        Self { chain: FIRST_CHAIN, head: None, mine: None, is_open: false, committed: watch::Sender::new(0) }
+        Self { chain: FIRST_CHAIN, head: None, mine: None, committed: watch::Sender::new(0) }
     }
 
     /// From now on this is the end, and nobody else's to move.
@@ -113,15 +108,6 @@ impl Tail {
         Some((head, links))
     }
 
-    /// Ends a transaction that was given up in the middle.
-    pub(super) async fn roll_back(&mut self, journal: &DatabaseConnection) {
-        if self.is_open {
-            // an error says that there is none
-            let _ended = journal.execute_unprepared("ROLLBACK").await;
-            self.is_open = false;
-        }
-    }
-
     /// Writes events in the caller's transaction. The end is not certain until that is committed: see [`Tail::moved_to`].
     pub(super) async fn append(
         &mut self,
@@ -155,7 +141,8 @@ impl fmt::Debug for Tail {
     }
 }
 
-static INSERT: batch::Texts = std::sync::LazyLock::new(|| {
+/// Has the columns of a link, and their names.
+pub(super) static INSERT: batch::Texts = std::sync::LazyLock::new(|| {
     let columns: Vec<_> = Column::iter().collect();
     batch::insert("audit_event", columns.iter().map(sea_orm::IdenStatic::as_str))
 });

@@ -7,7 +7,7 @@
 //! SQLite takes the rows apart with `jsonb_each` (3.51 and later; ours is compiled in): its text twin `json_each` renders
 //! each row anew for every column, which costs three times as much.
 
-mod at_once;
+pub(super) mod at_once;
 
 use std::collections::HashSet;
 use std::fmt::Write as _;

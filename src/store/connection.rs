@@ -12,9 +12,10 @@ use std::time::Duration;
 
 use sea_orm::sqlx::postgres::PgConnectOptions;
 use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
-use sea_orm::sqlx::{ConnectOptions as _, PgPool};
+use sea_orm::sqlx::{AssertSqlSafe, ConnectOptions as _, Executor as _, PgPool};
 use sea_orm::{ConnectOptions, Database, DatabaseConnection};
 
+use super::batch::at_once;
 use super::{Durability, StoreError, news};
 
 /// How long a statement waits for another process that holds SQLite's lock, such as a backup.
@@ -102,7 +103,7 @@ impl Address {
                 // where secrets are: what was taken away or sealed anew is not left in the file
                 let edits = options.clone().synchronous(SqliteSynchronous::Full).pragma("secure_delete", "on");
                 let edits = connect_sqlite(1, edits).await?;
-                let journal = connect_sqlite(1, options.clone().synchronous(journal)).await?;
+                let journal = connect_sqlite_to_write_batches(options.clone().synchronous(journal)).await?;
                 let reads = connect_sqlite(READS_MAX, options.clone().read_only(true)).await?;
                 Ok(Pools { edits, journal, reads })
             }
@@ -144,11 +145,31 @@ impl Address {
 }
 
 async fn connect_sqlite(connections_max: u32, options: SqliteConnectOptions) -> Result<DatabaseConnection, StoreError> {
+    Ok(Database::connect(sqlite_pool(connections_max, options)).await?)
+}
+
+/// Opens the journal's connection, which has to know what a batch is. So must one that takes its place.
+async fn connect_sqlite_to_write_batches(options: SqliteConnectOptions) -> Result<DatabaseConnection, StoreError> {
+    let mut pool = sqlite_pool(1, options);
+    pool.map_sqlx_sqlite_pool_opts(|options| {
+        options.after_connect(|connection, _| {
+            Box::pin(async move {
+                for statement in at_once::prepare_sqlite() {
+                    connection.execute(AssertSqlSafe(statement)).await?;
+                }
+                Ok(())
+            })
+        })
+    });
+    Ok(Database::connect(pool).await?)
+}
+
+fn sqlite_pool(connections_max: u32, options: SqliteConnectOptions) -> ConnectOptions {
     let mut pool = pool("sqlite:", connections_max);
     // a file does not go away like a server does
     pool.test_before_acquire(false).acquire_timeout(SQLITE_BUSY_TIMEOUT);
     pool.map_sqlx_sqlite_opts(move |_| options.clone());
-    Ok(Database::connect(pool).await?)
+    pool
 }
 
 /// Opens a pool of PostgreSQL connections that stay open.

@@ -21,6 +21,9 @@ pub type Row = entity::invocation::Model;
 /// The states that are not the end of a call.
 const OPEN_STATES: [&str; 3] = ["received", "pending", "dispatched"];
 
+/// The state of nearly all calls, which no index is kept of.
+const COMPLETED: &str = "completed";
+
 /// Which invocations a list holds; what is absent does not narrow.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
@@ -161,7 +164,8 @@ pub(super) async fn end_of_seat(
 }
 
 fn at(seat: i64, states: &[&str]) -> Condition {
-    Condition::all().add(Column::Seat.eq(seat)).add(Column::State.is_in(states.iter().copied()))
+    let open = Condition::all().add(is_not_completed());
+    open.add(Column::Seat.eq(seat)).add(Column::State.is_in(states.iter().copied()))
 }
 
 /// What is told of every call that is in one of these states and is about to be ended.
@@ -214,6 +218,9 @@ fn wanted(filter: &Filter) -> Condition {
     for (column, text) in texts {
         wanted = wanted.add_option(text.as_ref().map(|text| column.eq(text)));
     }
+    if filter.state.as_ref().is_some_and(|state| state != COMPLETED) {
+        wanted = wanted.add(is_not_completed());
+    }
     wanted = wanted
         .add_option(filter.since.map(|since| Column::ReceivedAt.gte(since)))
         .add_option(filter.until.map(|until| Column::ReceivedAt.lt(until)));
@@ -222,6 +229,11 @@ fn wanted(filter: &Filter) -> Condition {
         wanted = wanted.add(Condition::any().add(part_of(Column::Tool)).add(part_of(Column::Arguments)));
     }
     wanted
+}
+
+/// The very words of the index, as a value that is bound would hide what it is.
+fn is_not_completed() -> Expr {
+    Expr::cust("state <> 'completed'")
 }
 
 fn end(state: &'static str, error: &'static str, now: i64) -> UpdateMany<Entity> {

@@ -8,9 +8,14 @@ use sea_orm::{
     QueryOrder, QuerySelect,
 };
 
+use uuid::Uuid;
+
 use super::Row;
 use crate::store::{Listed, Page, Store, StoreError, part};
 use crate::trail::{Checkpoint, Link, PublicKey};
+
+/// How far a clock may have gone back between a call's id and its first event.
+const CLOCK_STEP_MS: i64 = 60_000;
 
 /// Which events a list holds; what is absent does not narrow.
 #[derive(Clone, Debug, Default)]
@@ -210,10 +215,27 @@ fn wanted(filter: &Filter) -> Condition {
     Condition::all()
         .add_option(kind)
         .add_option(filter.actor.as_ref().map(|actor| Column::Actor.eq(actor)))
-        .add_option(filter.subject.as_ref().map(|subject| Column::Subject.eq(subject)))
+        .add_option(filter.subject.as_ref().map(|subject| of_subject(subject)))
         .add_option(filter.since.map(|since| Column::At.gte(since)))
         .add_option(filter.until.map(|until| Column::At.lt(until)))
         .add_option(filter.q.as_ref().map(|q| Func::lower(Expr::col(Column::Data)).like(part(q))))
+}
+
+/// Events by what they happened to. There is an index but for calls, whose events are many: none of those is older than
+/// the call's id, which holds a time.
+fn of_subject(subject: &str) -> Condition {
+    let is_it = Condition::all().add(Column::Subject.eq(subject));
+    match subject.strip_prefix("invocation:") {
+        // the very words of the index, as a value that is bound would hide what it is
+        None => is_it.add(Expr::cust("substr(subject, 1, 11) <> 'invocation:'")),
+        Some(id) => is_it.add_option(began_at(id).map(|at| Column::At.gte(at - CLOCK_STEP_MS))),
+    }
+}
+
+/// When an id of ours was made (ms).
+fn began_at(id: &str) -> Option<i64> {
+    let (seconds, nanos) = Uuid::try_parse(id).ok()?.get_timestamp()?.to_unix();
+    i64::try_from(seconds * 1_000 + u64::from(nanos) / 1_000_000).ok()
 }
 
 fn link(row: Row) -> Link {

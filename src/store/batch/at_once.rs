@@ -4,16 +4,18 @@
 //! the events do not fit, the database refuses the whole, and the batch is written again the long way, step by step.
 
 use std::collections::HashSet;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, LazyLock};
 
 use sea_orm::{ConnectionTrait as _, DbBackend, DbErr, IdenStatic as _, Iterable as _, Statement, Value};
 use serde::Serialize;
 
 use super::{Batch, CHANGE_INVOCATIONS, INSERT_APPROVALS, INSERT_INVOCATIONS, text};
+use crate::store::audit::INSERT as INSERT_EVENTS;
 use crate::store::{Store, StoreError};
+use crate::trail::Link;
 
-/// The statements' texts, by which parts there are; the parts are the bits of the place.
-static SQLITE: LazyLock<[String; 8]> = LazyLock::new(|| std::array::from_fn(|parts| sqlite(Parts::of_bits(parts))));
+/// PostgreSQL's texts, by which parts there are; the parts are the bits of the place.
 static POSTGRES: LazyLock<[String; 8]> = LazyLock::new(|| std::array::from_fn(|parts| postgres(Parts::of_bits(parts))));
 
 /// Which statements a batch takes.
@@ -47,10 +49,72 @@ pub(super) async fn write(store: &Store, batch: &Batch<'_>) -> Result<Option<Has
     store.inner.guard.demand()?;
     let mut turn = Arc::clone(&store.inner.turn).lock_owned().await;
     let connection = &store.inner.journal;
-    turn.roll_back(connection).await;
     batch.demand_seat(&turn)?;
     let told = batch.told.iter().chain(&batch.told_of_changes).cloned();
     let Some((head, links)) = turn.place(told) else { return Ok(None) };
+    let backend = connection.get_database_backend();
+    let statement = if backend == DbBackend::Sqlite { of_sqlite(batch, &links)? } else { of_postgres(batch, &links)? };
+    match connection.execute_raw(statement).await.map_err(StoreError::from) {
+        Ok(_) => {
+            turn.moved_to(Some(head));
+            Ok(Some(batch.changes.iter().map(|change| change.id.clone()).collect()))
+        }
+        // what is refused for what it is gets its own answer the long way
+        Err(error) if error.is_retryable() => {
+            store.inner.failed_commits.fetch_add(1, Ordering::Relaxed);
+            Err(error)
+        }
+        Err(_) => Ok(None),
+    }
+}
+
+/// Nothing where there are no rows.
+fn json<T: Serialize>(rows: &[T]) -> Result<Value, StoreError> {
+    if rows.is_empty() {
+        return Ok(None::<String>.into());
+    }
+    let text = serde_json::to_string(rows);
+    let text = text.map_err(|error| StoreError::Refused { source: DbErr::Json(error.to_string()) })?;
+    Ok(text.into())
+}
+
+fn columns() -> Vec<&'static str> {
+    entity::audit_event::Column::iter().map(|column| column.as_str()).collect()
+}
+
+/// SQLite has a view that is written to, which only the connection sees; each insert carries a whole batch, and what it
+/// sets off is done with it or not at all. Several statements in a transaction would do the same and cost a hand-over to
+/// the connection's thread each.
+///
+/// A batch in which a change does not take place is refused.
+pub(in crate::store) fn prepare_sqlite() -> [String; 2] {
+    let of = |texts, part: &str| {
+        let text = text(texts, DbBackend::Sqlite).replace("(?)", &format!("(NEW.{part})"));
+        text.replace(" RETURNING id", "")
+    };
+    let (invocations, approvals) = (of(&INSERT_INVOCATIONS, "invocations"), of(&INSERT_APPROVALS, "approvals"));
+    let (changes, events) = (of(&CHANGE_INVOCATIONS, "changes"), of(&INSERT_EVENTS, "events"));
+    let guard = "SELECT RAISE(ABORT, 'a change did not take place') WHERE changes() <> NEW.changed";
+    [
+        "CREATE TEMP VIEW journal_batch AS \
+         SELECT NULL AS invocations, NULL AS approvals, NULL AS changes, NULL AS changed, NULL AS events"
+            .to_owned(),
+        format!(
+            "CREATE TEMP TRIGGER journal_batch_is_written INSTEAD OF INSERT ON journal_batch BEGIN \
+             {invocations}; {approvals}; {changes}; {guard}; {events}; END"
+        ),
+    ]
+}
+
+fn of_sqlite(batch: &Batch<'_>, links: &[Link]) -> Result<Statement, StoreError> {
+    let text = "INSERT INTO journal_batch (invocations, approvals, changes, changed, events) VALUES (?, ?, ?, ?, ?)";
+    let changed = i64::try_from(batch.changes.len()).unwrap_or(i64::MAX);
+    let values =
+        [json(&batch.invocations)?, json(&batch.approvals)?, json(&batch.changes)?, changed.into(), json(links)?];
+    Ok(Statement::from_sql_and_values(DbBackend::Sqlite, text, values))
+}
+
+fn of_postgres(batch: &Batch<'_>, links: &[Link]) -> Result<Statement, StoreError> {
     let parts = Parts::of(batch);
     let mut values: Vec<Value> = Vec::with_capacity(5);
     if parts.has_invocations {
@@ -63,52 +127,9 @@ pub(super) async fn write(store: &Store, batch: &Batch<'_>) -> Result<Option<Has
         values.push(json(&batch.changes)?);
         values.push(i64::try_from(batch.changes.len()).unwrap_or(i64::MAX).into());
     }
-    values.push(json(&links)?);
-    let backend = connection.get_database_backend();
-    let texts = if backend == DbBackend::Sqlite { &SQLITE } else { &POSTGRES };
-    let text = texts.get(parts.bits()).map(String::as_str).unwrap_or_default();
-    turn.is_open = backend == DbBackend::Sqlite;
-    let written = connection.query_all_raw(Statement::from_sql_and_values(backend, text, values)).await;
-    match written.map_err(StoreError::from) {
-        Ok(moved) => {
-            turn.is_open = false;
-            turn.moved_to(Some(head));
-            Ok(Some(moved.iter().map(|row| row.try_get_by_index(0)).collect::<Result<_, DbErr>>()?))
-        }
-        Err(error) => {
-            turn.roll_back(connection).await;
-            // what is refused for what it is gets its own answer the long way
-            if error.is_retryable() { Err(error) } else { Ok(None) }
-        }
-    }
-}
-
-fn json(rows: &impl Serialize) -> Result<Value, StoreError> {
-    let text = serde_json::to_string(rows);
-    let text = text.map_err(|error| StoreError::Refused { source: DbErr::Json(error.to_string()) })?;
-    Ok(text.into())
-}
-
-fn columns() -> Vec<&'static str> {
-    entity::audit_event::Column::iter().map(|column| column.as_str()).collect()
-}
-
-/// SQLite runs several statements at once. Events that do not fit have no chain, which the table refuses.
-fn sqlite(parts: Parts) -> String {
-    let of = |texts| text(texts, DbBackend::Sqlite);
-    let mut statements = vec!["BEGIN IMMEDIATE".to_owned()];
-    statements.extend(parts.has_invocations.then(|| of(&INSERT_INVOCATIONS).to_owned()));
-    statements.extend(parts.has_approvals.then(|| of(&INSERT_APPROVALS).to_owned()));
-    statements.extend(parts.has_changes.then(|| of(&CHANGE_INVOCATIONS).to_owned()));
-    let values = columns().into_iter().map(|column| {
-        let value = format!("json_extract(value, '$.{column}')");
-        let is_guard = parts.has_changes && column == "chain";
-        if is_guard { format!("CASE WHEN changes() = ? THEN {value} END") } else { value }
-    });
-    let values = values.collect::<Vec<_>>().join(", ");
-    statements.push(format!("INSERT INTO audit_event ({}) SELECT {values} FROM jsonb_each(?)", columns().join(", ")));
-    statements.push("COMMIT".to_owned());
-    statements.join("; ")
+    values.push(json(links)?);
+    let text = POSTGRES.get(parts.bits()).map(String::as_str).unwrap_or_default();
+    Ok(Statement::from_sql_and_values(DbBackend::Postgres, text, values))
 }
 
 /// PostgreSQL runs one statement with several parts. Events that do not fit have no chain, which the table refuses.
@@ -144,6 +165,5 @@ fn postgres(parts: Parts) -> String {
         "told AS (INSERT INTO audit_event ({names}) SELECT {values} \
          FROM json_populate_recordset(NULL::audit_event, {events}::json))"
     ));
-    let moved = if parts.has_changes { "SELECT id FROM moved" } else { "SELECT NULL::text AS id WHERE false" };
-    format!("WITH {} {moved}", with.join(", "))
+    format!("WITH {} SELECT 1", with.join(", "))
 }
