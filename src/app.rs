@@ -102,7 +102,9 @@ impl App {
             metrics,
             downstream,
             attempts: Arc::default(),
+            refusals: Arc::default(),
         };
+        gateway.refusals.start_telling(gateway.store.clone());
         let greeting = greeting(&gateway).await?;
         let replicas = Replicas::follow(&gateway).await;
         let server = listening.serve(gateway.clone()).map_err(AppError::Broken)?;
@@ -133,6 +135,7 @@ impl App {
         self.gateway.keyring.flush().await?;
         self.gateway.gate.flush().await?;
         self.gateway.journal.close().await;
+        self.gateway.refusals.tell(&self.gateway.store).await?;
         store::audit::tell(&self.gateway.store, [Event::new("gateway.stopped", "gateway", &json!({}))]).await?;
         self.gateway.audit.stop().await;
         self.gateway.store.close().await?;

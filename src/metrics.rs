@@ -5,20 +5,24 @@
 //! because each new value would be kept for as long as the process lives.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use prometheus::{
-    Encoder as _, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
-    Registry, TextEncoder, core::Collector,
+    Encoder as _, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
+    Opts, Registry, TextEncoder, core::Collector,
 };
+
+use crate::clock;
 
 /// From what a fast server needs to what a slow one may take.
 const CALL_BUCKETS: [f64; 14] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0];
 /// The gateway's own part of a call.
 const OVERHEAD_BUCKETS: [f64; 12] =
     [0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 1.0];
-/// From a person at the screen to one who comes back from lunch.
-const WAIT_BUCKETS: [f64; 9] = [1.0, 2.5, 5.0, 15.0, 30.0, 60.0, 300.0, 600.0, 3600.0];
+/// From a person at the screen to one who comes back from lunch. Who answers within two seconds has hardly read what is
+/// asked.
+const WAIT_BUCKETS: [f64; 9] = [1.0, 2.0, 5.0, 15.0, 30.0, 60.0, 300.0, 600.0, 3600.0];
 
 /// What may come of a try to tell people something.
 const NOTIFIED: [&str; 4] = ["sent", "retried", "failed", "withdrawn"];
@@ -102,9 +106,7 @@ struct Inner {
     tool_call_duration: HistogramVec,
     overhead: Histogram,
     upstream_request_duration: HistogramVec,
-    approvals_pending: IntGauge,
-    approvals: IntCounterVec,
-    approval_wait: Histogram,
+    asked: Asked,
     server_up: IntGaugeVec,
     server_restarts: IntCounterVec,
     sessions: IntGauge,
@@ -113,8 +115,53 @@ struct Inner {
     record: Record,
 }
 
+/// What is counted about rules and the people who are asked.
+struct Asked {
+    rule_evaluations: IntCounterVec,
+    pending: IntGauge,
+    oldest_pending: Gauge,
+    /// when the oldest question was asked, ms; 0 when there is none
+    oldest_asked_at: AtomicI64,
+    ended: IntCounterVec,
+    wait: HistogramVec,
+}
+
+impl Asked {
+    fn register(of: &Family<'_>) -> Result<Self, prometheus::Error> {
+        let asked = Self {
+            rule_evaluations: of.counters(
+                "atryum_rule_evaluations_total",
+                "Decisions of the rules about requests of agents, by what was decided.",
+                &["action"],
+            )?,
+            pending: of.gauge("atryum_approvals_pending", "Questions that wait for a person.")?,
+            oldest_pending: of.seconds(
+                "atryum_approval_oldest_pending_seconds",
+                "How long the oldest question has waited for a person; 0 when none does.",
+            )?,
+            oldest_asked_at: AtomicI64::default(),
+            ended: of.counters("atryum_approvals_total", "Questions to a person that ended, by how.", &["outcome"])?,
+            wait: of.histograms(
+                "atryum_approval_wait_seconds",
+                "Time from a question to a person to its end.",
+                &["outcome"],
+                &WAIT_BUCKETS,
+            )?,
+        };
+        for outcome in ApprovalOutcome::ALL {
+            asked.ended.with_label_values(&[outcome.as_str()]);
+            asked.wait.with_label_values(&[outcome.as_str()]);
+        }
+        for action in ["allow", "deny", "ask"] {
+            asked.rule_evaluations.with_label_values(&[action]);
+        }
+        Ok(asked)
+    }
+}
+
 /// What is counted about the record: the audit, and what is removed.
 struct Record {
+    audit_write_failures: IntCounter,
     audit_sign_failures: IntCounter,
     audit_sink_failures: IntCounterVec,
     audit_sink_behind: IntGaugeVec,
@@ -125,6 +172,10 @@ struct Record {
 impl Record {
     fn register(of: &Family<'_>) -> Result<Self, prometheus::Error> {
         Ok(Self {
+            audit_write_failures: of.counter(
+                "atryum_audit_write_failures_total",
+                "Commits that failed, of edits, calls and logins together with what the audit tells of them.",
+            )?,
             audit_sign_failures: of
                 .counter("atryum_audit_sign_failures_total", "Attempts to sign the end of the audit that failed.")?,
             audit_sink_failures: of.counters(
@@ -171,6 +222,7 @@ impl Metrics {
                 "atryum_tool_call_duration_seconds",
                 "Time from a tool call to its answer, a person's time left out.",
                 &["server", "outcome"],
+                &CALL_BUCKETS,
             )?,
             overhead: of.histogram(
                 "atryum_overhead_seconds",
@@ -181,18 +233,9 @@ impl Metrics {
                 "atryum_upstream_request_duration_seconds",
                 "Time from a request to a server to its answer.",
                 &["server", "method"],
+                &CALL_BUCKETS,
             )?,
-            approvals_pending: of.gauge("atryum_approvals_pending", "Questions that wait for a person.")?,
-            approvals: of.counters(
-                "atryum_approvals_total",
-                "Questions to a person that ended, by how.",
-                &["outcome"],
-            )?,
-            approval_wait: of.histogram(
-                "atryum_approval_wait_seconds",
-                "Time from a question to a person to its end.",
-                &WAIT_BUCKETS,
-            )?,
+            asked: Asked::register(&of)?,
             server_up: of.gauges(
                 "atryum_server_up",
                 "Whether the last connection to an enabled server opened and holds.",
@@ -212,9 +255,6 @@ impl Metrics {
             record: Record::register(&of)?,
             registry,
         };
-        for outcome in ApprovalOutcome::ALL {
-            inner.approvals.with_label_values(&[outcome.as_str()]);
-        }
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -236,21 +276,27 @@ impl Metrics {
         self.inner.upstream_request_duration.with_label_values(&labels).observe(duration.as_secs_f64());
     }
 
-    /// Questions of an earlier process are still open.
-    pub fn approvals_found(&self, pending: u64) {
-        self.inner.approvals_pending.set(i64::try_from(pending).unwrap_or(i64::MAX));
+    /// The rules decided about a request: `allow`, `deny` or `ask`.
+    pub fn rules_evaluated(&self, action: &'static str) {
+        self.inner.asked.rule_evaluations.with_label_values(&[action]).inc();
+    }
+
+    /// So many questions are open by now, and the oldest was asked then (ms).
+    pub fn approvals_found(&self, pending: u64, oldest_asked_at: Option<i64>) {
+        self.inner.asked.pending.set(i64::try_from(pending).unwrap_or(i64::MAX));
+        self.inner.asked.oldest_asked_at.store(oldest_asked_at.unwrap_or(0), Ordering::Relaxed);
     }
 
     /// A question waits for a person.
     pub fn approval_asked(&self) {
-        self.inner.approvals_pending.inc();
+        self.inner.asked.pending.inc();
     }
 
     /// A question no longer waits for a person.
     pub fn approval_ended(&self, outcome: ApprovalOutcome, waited: Duration) {
-        self.inner.approvals_pending.dec();
-        self.inner.approvals.with_label_values(&[outcome.as_str()]).inc();
-        self.inner.approval_wait.observe(waited.as_secs_f64());
+        self.inner.asked.pending.dec();
+        self.inner.asked.ended.with_label_values(&[outcome.as_str()]).inc();
+        self.inner.asked.wait.with_label_values(&[outcome.as_str()]).observe(waited.as_secs_f64());
     }
 
     /// Notes whether a server can be called.
@@ -295,6 +341,12 @@ impl Metrics {
         self.inner.journal_write_failures.inc();
     }
 
+    /// So many commits with events of the audit have failed by now.
+    pub fn audit_writes_failed(&self, count: u64) {
+        let counted = &self.inner.record.audit_write_failures;
+        counted.inc_by(count.saturating_sub(counted.get()));
+    }
+
     /// The end of the audit could not be signed.
     pub fn audit_sign_failed(&self) {
         self.inner.record.audit_sign_failures.inc();
@@ -333,6 +385,10 @@ impl Metrics {
     /// # Errors
     /// A metric can't be written.
     pub fn text(&self) -> Result<Vec<u8>, prometheus::Error> {
+        let asked_at = self.inner.asked.oldest_asked_at.load(Ordering::Relaxed);
+        let waited_ms = if asked_at == 0 { 0 } else { clock::now_ms().saturating_sub(asked_at) };
+        let waited = Duration::from_millis(u64::try_from(waited_ms).unwrap_or(0));
+        self.inner.asked.oldest_pending.set(waited.as_secs_f64());
         let mut text = Vec::new();
         TextEncoder::new().encode(&self.inner.registry.gather(), &mut text)?;
         Ok(text)
@@ -362,6 +418,10 @@ impl Family<'_> {
         self.register(IntGauge::new(name, help)?)
     }
 
+    fn seconds(&self, name: &str, help: &str) -> Result<Gauge, prometheus::Error> {
+        self.register(Gauge::new(name, help)?)
+    }
+
     fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntGaugeVec, prometheus::Error> {
         self.register(IntGaugeVec::new(Opts::new(name, help), labels)?)
     }
@@ -370,8 +430,14 @@ impl Family<'_> {
         self.register(Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets.to_vec()))?)
     }
 
-    fn histograms(&self, name: &str, help: &str, labels: &[&str]) -> Result<HistogramVec, prometheus::Error> {
-        let opts = HistogramOpts::new(name, help).buckets(CALL_BUCKETS.to_vec());
+    fn histograms(
+        &self,
+        name: &str,
+        help: &str,
+        labels: &[&str],
+        buckets: &[f64],
+    ) -> Result<HistogramVec, prometheus::Error> {
+        let opts = HistogramOpts::new(name, help).buckets(buckets.to_vec());
         self.register(HistogramVec::new(opts, labels)?)
     }
 }

@@ -155,18 +155,27 @@ impl Approvals {
     /// # Errors
     /// The store can't be read.
     pub async fn start_sweep(&self) -> Result<(), GateError> {
-        let pending = approval::count_pending(&self.inner.store, None, clock::now_ms()).await?;
-        self.inner.metrics.approvals_found(pending);
+        self.count_open().await?;
         let inner = Arc::downgrade(&self.inner);
         actix_rt::spawn(async move {
             loop {
                 tokio::time::sleep(LOOK_EVERY).await;
                 let Some(inner) = inner.upgrade() else { return };
-                if let Err(error) = (Self { inner }).expire_due().await {
-                    tracing::warn!(error = %crate::chain(&error), "questions whose time is over could not be ended");
+                let approvals = Self { inner };
+                let looked = async { approvals.expire_due().await.and(approvals.count_open().await) };
+                if let Err(error) = looked.await {
+                    tracing::warn!(error = %crate::chain(&error), "the open questions could not be looked through");
                 }
             }
         });
+        Ok(())
+    }
+
+    /// Notes how many questions are open and since when: counted anew each time, as another gateway may have asked or
+    /// answered.
+    async fn count_open(&self) -> Result<(), GateError> {
+        let (count, oldest) = approval::open_since(&self.inner.store, clock::now_ms()).await?;
+        self.inner.metrics.approvals_found(count, oldest);
         Ok(())
     }
 

@@ -12,6 +12,7 @@
 //! same machine.
 
 mod attempts;
+mod refusals;
 
 use std::future::{Ready, ready};
 use std::net::IpAddr;
@@ -32,6 +33,7 @@ use crate::identity::{self, Agent, IdentityError, Proof, Refusal};
 use crate::store;
 
 pub use attempts::Attempts;
+pub use refusals::Refusals;
 
 /// The cookie that holds half of a session.
 pub const SESSION_COOKIE: &str = "atryum_session";
@@ -191,6 +193,7 @@ fn find_agent(request: &HttpRequest) -> Result<AgentIdentity, Problem> {
     let agent = gateway.keyring.identify(key, clock::now_ms()).map_err(|refusal| {
         // Not counted: a forgotten program with an old key must not lock out the operators beside it.
         tracing::warn!(client.address = ?address(request), refusal = refusal.kind(), "an agent's key was refused");
+        gateway.refusals.note(address(request), "agent", refusal);
         unauthenticated("the credential does not hold: ask the operator for a new key")
     })?;
     let server = request.match_info().get("name").unwrap_or_default().to_owned();
@@ -241,6 +244,7 @@ pub(super) fn shown_logins(request: &HttpRequest) -> Result<Vec<String>, Problem
 /// Counts a credential that did not hold. Why it did not is for the log; the caller is told what to do.
 pub(super) fn refused(gateway: &Gateway, address: Option<IpAddr>, refusal: Refusal, advice: &str) -> Problem {
     tracing::warn!(client.address = ?address, refusal = refusal.kind(), "a credential was refused");
+    gateway.refusals.note(address, "operator", refusal);
     let detail = format!("the credential does not hold: {advice}");
     match gateway.attempts.failed(address) {
         None => {

@@ -8,7 +8,7 @@ use crate::config::Config;
 use crate::connect::Connect;
 use crate::downstream::Downstream;
 use crate::gate::{Approvals, Gate};
-use crate::http::extract::Attempts;
+use crate::http::extract::{Attempts, Refusals};
 use crate::http::problem::{Code, Problem};
 use crate::identity::{Keyring, Operators};
 use crate::journal::Journal;
@@ -53,6 +53,8 @@ pub struct Gateway {
     pub metrics: Metrics,
     /// Failed logins, by address.
     pub attempts: Arc<Attempts>,
+    /// Credentials that did not hold, for the audit.
+    pub refusals: Arc<Refusals>,
     /// Where it listens.
     pub address: SocketAddr,
     /// The base URL that browsers and agents use, without a slash at its end.

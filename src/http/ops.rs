@@ -113,6 +113,7 @@ pub async fn metrics(gateway: web::Data<Gateway>, request: HttpRequest) -> Resul
     if !is_from_this_machine(&request) {
         find_operator(&request).await?;
     }
+    gateway.metrics.audit_writes_failed(gateway.store.failed_commits());
     let text = gateway.metrics.text().map_err(|error| Problem::internal(&error))?;
     Ok(HttpResponse::Ok().insert_header((header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")).body(text))
 }

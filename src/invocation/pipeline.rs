@@ -115,6 +115,7 @@ impl Invocations {
         let mut run = Run::new(request, self.journal.clone());
         let decision = self.gate.decide(&request.call);
         self.gate.count(&decision);
+        self.metrics.rules_evaluated(decision.action.as_str());
         let mut cancelled = std::pin::pin!(cancelled);
         let answer = match decision.action {
             Action::Deny => self.deny(&run, &decision).await,

@@ -15,6 +15,7 @@ fn every_metric_is_there_with_help_once_it_has_happened() {
     metrics.overhead(Duration::from_micros(400));
     metrics.upstream_answered("calc", "tools/call", Duration::from_millis(2));
     metrics.approval_asked();
+    metrics.rules_evaluated("allow");
     metrics.approval_ended(ApprovalOutcome::Approved, Duration::from_secs(4));
     metrics.server_up("calc", true);
     metrics.server_restarted("calc");

@@ -1,5 +1,6 @@
 //! The REST surface for operators; the folders mirror its paths.
 
+mod acts;
 mod agents;
 mod approvals;
 mod audit;

@@ -70,7 +70,7 @@ impl Failures {
 }
 
 /// Whoever holds one IPv6 address holds the whole network of it.
-fn network(address: Option<IpAddr>) -> IpAddr {
+pub(super) fn network(address: Option<IpAddr>) -> IpAddr {
     let address = address.unwrap_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED));
     match address {
         IpAddr::V4(_) => address,

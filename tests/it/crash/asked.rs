@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::TERMINAL;
 use crate::support::app::{App, Settings};
 use crate::support::http::{Client, Session};
+use crate::support::postgres::create_database;
 
 /// How many calls in the suite; `ATRYUM_TEST_ASKED_CALLS=10000` for the whole.
 const CALLS: usize = 160;
@@ -124,7 +125,17 @@ impl Gateways {
 
 #[actix_rt::test]
 async fn kills_lose_no_question_and_run_no_approved_call_twice() {
-    let settings = Settings::default()
+    kills(Settings::default()).await;
+}
+
+#[actix_rt::test]
+async fn kills_lose_no_question_and_run_no_approved_call_twice_on_postgresql() {
+    let url = create_database().await;
+    kills(Settings::default().with("ATRYUM_DATABASE_URL", &url)).await;
+}
+
+async fn kills(settings: Settings) {
+    let settings = settings
         .with("ATRYUM_GATE__WAITS", "*=1")
         .with("ATRYUM_GATE__APPROVALS_PER_AGENT", "1000")
         .with("ATRYUM_GATE__APPROVAL_TIMEOUT_SECONDS", "86400")
@@ -180,7 +191,11 @@ async fn kills_lose_no_question_and_run_no_approved_call_twice() {
     let mut app = gateways.app.take().unwrap();
     app.kill();
     let app = app.kill_and_restart().await;
-    check(&app, &told.into_inner(), &std::fs::read_to_string(&ledger).unwrap()).await;
+    let told = told.into_inner();
+    let count = |wanted: &Told| told.values().filter(|outcome| *outcome == wanted).count();
+    let (ran, denied, nothing) = (count(&Told::Ran), count(&Told::Denied), count(&Told::Nothing));
+    println!("{} kills: {ran} calls were told to have run, {denied} to be denied, {nothing} were cut", kills.get());
+    check(&app, &told, &std::fs::read_to_string(&ledger).unwrap()).await;
     assert!(kills.get() > 0, "it was over before the first kill");
 }
 

@@ -1,9 +1,10 @@
-//! What rules would have said to the calls that were made. Nothing is called and nothing recorded.
+//! What rules would have said to the calls that were made. Nothing is called; the audit tells that it was tried.
 
 use std::sync::Arc;
 
 use actix_web::web;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use utoipa::ToSchema;
 
 use super::draft::RuleDraft;
@@ -14,7 +15,9 @@ use crate::http::body::Body;
 use crate::http::gateway::Gateway;
 use crate::http::problem::{Problem, ProblemBody};
 use crate::http::time::Time;
+use crate::store;
 use crate::store::invocation::{self, Decided};
+use crate::trail::Event;
 
 /// Calls that are looked at when nothing is said.
 const LIMIT_DEFAULT: u32 = 1_000;
@@ -132,10 +135,17 @@ pub async fn simulate(
         }
         left -= rows_max;
     }
+    store::audit::tell(&gateway.store, [simulated.told(&rule_set)]).await?;
     Ok(web::Json(simulated))
 }
 
 impl RuleSimulated {
+    fn told(&self, rule_set: &RuleSet) -> Event {
+        // 0 is the revision of a draft
+        let data = json!({ "calls": self.calls, "different": self.different, "revision": rule_set.revision });
+        Event::new("rule_set.simulated", "rule_set", &data)
+    }
+
     fn look_at(&mut self, rule_set: &RuleSet, gate: &Gate, recorded: Decided) {
         let call = Call {
             agent: recorded.agent.as_str().into(),
