@@ -13,7 +13,7 @@ use sea_orm::{
 
 use serde_json::json;
 
-use super::{Listed, Page, Store, StoreError};
+use super::{Listed, Page, Store, StoreError, invocation};
 use crate::trail::{Event, digest};
 
 /// A row of the table.
@@ -215,6 +215,7 @@ fn nobody_waits() -> Expr {
         .expr(Expr::val(1))
         .from(Calls)
         .and_where(Call::State.eq(PENDING))
+        .and_where(invocation::is_not_completed())
         .and_where(Expr::col((Calls, Call::ApprovalId)).eq(Expr::col((Entity, Column::Id))))
         .take();
     Expr::exists(waiting).not()

@@ -232,7 +232,7 @@ fn wanted(filter: &Filter) -> Condition {
 }
 
 /// The very words of the index, as a value that is bound would hide what it is.
-fn is_not_completed() -> Expr {
+pub(super) fn is_not_completed() -> Expr {
     Expr::cust("state <> 'completed'")
 }
 
