@@ -120,6 +120,15 @@ impl Acts<'_> {
         self.act("DELETE", "/api/v1/agents/{name}", &["bob"], json!({}), "agent.deleted").await;
     }
 
+    async fn channels(&self) {
+        let draft = json!({"name": "ops", "kind": "command", "command": ["/bin/false"]});
+        self.act("POST", "/api/v1/channels", &[], draft, "channel.created").await;
+        let one = "/api/v1/channels/{name}";
+        self.act("PATCH", one, &["ops"], json!({"enabled": false}), "channel.updated").await;
+        self.act("POST", "/api/v1/channels/{name}/test", &["ops"], json!({}), "channel.tested").await;
+        self.act("DELETE", one, &["ops"], json!({}), "channel.deleted").await;
+    }
+
     async fn logins(&self) {
         let link = self.act("POST", "/api/v1/login-links", &[], json!({}), "login_link.made").await;
         let code = link.json["url"].as_str().unwrap().split("#code=").nth(1).unwrap().to_owned();
@@ -143,6 +152,7 @@ async fn every_edit_of_an_operator_is_told_by_an_event_of_its_own() {
     acts.rules().await;
     acts.approvals().await;
     acts.agents().await;
+    acts.channels().await;
     acts.logins().await;
     let done = acts.done.into_inner();
     for route in INVENTORY.iter().filter(|route| !matches!(route.access, Access::Agent) && route.method != "GET") {
