@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use dashmap::DashMap;
+use dashmap::mapref::one::RefMut;
 use tokio::sync::{Mutex, OwnedMutexGuard, oneshot, watch};
 
 use super::error::GateError;
@@ -70,6 +71,8 @@ pub enum Answer {
 pub struct Approved {
     approval_id: String,
     edited_arguments: Option<String>,
+    /// Lets another call have it that waits for the same, if this one has gone without using it.
+    _turn: Option<FirstTurn>,
 }
 
 impl Approved {
@@ -117,12 +120,20 @@ struct Inner {
     store: Store,
     metrics: Metrics,
     terms: Terms,
-    waiting: DashMap<String, Vec<Waiter>>,
+    waiting: DashMap<String, Waiting>,
     next_number: AtomicU64,
     turns: Vec<Arc<Mutex<()>>>,
     is_closed: AtomicBool,
     /// says when a question was written
     asked: watch::Sender<()>,
+}
+
+/// Those who wait for one answer.
+#[derive(Default)]
+struct Waiting {
+    waiters: Vec<Waiter>,
+    /// A person said yes, and one of them is about to use that.
+    is_taken: bool,
 }
 
 struct Waiter {
@@ -134,8 +145,8 @@ struct Waiter {
 enum Woken {
     /// The row has its answer.
     Settled,
-    /// A person said yes, and a call that came later has it: its agent is the likelier one to be there.
-    Overtaken,
+    /// It is a yes, and this call is the first to have it.
+    First(FirstTurn),
     /// The gateway stops.
     Closed,
 }
@@ -188,7 +199,7 @@ impl Approvals {
     /// How many calls wait.
     #[must_use]
     pub fn waiting(&self) -> usize {
-        self.inner.waiting.iter().map(|entry| entry.value().len()).sum()
+        self.inner.waiting.iter().map(|entry| entry.value().waiters.len()).sum()
     }
 
     /// Where a question belongs that `digest` stands for. It holds until the turn is let go of.
@@ -249,13 +260,16 @@ impl Approvals {
     /// The store could not say what became of it; the call must not go on.
     pub async fn wait(&self, id: &str) -> Result<Answer, GateError> {
         let (mut woken, _leaves) = self.begin_waiting(id);
+        let mut turn = None;
         loop {
             // Asked after this call is known to wait: an answer that came before is here, one that comes after wakes it.
             let row = approval::find(&self.inner.store, id).await?;
             let Some(row) = row else { return Ok(Answer::Cancelled) };
             let now = clock::now_ms();
-            if let Some(answer) = read(&row, now) {
-                return Ok(answer);
+            match read(&row, now) {
+                Some(Answer::Approved(approved)) => return Ok(Answer::Approved(Approved { _turn: turn, ..approved })),
+                Some(answer) => return Ok(answer),
+                None => {}
             }
             if self.inner.is_closed.load(Ordering::SeqCst) {
                 return Ok(Answer::Stopping);
@@ -266,7 +280,7 @@ impl Approvals {
             let left = Duration::from_millis(u64::try_from(row.expires_at - now).unwrap_or(0));
             match tokio::time::timeout(left, &mut woken).await {
                 Ok(Ok(Woken::Settled)) => {}
-                Ok(Ok(Woken::Overtaken)) => return Ok(Answer::Used),
+                Ok(Ok(Woken::First(first))) => turn = Some(first),
                 Ok(Ok(Woken::Closed) | Err(_)) => return Ok(Answer::Stopping),
                 Err(_) => self.expire(id).await?,
             }
@@ -330,7 +344,7 @@ impl Approvals {
     pub fn close(&self) {
         self.inner.is_closed.store(true, Ordering::SeqCst);
         for mut entry in self.inner.waiting.iter_mut() {
-            for waiter in entry.value_mut().drain(..) {
+            for waiter in entry.value_mut().waiters.drain(..) {
                 // It may have stopped waiting at this moment.
                 let _ = waiter.wake.send(Woken::Closed);
             }
@@ -374,19 +388,23 @@ impl Approvals {
     fn begin_waiting(&self, id: &str) -> (oneshot::Receiver<Woken>, Leaves<'_>) {
         let (wake, woken) = oneshot::channel();
         let number = self.inner.next_number.fetch_add(1, Ordering::Relaxed);
-        self.inner.waiting.entry(id.to_owned()).or_default().push(Waiter { number, wake });
+        self.inner.waiting.entry(id.to_owned()).or_default().waiters.push(Waiter { number, wake });
         (woken, Leaves { inner: &self.inner, id: id.to_owned(), number })
     }
 
     /// A no is for everyone who waits. A yes is for one: the call that came last, because its agent has most likely given
-    /// up on the others.
+    /// up on the others. They wait until it has used the yes, or has gone without.
     fn wake(&self, id: &str, is_yes: bool) {
-        let Some((_, waiters)) = self.inner.waiting.remove(id) else { return };
-        let mut is_taken = false;
-        for waiter in waiters.into_iter().rev() {
-            let woken = if is_yes && is_taken { Woken::Overtaken } else { Woken::Settled };
-            // A call that has gone at this moment takes nothing.
-            is_taken |= waiter.wake.send(woken).is_ok();
+        if is_yes {
+            let is_taken = |mut waiting: RefMut<'_, String, Waiting>| std::mem::replace(&mut waiting.is_taken, true);
+            if self.inner.waiting.get_mut(id).is_some_and(|waiting| !is_taken(waiting)) {
+                FirstTurn::give(&self.inner, id);
+            }
+        } else if let Some((_, waiting)) = self.inner.waiting.remove(id) {
+            for waiter in waiting.waiters {
+                // It may have stopped waiting at this moment.
+                let _ = waiter.wake.send(Woken::Settled);
+            }
         }
     }
 
@@ -409,6 +427,44 @@ impl Approvals {
     }
 }
 
+/// Held by the call that is the first to have a yes. Dropping it, when that is used or never will be, wakes the next one,
+/// which asks the row.
+struct FirstTurn {
+    inner: Arc<Inner>,
+    id: String,
+    is_given: bool,
+}
+
+impl FirstTurn {
+    /// To the call that came last, of those that are still there.
+    fn give(inner: &Arc<Inner>, id: &str) {
+        loop {
+            let last = inner.waiting.get_mut(id).and_then(|mut waiting| waiting.waiters.pop());
+            let Some(last) = last else { break };
+            let turn = Self { inner: inner.clone(), id: id.to_owned(), is_given: true };
+            match last.wake.send(Woken::First(turn)) {
+                Err(Woken::First(mut turn)) => turn.is_given = false,
+                Ok(()) | Err(_) => return,
+            }
+        }
+        inner.waiting.remove_if(id, |_, waiting| waiting.waiters.is_empty());
+    }
+}
+
+impl Drop for FirstTurn {
+    fn drop(&mut self) {
+        if self.is_given {
+            Self::give(&self.inner, &self.id);
+        }
+    }
+}
+
+impl std::fmt::Debug for FirstTurn {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "FirstTurn({:?})", self.id)
+    }
+}
+
 /// Stops waiting when it is dropped.
 struct Leaves<'a> {
     inner: &'a Inner,
@@ -418,10 +474,10 @@ struct Leaves<'a> {
 
 impl Drop for Leaves<'_> {
     fn drop(&mut self) {
-        if let Some(mut waiters) = self.inner.waiting.get_mut(&self.id) {
-            waiters.retain(|waiter| waiter.number != self.number);
+        if let Some(mut waiting) = self.inner.waiting.get_mut(&self.id) {
+            waiting.waiters.retain(|waiter| waiter.number != self.number);
         }
-        self.inner.waiting.remove_if(&self.id, |_, waiters| waiters.is_empty());
+        self.inner.waiting.remove_if(&self.id, |_, waiting| waiting.waiters.is_empty());
     }
 }
 
@@ -433,6 +489,7 @@ fn read(row: &Row, now: i64) -> Option<Answer> {
         approval::APPROVED => Some(Answer::Approved(Approved {
             approval_id: row.id.clone(),
             edited_arguments: row.edited_arguments.clone(),
+            _turn: None,
         })),
         approval::DENIED => Some(Answer::Denied { reason: row.reason.clone(), by: row.decided_by.clone() }),
         "expired" => Some(Answer::Expired),

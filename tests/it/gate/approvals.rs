@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use std::time::Duration;
 
 use atryum::gate::{Answer, Approvals, Place, Terms};
-use atryum::journal::{Entry, Journal};
+use atryum::journal::{Entry, Journal, State, Transition};
 use atryum::metrics::Metrics;
 
 use crate::store::sample;
@@ -154,6 +154,52 @@ async fn what_is_asked_again_just_after_its_time_is_over_is_asked_anew() {
     let (place, _turn) = approvals.place(&over.agent_id, &over.digest).await.unwrap();
     assert!(matches!(place, Place::Known(row) if row.id == again.id));
     assert_eq!(atryum::store::approval::find(&store, &over.id).await.unwrap().unwrap().status, "expired");
+}
+
+/// The call that came last has a yes first; one that goes without using it does not take it along.
+#[actix_rt::test]
+async fn a_yes_that_the_last_call_leaves_is_for_the_one_before_and_used_is_only_what_was_used() {
+    let database = Database::sqlite().await;
+    let store = database.open().await;
+    let journal = Journal::start(store.clone());
+    let (invocation, approval) = sample::question(i64::MAX / 2);
+    let (id, call) = (approval.id.clone(), invocation.id.clone());
+    let _receipt = journal.record(Entry { invocation, approval: Some(approval.clone()) }).await.unwrap();
+    let minute = Duration::from_secs(60);
+    let terms = Terms { open: minute, holds: minute, agent_max: 20 };
+    let approvals = Approvals::new(store.clone(), Metrics::new().unwrap(), terms);
+    let mut waits: Vec<_> = (0..3).map(|_| Box::pin(approvals.wait(&id))).collect();
+    let ready = async |wait: &mut _| tokio::time::timeout(Duration::from_millis(200), wait).await.ok();
+    for wait in &mut waits {
+        assert!(ready(wait).await.is_none(), "nobody has answered");
+    }
+    let now = atryum::clock::now_ms();
+    let yes = atryum::store::approval::Answer {
+        digest: approval.digest,
+        status: "approved".into(),
+        reason: None,
+        edited_arguments: None,
+        by: "ada".into(),
+        now,
+        holds_until: now + 60_000,
+    };
+    approvals.settle(&id, yes).await.unwrap();
+    let (mut first, mut second, mut last) = (waits.remove(0), waits.remove(0), waits.remove(0));
+    let taken = last.as_mut().await.unwrap();
+    assert!(matches!(taken, Answer::Approved(_)), "{taken:?}");
+    assert!(ready(&mut second).await.is_none(), "it is the other one's turn");
+    drop(taken);
+    let Answer::Approved(taken) = second.as_mut().await.unwrap() else { panic!("it was not used yet") };
+    assert!(ready(&mut first).await.is_none());
+    let spending = Transition {
+        spends: Some(id.clone()),
+        dispatched_at: Some(now),
+        ..Transition::new(&call, State::Pending, State::Dispatched)
+    };
+    let receipt = journal.advance(spending).await.unwrap();
+    assert!(taken.permit(receipt).is_some());
+    assert!(matches!(first.await.unwrap(), Answer::Used));
+    assert_eq!(approvals.waiting(), 0);
 }
 
 #[actix_rt::test]
