@@ -48,13 +48,14 @@ pub async fn begin_sink(store: &Store, name: &str, key: &PublicKey) -> Result<()
     edit.commit().await
 }
 
-/// Notes how far a sink has come.
+/// Notes how far a sink has come, also in the chain of a seat that this gateway took since.
 pub async fn put_sink_position(store: &Store, name: &str, to: SinkPosition) -> Result<(), StoreError> {
     let edit = store.begin_journal().await?;
-    let mut update = Query::update();
-    update.table("audit_sink").value("seq", to.seq).value("signed", to.signed);
-    update.and_where(Expr::col("name").eq(name)).and_where(Expr::col("chain").eq(to.chain));
-    edit.connection().execute(&update).await?;
+    let mut put = Query::insert();
+    put.into_table("audit_sink").columns(["name", "chain", "seq", "signed"]);
+    put.values_panic([name.into(), to.chain.into(), to.seq.into(), to.signed.into()]);
+    put.on_conflict(OnConflict::columns(["name", "chain"]).update_columns(["seq", "signed"]).to_owned());
+    edit.connection().execute(&put).await?;
     edit.commit().await
 }
 
