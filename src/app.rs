@@ -70,7 +70,9 @@ impl App {
         approvals.start_sweep().await?;
         let upstreams = Arbiter::new();
         let arbiters = Arbiters { control: Arbiter::current(), upstreams: upstreams.handle() };
-        let registry = Registry::start(store.clone(), vault.clone(), metrics.clone(), limits(&config), arbiters).await;
+        let pins = gate.pins().clone();
+        let registry =
+            Registry::start(store.clone(), vault.clone(), metrics.clone(), pins, limits(&config), arbiters).await;
         let waits = config.gate.waits.clone();
         let invocations = Invocations::new(gate.clone(), approvals.clone(), journal.clone(), metrics.clone(), waits);
         let listening = Listening::on(config.listen)?;

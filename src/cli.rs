@@ -21,6 +21,7 @@ mod output;
 mod rule;
 mod serve;
 mod server;
+mod settings;
 mod vault;
 
 use std::{ffi::OsString, process::ExitCode};
@@ -64,6 +65,8 @@ enum Act {
     Agent(agent::Agent),
     /// Call a tool, as an agent does
     Call(call::Call),
+    /// What holds for the whole gateway
+    Settings(settings::Settings),
     /// Exchange a one-time link for an operator's token
     Login(login::Login),
     /// What the gateway would run with
@@ -107,6 +110,7 @@ async fn speak(act: Act) -> Result<ExitCode, CliError> {
         Act::Approval(approval) => approval.run().await?,
         Act::Channel(channel) => channel.run().await?,
         Act::Agent(agent) => agent.run().await?,
+        Act::Settings(settings) => settings.run().await?,
         Act::Login(login) => login.run().await?,
         Act::Audit(audit) => return audit.run().await,
         Act::Call(call) => return call.run().await,

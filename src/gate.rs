@@ -8,6 +8,9 @@
 //! what is published on the worker that took the request, which costs well under a microsecond. An evaluator that dies
 //! takes its publication with it: with no rule set, everything is denied.
 //!
+//! Beside the rules stand the [`Pins`]: what each tool is held to be. A tool whose definition changed is held, which makes
+//! a decision stricter and never milder.
+//!
 //! Never done here: I/O towards an agent or an upstream, and changing a rule (an operator's act, in the store).
 
 mod approvals;
@@ -20,6 +23,7 @@ mod hints;
 mod hits;
 mod pattern;
 mod permit;
+mod pins;
 mod rule;
 mod rule_set;
 
@@ -31,5 +35,6 @@ pub use error::GateError;
 pub use evaluator::Gate;
 pub use pattern::{PatternError, Patterns};
 pub use permit::Permit;
+pub use pins::{Hold, NAME_BYTES_MAX, OnHold, Pins, Seen, is_fit};
 pub use rule::{Action, Rule, Verdict};
 pub use rule_set::{RuleSet, Step, lint};

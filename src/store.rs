@@ -42,6 +42,7 @@ pub mod seat;
 pub mod secret;
 pub mod server;
 pub mod setting;
+pub mod tool_pin;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -23,6 +23,7 @@ mod error;
 mod fanout;
 mod handshake;
 mod http;
+mod known;
 mod link;
 mod log_levels;
 mod promised;

@@ -218,6 +218,15 @@ function approvalItem(approval) {
     item.append(others);
   }
 
+  if (approval.definition_change) {
+    item.append(element("p", "The server says by now that this tool is another one than it was."));
+    const diff = element("pre", visible(approval.definition_change.diff ?? "What it is now is not known."));
+    diff.dir = "ltr";
+    diff.tabIndex = 0;
+    diff.setAttribute("aria-label", "How the tool changed");
+    item.append(diff);
+  }
+
   const reason = element("input");
   reason.placeholder = "Reason, told to the model (optional)";
   reason.maxLength = 2000;

@@ -22,3 +22,4 @@ pub mod seat;
 pub mod secret;
 pub mod server;
 pub mod setting;
+pub mod tool_pin;

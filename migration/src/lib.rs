@@ -11,6 +11,7 @@ mod m20261123_000003_add_audit;
 mod m20261123_000004_add_rule_conditions;
 mod m20261123_000005_keep_approvals;
 mod m20261124_000006_add_seats;
+mod m20261124_000007_pin_tools;
 mod m20261124_000008_add_channels;
 mod m20261124_000009_add_pledges;
 mod m20261124_000010_slim_indexes;
@@ -28,6 +29,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000004_add_rule_conditions::Migration),
             Box::new(m20261123_000005_keep_approvals::Migration),
             Box::new(m20261124_000006_add_seats::Migration),
+            Box::new(m20261124_000007_pin_tools::Migration),
             Box::new(m20261124_000008_add_channels::Migration),
             Box::new(m20261124_000009_add_pledges::Migration),
             Box::new(m20261124_000010_slim_indexes::Migration),

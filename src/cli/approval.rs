@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::{
     client::{Client, Remote, segment},
     error::CliError,
-    output::{Format, cell, print, sheet, show, table, text},
+    output::{Format, cell, escape, print, sheet, show, table, text},
 };
 
 const PATH: &str = "/api/v1/approvals";
@@ -254,6 +254,7 @@ fn describe(approval: &Value) -> String {
         ("arguments", "/arguments_text"),
         ("also sent", "/other_params_text"),
         ("definition", "/definition_digest"),
+        ("held to", "/definition_change/pinned_digest"),
         ("digest", "/digest"),
         ("since", "/created_at"),
         ("until", "/expires_at"),
@@ -268,7 +269,9 @@ fn describe(approval: &Value) -> String {
         ("remembered", "/remembered_rule_id"),
     ];
     let there: Vec<_> = lines.into_iter().filter(|(_, pointer)| cell(approval, pointer) != "-").collect();
-    sheet(approval, &there)
+    let diff = approval.pointer("/definition_change/diff").and_then(Value::as_str);
+    let changed = diff.map(|diff| format!("the tool is another one than it was:\n{}", escape(diff)));
+    format!("{}{}", sheet(approval, &there), changed.unwrap_or_default())
 }
 
 /// The text of a file, or of standard input.

@@ -3,6 +3,7 @@
 mod add;
 mod connect;
 mod oauth;
+mod tools;
 
 use std::io;
 
@@ -28,7 +29,9 @@ pub(super) enum Server {
     /// Make a real handshake with a server and tell each step
     Test(Named),
     /// List the tools of a server
-    Tools(Tools),
+    Tools(tools::Tools),
+    /// Show how a tool differs from what it is held to be, and accept that
+    Review(tools::Review),
     /// Log in at a server that wants OAuth: prints the address to open, and waits
     Connect(connect::Connect),
     /// Forget what is held to log in at a server, and revoke it where that is offered
@@ -64,17 +67,6 @@ pub(super) struct Named {
 }
 
 #[derive(Args, Debug)]
-pub(super) struct Tools {
-    /// The server's name
-    name: String,
-    /// Tell what the rules say to this agent's calls
-    #[arg(long, value_name = "NAME")]
-    agent: Option<String>,
-    #[command(flatten)]
-    remote: Remote,
-}
-
-#[derive(Args, Debug)]
 pub(super) struct Logs {
     /// The server's name
     name: String,
@@ -93,6 +85,7 @@ impl Server {
             Self::Show(of) => of.show().await,
             Self::Test(of) => of.test().await,
             Self::Tools(of) => of.run().await,
+            Self::Review(review) => review.run().await,
             Self::Connect(of) => of.run().await,
             Self::Disconnect(of) => of.disconnect().await,
             Self::SetToken(of) => of.set_token().await,
@@ -259,19 +252,6 @@ fn describe_test(report: &Value) -> String {
         cell(report, "/resources")
     );
     format!("{}{offers}", grid(&rows))
-}
-
-impl Tools {
-    async fn run(&self) -> Result<(), CliError> {
-        let query = self.agent.as_ref().map(|agent| format!("?agent={}", segment(agent))).unwrap_or_default();
-        let path = format!("{PATH}/{}/tools{query}", segment(&self.name));
-        let tools = Client::new(&self.remote.url).get(&path).await?;
-        let columns =
-            [("NAME", "/name"), ("DECISION", "/decision"), ("RULE", "/rule_id"), ("DESCRIPTION", "/tool/description")];
-        let shown = if self.agent.is_some() { &columns[..] } else { &[columns[0], columns[3]][..] };
-        show(self.remote.output, tools.pointer("/items").unwrap_or(&Value::Null), |tools| table(tools, shown));
-        Ok(())
-    }
 }
 
 impl Logs {

@@ -1,6 +1,6 @@
 //! One request of an agent, from its parameters to the message that answers it.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,9 +27,6 @@ use crate::upstream::{Claim, Connection, Reply, Ticket, Upstream, UpstreamError}
 
 /// An answer that takes longer than this is sent as a stream, so that the connection shows life.
 const PATIENCE: Duration = Duration::from_secs(5);
-
-/// A server that lists its tools slower than this is asked about without what it says of them.
-const LISTS_WITHIN: Duration = Duration::from_secs(5);
 
 /// A request, and who makes it.
 pub(super) struct Task {
@@ -250,22 +247,45 @@ impl Downstream {
         let client = line.client();
         let crossing = Cell::new(Crossing { agent: task.era, server: task.era });
         let reopen = &open;
-        let look = async || match task.asked_before() {
-            Some(question) => as_shown(question),
-            None => define(task, async || Ok(claimed(reopen).await?.0)).await,
+        let (found, decided_on) = (Cell::new(None), RefCell::new(None));
+        let look = async |is_anew: bool| {
+            if let Some(question) = task.asked_before() {
+                return Ok(as_shown(question));
+            }
+            let (connection, _not_held) = claimed(reopen).await?;
+            let definition = define(task, &connection, is_anew).await;
+            decided_on.replace(Some(definition.clone()));
+            found.set(Some(connection));
+            Ok(definition)
         };
-        let open = async |wants_definition: bool| {
+        let open = async |is_anew: bool| {
             let way = if let Some(held) = line.take_held() {
                 Way::On(held)
             } else {
-                let (connection, claim) = claimed(reopen).await?;
+                let (connection, claim) = match found.take().filter(|_| !is_anew) {
+                    Some(found) => claimed_or(found, reopen).await?,
+                    None => claimed(reopen).await?,
+                };
                 Way::New(connection, claim)
             };
-            let definition =
-                if wants_definition { define(task, async || Ok(way.connection().clone())).await } else { None };
+            let looked = decided_on.take().filter(|_| !is_anew);
+            let definition = match looked {
+                Some(definition) => definition,
+                None => define(task, way.connection(), is_anew).await,
+            };
             crossing.set(Crossing { agent: task.era, server: way.connection().handshake.era });
             let (revision, means) = (way.connection().revision, (task, line, &client));
-            let dispatch = async move |permit, ticket| self.dispatch(means, way, permit, ticket, reopen).await;
+            let expected = definition.clone();
+            let dispatch = async move |permit, ticket| {
+                demand(task, way.connection(), expected.as_ref()).await?;
+                let reopen = async || {
+                    let connection = reopen().await?;
+                    demand(task, &connection, expected.as_ref()).await?;
+                    Ok(connection)
+                };
+                // On the heap: what a call carries through all of its steps stays small.
+                Box::pin(self.dispatch(means, way, permit, ticket, reopen)).await
+            };
             Ok(Ready { revision, definition, dispatch })
         };
         let cancelled = self.given_up(task, cancelled);
@@ -283,7 +303,7 @@ impl Downstream {
             Answer::Reply(reply) => match crossing.reply(&task.method, reply) {
                 Reply::Result(result) => {
                     let call = task.call_with(Arguments::Unknown);
-                    task.says(&listing::filter(self.invocations.gate(), &call, result))
+                    task.says(&listing::filter(self.invocations.gate(), &call, &task.upstream.spec.id, result))
                 }
                 Reply::Error(object) => task.says_error(&object),
             },
@@ -315,15 +335,34 @@ impl Downstream {
     }
 }
 
-/// What the server says at present that the tool is, for a person who is asked; `None` when that can't be had soon.
-async fn define(
-    task: &Task,
-    connection: impl AsyncFnOnce() -> Result<Arc<Connection>, UpstreamError>,
-) -> Option<Definition> {
-    let tool = task.call().tool.filter(|_| task.method == "tools/call")?;
-    // A server that takes its time to start is waited for; one that takes its time to list is not.
-    let connection = connection().await.ok()?;
-    tokio::time::timeout(LISTS_WITHIN, connection.definition(&tool)).await.ok()?.ok().flatten()
+/// What the server says that the tool is: now, or last on this connection. `None` when that can't be had soon.
+async fn define(task: &Task, connection: &Connection, is_anew: bool) -> Option<Definition> {
+    let tool = task.subject().filter(|_| task.method == "tools/call")?;
+    if is_anew { connection.definition(&tool).await } else { connection.last_definition(&tool).await }
+}
+
+/// Refuses a call whose tool is not the one that was decided on any more, as far as the server has said so.
+async fn demand(task: &Task, connection: &Connection, expected: Option<&Definition>) -> Result<(), UpstreamError> {
+    if task.method != "tools/call" {
+        return Ok(());
+    }
+    let now = define(task, connection, false).await;
+    let digest = |definition: &Definition| definition.digest.clone();
+    if now.as_ref().map(digest) == expected.map(digest) { Ok(()) } else { Err(UpstreamError::Redefined) }
+}
+
+/// The connection that was found before, if it still takes calls.
+async fn claimed_or(
+    found: Arc<Connection>,
+    open: impl AsyncFn() -> Result<Arc<Connection>, UpstreamError>,
+) -> Result<(Arc<Connection>, Claim), UpstreamError> {
+    match found.claim() {
+        Some(claim) => {
+            found.look()?;
+            Ok((found, claim))
+        }
+        None => claimed(open).await,
+    }
 }
 
 /// What the tool was when a person was asked. Whether it still is, is looked at before the call is made.
@@ -387,7 +426,7 @@ fn denied(task: &Task, refusal: &Refusal) -> Said {
         ("did not make", "Nothing was sent to the server.")
     };
     let advice = match refusal.code {
-        "too_many_approvals" | "approval_used" | "approval_outdated" | "stopping" => "",
+        "too_many_approvals" | "approval_used" | "approval_outdated" | "stopping" | "tool_held" => "",
         _ => " Don't repeat it unchanged; choose another way, or ask the operator for a rule that allows it.",
     };
     let text = format!(

@@ -146,7 +146,7 @@ impl Downstream {
         };
         let ticket = Ticket { sink: task.stream.clone(), progress_token: None, id: task.id.clone() };
         let watch = self.patience(task);
-        let way = Way { look: async || None, open, ticket };
+        let way = Way { look: async |_: bool| Ok(None), open, ticket };
         let answer = self.invocations.run(&task.request(), way, &watch, self.over(task)).await;
         self.say(task, answer, crossing.get())
     }
@@ -198,7 +198,7 @@ impl Downstream {
         let ticket = Ticket { sink: Arc::new(NoSink), progress_token: None, id: task.id.clone() };
         let watch = self.patience(&task);
         // What came of it is in its row; for the agent, what was granted says it all.
-        let way = Way { look: async || None, open, ticket };
+        let way = Way { look: async |_: bool| Ok(None), open, ticket };
         let _answer = self.invocations.run(&task.request(), way, &watch, self.over(&task)).await;
         heard.take()
     }

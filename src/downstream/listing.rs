@@ -3,12 +3,12 @@
 use serde_json::value::RawValue;
 
 use crate::clock;
-use crate::gate::{Call, Gate};
+use crate::gate::{Call, Gate, RuleSet};
 use crate::mcp::{method, splice};
 
 /// The listing's result without the items that the agent may not use; unchanged, byte for byte, when that is none. `call`
 /// is one without known arguments.
-pub(super) fn filter(gate: &Gate, call: &Call, result: String) -> String {
+pub(super) fn filter(gate: &Gate, call: &Call, server_id: &str, result: String) -> String {
     let Some((member, name, used_by)) = method::listed(&call.method) else { return result };
     let Some(items) =
         splice::find(&result, &[member]).and_then(|list| serde_json::from_str::<Vec<&RawValue>>(list).ok())
@@ -28,7 +28,9 @@ pub(super) fn filter(gate: &Gate, call: &Call, result: String) -> String {
         .filter(|item| {
             let question = Call { method: used_by.into(), tool: named(item), ..call.clone() };
             // What the item claims is read as a call would read it.
-            rule_set.as_ref().is_some_and(|rule_set| rule_set.shows(&gate.informed(rule_set, &question), now_ms))
+            let shows =
+                |rule_set: &RuleSet| gate.shows(rule_set, &gate.informed(rule_set, &question), server_id, now_ms);
+            rule_set.as_deref().is_some_and(shows)
         })
         .map(|item| item.get())
         .collect();

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::call::Task;
 use super::session::Session;
-use crate::gate::{Gate, Permit};
+use crate::gate::{Gate, Permit, Seen};
 use crate::mcp::question::{self, Abilities, InputRequired, Question};
 use crate::mcp::{envelope, meta, splice};
 use crate::upstream::{Connection, Reply, Round, Sink, Ticket, UpstreamError, next_question_id};
@@ -43,7 +43,8 @@ pub(super) async fn run(
         let began = Instant::now();
         let answers = asker.ask(&wanted.questions, left).await?;
         left = left.saturating_sub(began.elapsed());
-        let decision = gate.decide(&task.call_as_sent(round.params()));
+        let call = task.call_as_sent(round.params());
+        let decision = gate.decide_with(&call, &task.upstream.spec.id, Seen::NotYet);
         (reply, round) = round.next(&decision, answers.as_deref(), wanted.state.as_deref()).await?;
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::permit::Permit;
+use super::pins::Hold;
 use super::rule::Action;
 use crate::journal::Receipt;
 
@@ -15,6 +16,8 @@ pub enum By {
     Default,
     /// A person answered.
     Person,
+    /// The tool is held.
+    Definition,
 }
 
 impl By {
@@ -25,6 +28,7 @@ impl By {
             Self::Rule => "rule",
             Self::Default => "default",
             Self::Person => "person",
+            Self::Definition => "definition",
         }
     }
 }
@@ -51,7 +55,7 @@ pub struct Decision {
     pub rule_id: Option<Arc<str>>,
     /// The revision of the rule set; 0 when none was loaded.
     pub revision: i64,
-    /// Rule or default.
+    /// Rule, default, or what the tool is held for.
     pub by: By,
     /// One sentence for whoever was refused: which rule, and the operator's guidance.
     pub reason: String,
@@ -76,6 +80,17 @@ impl Decision {
             shadow: None,
             is_open: false,
             seal: Seal,
+        }
+    }
+
+    /// The decision about a call of a tool that is held: as the rules decided, or what is set for such tools where that is
+    /// stricter.
+    pub(super) fn held(self, why: Option<(Hold, Action)>) -> Self {
+        match why {
+            Some((hold, action)) if action.strictness() > self.action.strictness() => {
+                Self { action, by: By::Definition, reason: hold.reason(), is_open: false, ..self }
+            }
+            _ => self,
         }
     }
 

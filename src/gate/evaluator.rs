@@ -16,6 +16,8 @@ use super::decision::Decision;
 use super::error::GateError;
 use super::hints::Hints;
 use super::hits::Counts;
+use super::pins::{Pins, Seen};
+use super::rule::Action;
 use super::rule_set::RuleSet;
 use crate::clock;
 use crate::store::{self, Store, StoreError};
@@ -109,6 +111,7 @@ pub struct Gate {
     evaluator: Arc<Slot<Evaluator>>,
     counts: Arc<Counts>,
     hints: Hints,
+    pins: Pins,
 }
 
 impl Gate {
@@ -118,13 +121,14 @@ impl Gate {
     /// The rules can't be loaded.
     pub async fn start(store: Store, arbiter: ArbiterHandle) -> Result<Self, GateError> {
         let published = Published::default();
+        let pins = Pins::load(store.clone()).await?;
         let counts = Counts::start(store.clone());
         let evaluator = supervise("evaluator", arbiter, {
             let published = published.clone();
             move |sentinel| Evaluator { store: store.clone(), published: published.clone(), _sentinel: sentinel }
         })
         .await;
-        let gate = Self { published, evaluator, counts, hints: Hints::default() };
+        let gate = Self { published, evaluator, counts, hints: Hints::default(), pins };
         gate.reload().await?;
         Ok(gate)
     }
@@ -136,6 +140,33 @@ impl Gate {
             Some(rule_set) => rule_set.evaluate(&self.informed(rule_set, call), clock::now_ms()),
             None => Decision::unavailable(),
         }
+    }
+
+    /// Decides about a call of the server with that id, with what is known of its tool: a tool that is held is called on
+    /// the rules' word alone only if that is a no.
+    #[must_use]
+    pub fn decide_with(&self, call: &Call, server_id: &str, seen: Seen<'_>) -> Decision {
+        self.hold(self.decide(call), call, server_id, seen)
+    }
+
+    /// The same, where the rules have decided.
+    #[must_use]
+    pub fn hold(&self, decision: Decision, call: &Call, server_id: &str, seen: Seen<'_>) -> Decision {
+        decision.held(self.pins.held(call, server_id, seen))
+    }
+
+    /// Whether an agent is shown the thing that `call` would use, with arguments that are not known yet: all but what
+    /// would be denied with any.
+    #[must_use]
+    pub fn shows(&self, rule_set: &RuleSet, call: &Call, server_id: &str, now_ms: i64) -> bool {
+        let held = self.pins.held(call, server_id, Seen::NotYet);
+        held.is_none_or(|(_, action)| action != Action::Deny) && rule_set.shows(call, now_ms)
+    }
+
+    /// What tools are held to be.
+    #[must_use]
+    pub fn pins(&self) -> &Pins {
+        &self.pins
     }
 
     /// What is decided by now; `None` while it can be nothing else than what was decided at `at_ms`, because neither the
@@ -197,11 +228,12 @@ impl Gate {
         self.published.load_full()
     }
 
-    /// Makes the evaluator read the store; returns when every later call is decided by what was read.
+    /// Makes the evaluator read the store, and reads the pins; returns when every later call is decided by what was read.
     ///
     /// # Errors
     /// The rules can't be loaded (everything is denied then), or the evaluator is being restarted.
     pub async fn reload(&self) -> Result<i64, GateError> {
+        self.pins.reload().await?;
         let evaluator = self.evaluator.address().ok_or(GateError::EvaluatorDown)?;
         evaluator.send(Reload).await.map_err(|_| GateError::EvaluatorDown)?
     }

@@ -33,6 +33,15 @@ impl Action {
         }
     }
 
+    /// The higher, the less a call may do.
+    pub(super) fn strictness(self) -> u8 {
+        match self {
+            Self::Allow => 0,
+            Self::Ask => 1,
+            Self::Deny => 2,
+        }
+    }
+
     /// Reads that word.
     #[must_use]
     pub fn parse(word: &str) -> Option<Self> {

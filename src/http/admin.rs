@@ -7,6 +7,7 @@ pub mod agents;
 pub mod approvals;
 pub mod audit;
 pub mod channels;
+pub mod definition;
 pub mod invocations;
 pub mod login;
 pub mod rules;

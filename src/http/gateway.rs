@@ -72,6 +72,18 @@ impl Gateway {
         })
     }
 
+    /// Makes a review of a tool, or a setting for such, hold before it is answered.
+    ///
+    /// # Errors
+    /// It is stored and does not hold yet.
+    pub async fn publish_pins(&self) -> Result<(), Problem> {
+        self.gate
+            .pins()
+            .reload()
+            .await
+            .map_err(|error| stored_only(&error, "what was read before still holds; send it again"))
+    }
+
     /// Makes an edit of agents or keys hold, before it is answered.
     ///
     /// # Errors

@@ -42,7 +42,7 @@ use super::problem::{self, Code, ProblemBody};
     components(schemas(ProblemBody, invocations::export::Format)),
     paths(
         servers::list, servers::create::create, servers::create::try_draft, servers::read, servers::update::update,
-        servers::delete, servers::live::test, servers::live::tools, servers::live::logs, servers::live::restart,
+        servers::delete, servers::live::test, servers::tools::list, servers::tools::review, servers::live::logs, servers::live::restart,
         servers::connect::begin, servers::connect::look, servers::credential::forget,
         rules::list, rules::create, rules::read, rules::update, rules::delete, rules::order::put,
         rules::order::read_default, rules::order::put_default, rules::trial::test, rules::simulation::simulate,
@@ -55,7 +55,7 @@ use super::problem::{self, Code, ProblemBody};
         agents::list, agents::create, agents::read, agents::update, agents::delete, agents::keys::create,
         agents::keys::revoke,
         login::login, login::create_link, login::logout, login::me,
-        settings::read,
+        settings::read, settings::update,
         ops::healthz, ops::readyz, ops::metrics,
     )
 )]

@@ -123,7 +123,8 @@ routes! {
         "/api/v1/servers/test" only_post => POST servers::create::try_draft;
         "/api/v1/servers/{name}" => GET servers::read, PATCH servers::update::update, DELETE servers::delete;
         "/api/v1/servers/{name}/test" => POST servers::live::test;
-        "/api/v1/servers/{name}/tools" => GET servers::live::tools;
+        "/api/v1/servers/{name}/tools" => GET servers::tools::list;
+        "/api/v1/servers/{name}/tools/{tool}/review" => POST servers::tools::review;
         "/api/v1/servers/{name}/logs" => GET servers::live::logs;
         "/api/v1/servers/{name}/restart" => POST servers::live::restart;
         "/api/v1/servers/{name}/connect" => POST servers::connect::begin;
@@ -162,7 +163,7 @@ routes! {
         "/api/v1/agents/{name}/keys" => POST agents::keys::create;
         "/api/v1/agents/{name}/keys/{id}" => DELETE agents::keys::revoke;
 
-        "/api/v1/settings" => GET settings::read;
+        "/api/v1/settings" => GET settings::read, PATCH settings::update;
     }
 }
 

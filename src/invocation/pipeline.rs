@@ -9,7 +9,7 @@ use super::answer::{Answer, Refusal};
 use super::record::Request;
 use super::run::Run;
 use crate::config::Waits;
-use crate::gate::{Action, Approvals, Decision, Gate, Permit};
+use crate::gate::{Action, Approvals, By, Decision, Gate, Permit, Seen};
 use crate::journal::{Entry, Journal, JournalError, State};
 use crate::mcp::definition::Definition;
 use crate::metrics::Metrics;
@@ -69,9 +69,14 @@ pub struct Invocations {
     pub(super) waits: Waits,
 }
 
+/// Tells what a tool is; told whether it is to be read anew.
+pub trait Look: AsyncFnOnce(bool) -> Result<Option<Definition>, UpstreamError> {}
+impl<L: AsyncFnOnce(bool) -> Result<Option<Definition>, UpstreamError>> Look for L {}
+
 /// How a call goes out, once it may.
 pub struct Way<L, O> {
-    /// Reads what the tool is at present, for a person to be asked about; `None` when that can't be read.
+    /// Opens the way to the server as far as it takes to know what the tool is; told whether that is to be read anew.
+    /// `None` when it can't be read. Only asked for calls of tools.
     pub look: L,
     /// Gives the way to the server. Asked only for a call that may go, and told whether the definition is wanted.
     pub open: O,
@@ -108,26 +113,75 @@ impl Invocations {
     pub async fn run<D: Dispatch>(
         &self,
         request: &Request,
-        way: Way<impl AsyncFnOnce() -> Option<Definition>, impl Open<D>>,
+        way: Way<impl Look, impl Open<D>>,
         watch: &dyn Watch,
         cancelled: impl Future<Output = ()>,
     ) -> Answer {
         let mut run = Run::new(request, self.journal.clone());
-        let decision = self.gate.decide(&request.call);
+        let Way { look, open, ticket } = way;
+        let decision = self.gate.decide_with(&request.call, &request.server_id, Seen::NotYet);
         self.gate.count(&decision);
         self.metrics.rules_evaluated(decision.action.as_str());
         let mut cancelled = std::pin::pin!(cancelled);
+        let (decision, definition) = match self.look(&mut run, decision, look, &mut cancelled).await {
+            Ok(looked) => looked,
+            Err((action, answer)) => {
+                self.count(request, action, &answer, run.started.elapsed().saturating_sub(run.asked));
+                return answer;
+            }
+        };
+        let way = (open, ticket);
         let answer = match decision.action {
             Action::Deny => self.deny(&run, &decision).await,
             Action::Allow => self.allow(&mut run, &decision, way, &mut cancelled).await,
-            Action::Ask => self.ask(&mut run, &decision, way, watch, &mut cancelled).await,
+            // On the heap: few calls are asked, and each would carry its size.
+            Action::Ask => Box::pin(self.ask(&mut run, (&decision, definition), way, watch, &mut cancelled)).await,
         };
         self.count(request, decision.action, &answer, run.started.elapsed().saturating_sub(run.asked));
         answer
     }
 
+    /// Reads what the tool of a call is that would not be denied anyway, and decides with that. What a person is to be asked
+    /// about is read anew.
+    async fn look(
+        &self,
+        run: &mut Run<'_>,
+        decision: Decision,
+        look: impl Look,
+        cancelled: &mut (impl Future<Output = ()> + Unpin),
+    ) -> Result<(Decision, Option<Definition>), (Action, Answer)> {
+        let request = run.request;
+        if decision.action == Action::Deny || request.call.method != "tools/call" {
+            return Ok((decision, None));
+        }
+        let is_asked = decision.action == Action::Ask;
+        let looked = tokio::select! {
+            biased;
+            () = &mut *cancelled => {
+                let error = "the agent cancelled before the server was ready".into();
+                let ended = self.end_at_once(run, &decision, State::Cancelled, error, Answer::Cancelled).await;
+                return Err((decision.action, ended));
+            }
+            looked = run.timed(async || look(is_asked).await) => looked,
+        };
+        let definition = match looked {
+            Ok(definition) => definition,
+            // A person can be asked about a server that is away.
+            Err(_) if is_asked => None,
+            // The server could not be reached, so nothing was sent.
+            Err(error) => {
+                let text = error.to_string();
+                let ended = self.end_at_once(run, &decision, State::Refused, text, Answer::Failed(error)).await;
+                return Err((decision.action, ended));
+            }
+        };
+        let seen = Seen::Last(definition.as_ref().map(|definition| &*definition.digest));
+        Ok((self.gate.hold(decision, &request.call, &request.server_id, seen), definition))
+    }
+
     async fn deny(&self, run: &Run<'_>, decision: &Decision) -> Answer {
-        let denied = Answer::Denied(run.refusal("denied", decision.reason.clone()));
+        let code = if decision.by == By::Definition { "tool_held" } else { "denied" };
+        let denied = Answer::Denied(run.refusal(code, decision.reason.clone()));
         self.end_at_once(run, decision, State::Denied, decision.reason.clone(), denied).await
     }
 
@@ -135,7 +189,7 @@ impl Invocations {
         &self,
         run: &mut Run<'_>,
         decision: &Decision,
-        way: Way<impl AsyncFnOnce() -> Option<Definition>, impl Open<D>>,
+        (open, ticket): (impl Open<D>, Ticket),
         cancelled: &mut (impl Future<Output = ()> + Unpin),
     ) -> Answer {
         let opened = tokio::select! {
@@ -144,7 +198,7 @@ impl Invocations {
                 let error = "the agent cancelled before the server was ready".into();
                 return self.end_at_once(run, decision, State::Cancelled, error, Answer::Cancelled).await;
             }
-            opened = run.timed(async || (way.open)(false).await) => opened,
+            opened = run.timed(async || open(false).await) => opened,
         };
         let ready = match opened {
             Ok(ready) => ready,
@@ -155,15 +209,17 @@ impl Invocations {
             }
         };
         // A server may take its time to start, and the rules may be others by then.
-        let now = self.gate.reconsider(&run.request.call, decision, run.received_at);
-        let decision = now.as_ref().unwrap_or(decision);
+        let Request { call, server_id, .. } = run.request;
+        let seen = Seen::Last(ready.definition.as_ref().map(|definition| &*definition.digest));
+        let now = self.gate.reconsider(call, decision, run.received_at).unwrap_or_else(|| decision.clone());
+        let decision = &self.gate.hold(now, call, server_id, seen);
         if decision.action != Action::Allow {
             return self.no_longer_allowed(run, decision).await;
         }
         let row = run.request.row(&run.id, decision, State::Dispatched, run.received_at);
         run.row.may_be(&[State::Dispatched]);
         match self.journal.record(Entry { invocation: row, approval: None }).await {
-            Ok(receipt) => self.dispatch(run, decision.permit(receipt), ready.dispatch, way.ticket, cancelled).await,
+            Ok(receipt) => self.dispatch(run, decision.permit(receipt), ready.dispatch, ticket, cancelled).await,
             Err(error) => self.unrecorded(run, &error),
         }
     }
@@ -174,8 +230,8 @@ impl Invocations {
         if now.action == Action::Deny {
             return self.deny(run, now).await;
         }
-        let text = "the rules changed while the server was started, and now a person has to be asked for this call; \
-                    nothing was sent; make it again";
+        let text = "the rules or the tool changed while the server was started, and now a person has to be asked for this \
+                    call; nothing was sent; make it again";
         let refused = Answer::Refused(run.refusal("rules_changed", text.into()));
         self.end_at_once(run, now, State::Refused, text.into(), refused).await
     }

@@ -6,11 +6,11 @@
 use std::time::{Duration, Instant};
 
 use super::answer::{Answer, Pending};
-use super::pipeline::{Dispatch, Invocations, Open, Patience, Watch, Way};
+use super::pipeline::{Dispatch, Invocations, Open, Patience, Watch};
 use super::record::{Question, digest_of_text};
 use super::run::Run;
 use crate::clock;
-use crate::gate::{self, Action, Approved, Arguments, Decision, GateError, Place};
+use crate::gate::{self, Action, Approved, Arguments, Decision, GateError, Place, Seen};
 use crate::journal::{Entry, JournalError, State, Transition};
 use crate::mcp::definition::Definition;
 use crate::store::approval;
@@ -34,19 +34,11 @@ impl Invocations {
     pub(super) async fn ask<D: Dispatch>(
         &self,
         run: &mut Run<'_>,
-        decision: &Decision,
-        way: Way<impl AsyncFnOnce() -> Option<Definition>, impl Open<D>>,
+        (decision, definition): (&Decision, Option<Definition>),
+        (open, ticket): (impl Open<D>, Ticket),
         watch: &dyn Watch,
         cancelled: &mut (impl Future<Output = ()> + Unpin),
     ) -> Answer {
-        let definition = tokio::select! {
-            biased;
-            () = &mut *cancelled => {
-                let error = "the agent cancelled before the question was asked".into();
-                return self.end_at_once(run, decision, State::Cancelled, error, Answer::Cancelled).await;
-            }
-            definition = run.timed(way.look) => definition,
-        };
         let question = run.request.question(definition, self.journal.redaction());
         let approval = match self.pose(run, decision, &question).await {
             Ok(approval) => approval,
@@ -54,7 +46,7 @@ impl Invocations {
         };
         match self.hear(run, &approval, watch, cancelled).await {
             Heard::Answer(Ok(gate::Answer::Approved(approved))) => {
-                self.approved(run, (approved, &question), (way.open, way.ticket), cancelled).await
+                self.approved(run, (approved, &question), (open, ticket), cancelled).await
             }
             Heard::Answer(answer) => self.not_approved(run, answer).await,
             Heard::Left => {
@@ -205,7 +197,7 @@ impl Invocations {
         if let Some(edited) = approved.edited_arguments() {
             call.arguments = Arguments::given(Some(edited));
         }
-        let now = self.gate.decide(&call);
+        let now = self.gate.decide_with(&call, &run.request.server_id, Seen::NotYet);
         if now.action == Action::Deny {
             return self.rules_denied(run, &now).await;
         }
@@ -234,7 +226,8 @@ impl Invocations {
             return self.end_pending(run, State::Denied, "approval_outdated", text).await;
         }
         // A server may have taken its time to start, and the rules may be others by now.
-        let now = self.gate.decide(&call);
+        let seen = Seen::Last(question.definition_digest());
+        let now = self.gate.decide_with(&call, &run.request.server_id, seen);
         if now.action == Action::Deny {
             return self.rules_denied(run, &now).await;
         }

@@ -238,6 +238,16 @@ pub async fn delete(store: &Store, name: &str) -> Result<Row, StoreError> {
     Ok(row)
 }
 
+/// The name of the server with that id, which nobody edits until the transaction ends.
+pub(super) async fn name_locked(connection: &impl ConnectionTrait, id: &str) -> Result<Option<String>, StoreError> {
+    Ok(Entity::find_by_id(id).lock_exclusive().one(connection).await?.map(|row| row.name))
+}
+
+/// The id of the server of that name, which nobody edits until the transaction ends.
+pub(super) async fn id_locked(connection: &impl ConnectionTrait, name: &str) -> Result<String, StoreError> {
+    Ok(find_locked(connection, name).await?.id)
+}
+
 async fn find_locked(connection: &impl ConnectionTrait, name: &str) -> Result<Row, StoreError> {
     let named = Entity::find().filter(Column::Name.eq(name)).lock_exclusive();
     named.one(connection).await?.ok_or(StoreError::NotFound { what: WHAT })

@@ -18,6 +18,10 @@ pub type Row = entity::setting::Model;
 pub const RULE_SET_REVISION: &str = "rule_set_revision";
 /// The key of what happens to a call that no rule matches.
 pub const DEFAULT_ACTION: &str = "default_action";
+/// The key of what happens to calls of tools whose definition changed.
+pub const DEFINITION_CHANGED: &str = "definition_changed";
+/// The key of what happens to calls of tools that a known server added.
+pub const DEFINITION_ADDED: &str = "definition_added";
 /// The key of the vault's seed, sealed: whatever opens it is the master key of this database.
 pub const VAULT_SEED: &str = "vault_seed";
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use actix::prelude::*;
 
-use super::catalog::{self, Items};
+use super::catalog::Items;
 use super::connection::Connection;
 use super::core::{Core, House, Opening, Owner};
 use super::error::UpstreamError;
@@ -125,7 +125,7 @@ impl Handler<ListTools> for UpstreamActor {
         let core = self.core.clone();
         Box::pin(async move {
             let connection = core.open_own().await?;
-            catalog::list_all(&connection, "tools/list", "tools").await
+            connection.list_tools().await
         })
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -22,7 +23,7 @@ const BYTES_MAX: usize = 32 * 1024 * 1024;
 /// Items of a listing, in the server's order.
 pub type Items = Vec<Box<RawValue>>;
 
-/// Reads all pages of a listing.
+/// Reads all pages of a listing; with how long the server says that it is good, where it does.
 ///
 /// # Errors
 /// No answer; or the server answered with an error, which is [`UpstreamError::Unusable`] with its text.
@@ -30,8 +31,9 @@ pub(super) async fn list_all(
     connection: &Connection,
     method: &'static str,
     member: &'static str,
-) -> Result<Items, UpstreamError> {
+) -> Result<(Items, Option<Duration>), UpstreamError> {
     let mut items = Items::new();
+    let mut good_for = None;
     let mut cursor: Option<String> = None;
     let mut bytes = 0;
     for _ in 0..PAGES_MAX {
@@ -49,12 +51,18 @@ pub(super) async fn list_all(
                 UpstreamError::Unusable { reason: format!("{method}: there is no list {member:?} in it") }
             })?;
         items.extend(page);
+        good_for = [good_for, ttl(&result)].into_iter().flatten().min();
         match splice::find_string(&result, &["nextCursor"]) {
             Some(next) => cursor = Some(next),
             None => break,
         }
     }
-    Ok(items)
+    Ok((items, good_for))
+}
+
+/// How long a list is good, as its server says (2026-07-28).
+pub(super) fn ttl(result: &str) -> Option<Duration> {
+    splice::find(result, &["ttlMs"])?.parse().ok().map(Duration::from_millis)
 }
 
 fn params(era: Era, cursor: Option<&str>) -> String {

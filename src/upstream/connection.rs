@@ -4,19 +4,19 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use super::catalog;
 use super::error::{Unspent, UpstreamError};
 use super::handshake::Handshake;
+use super::known::{KnownTools, Watch};
 use super::link::{Asked, Link, Patience};
 use super::log_levels::LogLevels;
 use super::sink::Audience;
 use super::subscriptions::Subscriptions;
 use super::wire::{Reply, Ticket};
 use crate::gate::Permit;
-use crate::mcp::definition::Definition;
 use crate::mcp::{error, splice};
 
 const LISTEN: &str = "subscriptions/listen";
@@ -36,7 +36,7 @@ pub struct Connection {
     /// True when it is to be closed as soon as nobody needs it.
     is_draining: AtomicBool,
     claims: AtomicUsize,
-    tools: tokio::sync::Mutex<Option<(u64, Arc<ToolTraits>)>>,
+    pub(super) known: KnownTools,
     pub(super) subscriptions: Subscriptions,
     pub(super) log_levels: LogLevels,
 }
@@ -53,7 +53,14 @@ pub(super) struct ToolTraits {
 pub type Mirrored = (String, Vec<String>);
 
 impl Connection {
-    pub(super) fn new(handshake: Handshake, revision: i64, audience: Audience, link: Link, patience: Patience) -> Self {
+    pub(super) fn new(
+        handshake: Handshake,
+        revision: i64,
+        audience: Audience,
+        link: Link,
+        patience: Patience,
+        watch: Option<Watch>,
+    ) -> Self {
         Self {
             handshake,
             revision,
@@ -62,7 +69,7 @@ impl Connection {
             patience,
             is_draining: AtomicBool::new(false),
             claims: AtomicUsize::new(0),
-            tools: tokio::sync::Mutex::default(),
+            known: KnownTools::new(watch),
             subscriptions: Subscriptions::default(),
             log_levels: LogLevels::default(),
         }
@@ -101,32 +108,6 @@ impl Connection {
         Ok(self.tool_traits().await?.task_only.contains(tool))
     }
 
-    /// What the server says now that `tool` is; `None` when it lists no such tool. Asked anew each time: a server may change
-    /// a tool without telling.
-    ///
-    /// # Errors
-    /// The tools can't be listed.
-    pub async fn definition(&self, tool: &str) -> Result<Option<Definition>, UpstreamError> {
-        let tools = catalog::list_all(self, "tools/list", "tools").await?;
-        let is_it = |text: &&str| splice::find_string(text, &["name"]).as_deref() == Some(tool);
-        let texts: Vec<_> = tools.iter().map(|text| text.get()).filter(is_it).collect();
-        Ok(Definition::of(&texts))
-    }
-
-    async fn tool_traits(&self) -> Result<Arc<ToolTraits>, UpstreamError> {
-        let mut known = self.tools.lock().await;
-        let generation = self.link.wire.tools_changed.load(Ordering::Acquire);
-        if let Some((seen, traits)) = &*known
-            && *seen == generation
-        {
-            return Ok(traits.clone());
-        }
-        let tools = catalog::list_all(self, "tools/list", "tools").await?;
-        let traits = Arc::new(catalog::tool_traits(&tools));
-        *known = Some((generation, traits.clone()));
-        Ok(traits)
-    }
-
     /// Sends the permitted request and waits for its answer. Dropping the future cancels the request.
     ///
     /// # Errors
@@ -162,6 +143,7 @@ impl Connection {
             _ => self.patience,
         };
         let mirrored = self.mirrored_in(method, params).await;
+        let generation = self.tools_generation();
         let asked = |mirrored| Asked { method, params, ticket: Some(ticket.clone()), mirrored };
         let mut reply = self.link.ask(asked(&mirrored), patience).await;
         if self.link.is_mirrored() && reply.as_ref().is_ok_and(is_header_mismatch) {
@@ -169,6 +151,9 @@ impl Connection {
             self.link.wire.tools_changed.fetch_add(1, Ordering::AcqRel);
             let mirrored = self.mirrored_in(method, params).await;
             reply = self.link.ask(asked(&mirrored), patience).await;
+        }
+        if let ("tools/list", Ok(Reply::Result(result))) = (method, &reply) {
+            Box::pin(self.tools_pass(params, result, generation)).await;
         }
         match reply {
             Ok(Reply::Result(result)) if method == "tools/list" && self.link.is_mirrored() => {
@@ -185,6 +170,11 @@ impl Connection {
             Some(tool) => self.mirrored_arguments(&tool).await.unwrap_or_default(),
             None => Arc::default(),
         }
+    }
+
+    /// Counts how often the server said that its tools changed.
+    pub(super) fn tools_changed(&self) -> &AtomicU64 {
+        &self.link.wire.tools_changed
     }
 
     /// How long a request may take, however much is heard of it.

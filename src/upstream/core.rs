@@ -29,6 +29,7 @@ use crate::backoff::Backoff;
 use crate::child::Launch;
 use crate::clock;
 use crate::credential::Credentials;
+use crate::gate::Pins;
 use crate::mcp::question::Abilities;
 use crate::mcp::version::Era;
 use crate::metrics::Metrics;
@@ -56,6 +57,8 @@ pub(super) struct House {
     pub(super) arbiter: ArbiterHandle,
     /// None for a trial: what is not stored has no login that is kept.
     pub(super) credentials: Option<Credentials>,
+    /// None for a trial: what is not stored is held to nothing.
+    pub(super) pins: Option<Pins>,
 }
 
 /// How a connection is to be opened.
@@ -126,6 +129,7 @@ pub(super) struct Core {
     retired: watch::Sender<bool>,
     /// None for a trial: what is not stored is not counted.
     metrics: Option<Metrics>,
+    pins: Option<Pins>,
 }
 
 struct State {
@@ -174,6 +178,7 @@ impl Core {
             starts: house.starts.clone(),
             own_starts: Arc::new(Semaphore::new(start::STARTS_MAX)),
             metrics: house.metrics.clone(),
+            pins: house.pins.clone(),
             state: Mutex::new(State {
                 facts,
                 refusal: None,

@@ -94,6 +94,9 @@ pub enum UpstreamError {
         /// The rule's words.
         reason: String,
     },
+    /// The server says since a moment ago that the tool is another one than was decided on.
+    #[error("the server says since this moment that the tool is another one; nothing was sent; make the call again")]
+    Redefined,
     /// A remote server gave no answer.
     #[error("{}", of_a_call(.0))]
     Http(#[from] HttpError),
@@ -138,6 +141,7 @@ impl UpstreamError {
             // The server gave the request back: it says itself that it has not carried it out.
             | Self::Unanswered { .. }
             | Self::Denied { .. }
+            | Self::Redefined
             | Self::SessionLost(_)
             | Self::Unopened(_)
             | Self::Disabled
@@ -174,6 +178,7 @@ impl UpstreamError {
             Self::Stopped { .. } => "stopped",
             Self::Unanswered { .. } => "unanswered",
             Self::Denied { .. } => "denied_meanwhile",
+            Self::Redefined => "tool_redefined",
             Self::Http(error) => error.kind(),
             Self::Unopened(error) | Self::Unfinished(error) => error.kind(),
             Self::SessionLost(_) => "session_lost",

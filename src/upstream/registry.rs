@@ -17,6 +17,7 @@ use super::sealed::{ENV_FIELD, slot};
 use super::spec::{Limits, ServerSpec};
 use super::test::TestReport;
 use crate::credential::Credentials;
+use crate::gate::Pins;
 use crate::metrics::Metrics;
 use crate::store::{self, Store};
 use crate::supervision::{Sentinel, Slot, supervise};
@@ -150,7 +151,14 @@ pub struct Registry {
 
 impl Registry {
     /// Starts the registry on `control` and the upstreams on `arbiter`, and returns when they match the store.
-    pub async fn start(store: Store, vault: Vault, metrics: Metrics, limits: Limits, arbiters: Arbiters) -> Self {
+    pub async fn start(
+        store: Store,
+        vault: Vault,
+        metrics: Metrics,
+        pins: Pins,
+        limits: Limits,
+        arbiters: Arbiters,
+    ) -> Self {
         let credentials = Some(Credentials::new(store.clone(), vault.clone()));
         let parts = Parts {
             store,
@@ -161,6 +169,7 @@ impl Registry {
                 metrics: Some(metrics),
                 arbiter: arbiters.upstreams,
                 credentials,
+                pins: Some(pins),
             },
             directory: Directory::default(),
             turn: Arc::default(),
@@ -202,7 +211,7 @@ impl Registry {
 
     /// Tries a definition that is not stored; nothing of it is kept.
     pub async fn try_definition(&self, definition: Definition) -> TestReport {
-        let house = House { metrics: None, credentials: None, ..self.parts.house.clone() };
+        let house = House { metrics: None, credentials: None, pins: None, ..self.parts.house.clone() };
         let upstream = Upstream::start(definition.into_spec(), &house).await;
         let report = upstream.test().await;
         upstream.retire().await;

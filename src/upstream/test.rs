@@ -75,7 +75,10 @@ pub(super) async fn run(core: &Arc<Core>) -> TestReport {
                 continue;
             }
             let asked = Instant::now();
-            let listed = catalog::list_all(connection, method, member).await;
+            let listed = match method {
+                "tools/list" => connection.list_tools().await,
+                _ => catalog::list_all(connection, method, member).await.map(|(items, _)| items),
+            };
             *count = listed.as_ref().ok().map(|items| items.len() as u64);
             let outcome = listed.map(|items| format!("{} {member}", items.len()));
             steps.push(step(method, asked, outcome.map_err(|error| core.tail.scrub(&error.to_string()))));

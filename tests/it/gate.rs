@@ -6,5 +6,6 @@ mod conditions;
 mod lasting;
 mod meanwhile;
 mod mutations;
+mod pins;
 mod rules;
 mod smuggling;

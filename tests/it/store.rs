@@ -16,3 +16,4 @@ pub mod sample;
 mod seat;
 mod server;
 mod tampering;
+mod tool_pin;

@@ -65,7 +65,7 @@ impl Downstream {
         let progress_token = meta::progress_token(task.params.as_deref()).map(Into::into);
         let watch = Asking::new(task.stream.clone(), progress_token.clone(), self.public_url.clone());
         let ticket = Ticket { sink, progress_token, id: task.id.clone() };
-        let way = Way { look: async || None, open, ticket };
+        let way = Way { look: async |_: bool| Ok(None), open, ticket };
         let answer = self.invocations.run(&task.request(), way, &watch, cancelled).await;
         self.say(task, answer, crossing.get())
     }

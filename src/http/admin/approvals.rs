@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
+use super::definition::{self, DefinitionChange};
 use crate::clock;
 use crate::gate::{Action, GateError};
 use crate::http::answer::Listing;
@@ -71,6 +72,9 @@ pub struct ApprovalBody {
     used_at: Option<Time>,
     /// The call that it was spent on.
     used_by: Option<String>,
+    /// How the tool differs from what it is held to be; `null` when it does not. A yes is for this one call, and reviews
+    /// nothing.
+    definition_change: Option<DefinitionChange>,
     /// The rule that this very answer has made.
     remembered_rule_id: Option<String>,
 }
@@ -99,6 +103,7 @@ impl From<Row> for ApprovalBody {
             holds_until: row.holds_until.map(Time),
             used_at: row.used_at.map(Time),
             used_by: row.used_by,
+            definition_change: None,
             remembered_rule_id: None,
         }
     }
@@ -133,7 +138,10 @@ pub async fn list(
         return Err(Problem::new(Code::InvalidParameter, detail));
     }
     let listed = store::approval::list(&gateway.store, query.status.as_deref(), &page).await?;
-    let items = listed.items.into_iter().map(ApprovalBody::from).collect();
+    let mut items = Vec::with_capacity(listed.items.len());
+    for row in listed.items {
+        items.push(with_change(&gateway, row).await?);
+    }
     Ok(web::Json(Listing { items, next_cursor: listed.next_cursor }))
 }
 
@@ -143,7 +151,19 @@ pub async fn list(
     responses((status = 200, description = "The question.", body = ApprovalBody),
               (status = 404, description = "There is none with that id.", body = ProblemBody)))]
 pub async fn read(gateway: web::Data<Gateway>, id: web::Path<String>) -> Result<web::Json<ApprovalBody>, Problem> {
-    Ok(web::Json(find(&gateway, &id).await?.into()))
+    let row = find(&gateway, &id).await?;
+    Ok(web::Json(with_change(&gateway, row).await?))
+}
+
+/// A question, with how its tool differs from what it is held to be; only while somebody can answer.
+async fn with_change(gateway: &Gateway, row: Row) -> Result<ApprovalBody, Problem> {
+    let tool = row.tool.as_deref().filter(|_| row.status == approval::PENDING && row.method == "tools/call");
+    let pin = match tool {
+        Some(tool) => store::tool_pin::find(&gateway.store, &row.server_id, tool).await?,
+        None => None,
+    };
+    let change = pin.and_then(|pin| definition::from_pinned(&pin, row.definition_digest.as_ref()));
+    Ok(ApprovalBody { definition_change: change, ..row.into() })
 }
 
 /// A person's yes.

@@ -8,6 +8,7 @@ pub mod draft;
 pub mod json;
 pub mod live;
 pub mod oauth;
+pub mod tools;
 pub mod update;
 
 use actix_web::{HttpResponse, web};

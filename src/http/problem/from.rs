@@ -158,6 +158,7 @@ impl From<UpstreamError> for Problem {
             | UpstreamError::Busy { .. }
             | UpstreamError::Unanswered { .. }
             | UpstreamError::Denied { .. }
+            | UpstreamError::Redefined
             | UpstreamError::Unfinished(_)
             | UpstreamError::ActorDown => Code::Unavailable,
         };

@@ -13,6 +13,7 @@ use crate::upstream::connection::Connection;
 use crate::upstream::error::UpstreamError;
 use crate::upstream::handshake::Handshake;
 use crate::upstream::http::{self, Pair, Remote};
+use crate::upstream::known::Watch;
 use crate::upstream::link::{Link, Patience};
 use crate::upstream::sink::Audience;
 use crate::upstream::stdio;
@@ -95,7 +96,8 @@ impl Line {
             remote.agreed(&handshake.version);
         }
         let patience = Patience { quiet: core.quiet(), longest: core.limits.request_timeout_max.max(core.quiet()) };
-        Arc::new(Connection::new(handshake, core.spec.revision, self.audience, self.link.clone(), patience))
+        let watch = core.pins.clone().map(|pins| Watch { pins, server_id: core.spec.id.clone() });
+        Arc::new(Connection::new(handshake, core.spec.revision, self.audience, self.link.clone(), patience, watch))
     }
 }
 

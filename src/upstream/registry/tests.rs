@@ -64,7 +64,8 @@ async fn panics_in_the_registry_and_in_an_upstream_cost_nobody_else_anything() {
     }
     let arbiter = actix_rt::Arbiter::new();
     let arbiters = Arbiters { control: Arbiter::current(), upstreams: arbiter.handle() };
-    let registry = Registry::start(store.clone(), vault, Metrics::new().unwrap(), limits(), arbiters).await;
+    let pins = crate::gate::Pins::load(store.clone()).await.unwrap();
+    let registry = Registry::start(store.clone(), vault, Metrics::new().unwrap(), pins, limits(), arbiters).await;
     let directory = registry.directory();
     let (mad, calm) = (directory.find("mad").unwrap(), directory.find("calm").unwrap());
     let open = async |upstream: &Upstream| {
@@ -131,7 +132,8 @@ async fn a_stored_server_in_http_mode_runs_by_its_address_and_its_opened_credent
     }
     let arbiter = actix_rt::Arbiter::new();
     let arbiters = Arbiters { control: Arbiter::current(), upstreams: arbiter.handle() };
-    let registry = Registry::start(store, vault, Metrics::new().unwrap(), limits(), arbiters).await;
+    let pins = crate::gate::Pins::load(store.clone()).await.unwrap();
+    let registry = Registry::start(store, vault, Metrics::new().unwrap(), pins, limits(), arbiters).await;
     let upstream = |name: &str| registry.directory().find(name).unwrap();
     let secrets = |name: &str| upstream(name).spec.secrets();
     assert_eq!(secrets("none"), Vec::<String>::new());

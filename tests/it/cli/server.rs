@@ -28,7 +28,7 @@ async fn a_server_is_added_seen_tested_and_removed() {
     assert!(tested.out.lines().next().unwrap().starts_with("ok  "), "{tested:?}");
 
     let tools = operator(&app, &["server", "tools", "mine"]).ok();
-    assert!(tools.out.contains("\ndelete_everything  Deletes every note."), "{tools:?}");
+    assert!(tools.out.contains("\ndelete_everything  new     Deletes every note."), "{tools:?}");
 
     operator(&app, &["server", "remove", "mine"]).ok();
     assert_eq!(operator(&app, &["server", "list", "-o", "json"]).ok().json(), serde_json::json!([]));

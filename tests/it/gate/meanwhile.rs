@@ -59,7 +59,7 @@ impl Bench {
     async fn call(&self, opening: impl AsyncFnOnce()) -> (Answer, bool, store::invocation::Row) {
         let mut is_sent = false;
         let way = Way {
-            look: async || None,
+            look: async |_: bool| Ok(None),
             open: async |_: bool| {
                 opening().await;
                 let dispatch = async |_: atryum::gate::Permit, _: Ticket| {

@@ -1,19 +1,16 @@
-//! What is asked of a server that runs: test, tools, logs, restart.
+//! What is asked of a server that runs: test, logs, restart.
 
 use actix_web::{HttpResponse, web};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use serde_json::value::RawValue;
 use utoipa::{IntoParams, ToSchema};
 
 use super::find;
 use super::json::ConnectionBody;
-use crate::gate::{Action, Arguments, Call};
-use crate::http::answer::{self, Listing};
+use crate::http::answer;
 use crate::http::gateway::Gateway;
 use crate::http::problem::{Code, Problem, ProblemBody};
 use crate::http::query::Query;
-use crate::mcp::splice;
 use crate::store;
 use crate::trail::Event;
 use crate::upstream::{Credentials, TestReport, Upstream};
@@ -85,67 +82,6 @@ pub async fn test(gateway: web::Data<Gateway>, name: web::Path<String>) -> Resul
     Ok(web::Json(upstream.test().await.into()))
 }
 
-/// For whom decisions are wanted.
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub struct ToolsQuery {
-    /// The agent whose calls the decisions are about.
-    agent: Option<String>,
-}
-
-/// One tool of a server.
-#[derive(Serialize, ToSchema)]
-#[schema(as = Tool)]
-pub struct ToolBody {
-    /// Its name.
-    name: String,
-    /// What the rules say to a call of it by `?agent=`; `null` without one, and where it depends on the arguments.
-    decision: Option<Action>,
-    /// The rule that says so, or whose condition it depends on; `null` when it is the default.
-    rule_id: Option<String>,
-    /// The tool as the server sent it.
-    #[schema(value_type = Object)]
-    tool: Box<RawValue>,
-}
-
-/// Lists the tools of a server, as the server sent them.
-#[utoipa::path(get, path = "/api/v1/servers/{name}/tools", operation_id = "list_server_tools", tag = "Servers",
-    params(("name" = String, Path, description = "The server's name."), ToolsQuery),
-    responses((status = 200, description = "All of its tools.", body = Listing<ToolBody>),
-              (status = 404, description = "There is none of that name.", body = ProblemBody),
-              (status = 502, description = "The server gave no list.", body = ProblemBody)))]
-pub async fn tools(
-    gateway: web::Data<Gateway>,
-    name: web::Path<String>,
-    Query(query): Query<ToolsQuery>,
-) -> Result<web::Json<Listing<ToolBody>>, Problem> {
-    let catalog = running(&gateway, &name).await?.catalog().await?;
-    let named = |tool: &'_ RawValue| splice::find_string(tool.get(), &["name"]);
-    let claims = catalog.iter().filter_map(|tool| Some((named(tool)?, splice::find(tool.get(), &["annotations"]))));
-    gateway.gate.keep_hints(&name, claims);
-    let items = catalog.iter().map(|tool| {
-        let tool_name = named(tool).unwrap_or_default();
-        let decision = query.agent.as_deref().map(|agent| {
-            gateway.gate.decide(&Call {
-                agent: agent.into(),
-                server: name.as_str().into(),
-                method: "tools/call".into(),
-                tool: Some(tool_name.clone()),
-                arguments: Arguments::Unknown,
-                hints: None,
-            })
-        });
-        ToolBody {
-            name: tool_name,
-            decision: decision.as_ref().filter(|decision| !decision.is_open).map(|decision| decision.action),
-            rule_id: decision.and_then(|decision| decision.rule_id).map(|id| id.to_string()),
-            tool: tool.clone(),
-        }
-    });
-    Ok(web::Json(Listing::whole(items.collect())))
-}
-
 /// How much of a log is wanted.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -199,7 +135,7 @@ async fn tell(gateway: &Gateway, kind: &str, name: &str) -> Result<(), Problem> 
     Ok(store::audit::tell(&gateway.store, [event]).await?)
 }
 
-async fn running(gateway: &Gateway, name: &str) -> Result<std::sync::Arc<Upstream>, Problem> {
+pub(super) async fn running(gateway: &Gateway, name: &str) -> Result<std::sync::Arc<Upstream>, Problem> {
     let row = find(gateway, name).await?;
     gateway.directory.find(&row.name).ok_or_else(|| {
         let detail = format!("the server {name:?} is registered but not running yet; try again in a moment");

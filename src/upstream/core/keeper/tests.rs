@@ -125,7 +125,8 @@ async fn a_refresh_outlives_a_panic_of_its_servers_actor_and_is_not_begun_twice(
     credentials.put(login(&origin, row.id.clone()), row.revision).await.unwrap().unwrap();
     let arbiter = Arbiter::new();
     let arbiters = Arbiters { control: Arbiter::current(), upstreams: arbiter.handle() };
-    let registry = Registry::start(store, vault, Metrics::new().unwrap(), limits(), arbiters).await;
+    let pins = crate::gate::Pins::load(store.clone()).await.unwrap();
+    let registry = Registry::start(store, vault, Metrics::new().unwrap(), pins, limits(), arbiters).await;
     let upstream = registry.directory().find("n").unwrap();
 
     let asked = actix_rt::spawn({
