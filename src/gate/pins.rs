@@ -183,15 +183,17 @@ impl Pins {
         self.0.published.load().find(server_id, tool).is_some()
     }
 
-    /// Compares a listing with what is known, and writes what is news. Costs nothing but the look where nothing is.
+    /// Compares a listing with what is known, and writes what is news. Costs nothing but the look where nothing is. Only
+    /// what agents are told may take a change back (`may_restore`): a look of the gateway's own says nothing of what they
+    /// have.
     ///
     /// # Errors
     /// It is news, and can't be written or read again.
-    pub async fn note(&self, server_id: &str, seen: &[Listed]) -> Result<(), StoreError> {
-        if !self.0.published.load().is_news(server_id, seen) {
+    pub async fn note(&self, server_id: &str, seen: &[Listed], may_restore: bool) -> Result<(), StoreError> {
+        if !self.0.published.load().is_news(server_id, seen, may_restore) {
             return Ok(());
         }
-        tool_pin::note(&self.0.store, server_id, seen).await?;
+        tool_pin::note(&self.0.store, server_id, seen, may_restore).await?;
         // Where it was no news to the store, another gateway has noted it, and what is published here is older.
         self.reload().await
     }
@@ -222,11 +224,13 @@ impl Published {
         }
     }
 
-    fn is_news(&self, server_id: &str, seen: &[Listed]) -> bool {
+    fn is_news(&self, server_id: &str, seen: &[Listed], may_restore: bool) -> bool {
         let pins = self.servers.get(server_id);
         let is_full = pins.is_some_and(|pins| pins.len() >= PINS_MAX);
         seen.iter().any(|listed| match pins.and_then(|pins| pins.get(&listed.tool)) {
-            Some(pin) if pin.digest == listed.definition.digest => pin.changed.is_some() && !pin.is_restless,
+            Some(pin) if pin.digest == listed.definition.digest => {
+                may_restore && pin.changed.is_some() && !pin.is_restless
+            }
             Some(pin) => pin.changed.as_ref() != Some(&listed.definition.digest),
             None => !is_full,
         })

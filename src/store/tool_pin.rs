@@ -106,8 +106,9 @@ pub async fn find(store: &Store, server_id: &str, tool: &str) -> Result<Option<R
 
 /// Notes what a server was seen to say of its tools; `true` when that is news.
 ///
-/// Tools beyond [`PINS_MAX`] are not pinned. Of a server that is gone nothing is noted.
-pub async fn note(store: &Store, server_id: &str, seen: &[Listed]) -> Result<bool, StoreError> {
+/// Tools beyond [`PINS_MAX`] are not pinned. Of a server that is gone nothing is noted. Whether it can take a change back by
+/// what it says there is `may_restore`.
+pub async fn note(store: &Store, server_id: &str, seen: &[Listed], may_restore: bool) -> Result<bool, StoreError> {
     let mut edit = store.begin_edit().await?;
     // Held to the end: what two connections see at once is noted one after the other.
     let Some(server) = super::server::name_locked(edit.connection(), server_id).await? else { return Ok(false) };
@@ -119,6 +120,7 @@ pub async fn note(store: &Store, server_id: &str, seen: &[Listed]) -> Result<boo
     let mut news = News::default();
     for listed in seen {
         match known.remove(&listed.tool) {
+            Some(row) if row.digest == *listed.definition.digest && !may_restore => {}
             Some(row) => news.compare(row, listed, now),
             None if room > 0 => {
                 room -= 1;

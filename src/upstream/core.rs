@@ -280,7 +280,9 @@ impl Core {
     pub(super) async fn open_own(self: &Arc<Self>) -> Result<Arc<Connection>, UpstreamError> {
         self.refuse_if_closed()?;
         let listener = Listener { sink: Arc::new(NoSink), audience: Audience::Session };
-        self.guarded(self.clone().open_new(own_opening(), listener)).await
+        let connection = self.guarded(self.clone().open_new(own_opening(), listener)).await?;
+        connection.known.is_for_a_look();
+        Ok(connection)
     }
 
     async fn open_new(self: Arc<Self>, opening: Opening, listener: Listener) -> Result<Arc<Connection>, UpstreamError> {

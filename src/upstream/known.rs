@@ -4,7 +4,7 @@
 //! needs one where its connection has had none yet, after the server said that its tools changed, and after a while.
 
 use std::collections::HashMap;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -37,6 +37,8 @@ pub(super) struct Watch {
 pub(super) struct KnownTools {
     /// None of a trial: what is not stored is held to nothing.
     watch: Option<Watch>,
+    /// No agent uses the connection.
+    is_own: AtomicBool,
     state: Mutex<State>,
     /// One listing of the gateway's own at a time.
     turn: tokio::sync::Mutex<()>,
@@ -62,7 +64,13 @@ enum Known {
 
 impl KnownTools {
     pub(super) fn new(watch: Option<Watch>) -> Self {
-        Self { watch, state: Mutex::default(), turn: tokio::sync::Mutex::default() }
+        let (is_own, state, turn) = (AtomicBool::default(), Mutex::default(), tokio::sync::Mutex::default());
+        Self { watch, is_own, state, turn }
+    }
+
+    /// The connection is for a look of the gateway's own: what it is told says nothing of what agents are told.
+    pub(super) fn is_for_a_look(&self) {
+        self.is_own.store(true, Ordering::Relaxed);
     }
 
     /// What is known of the tool.
@@ -100,7 +108,7 @@ impl KnownTools {
     /// Has the list compared. While that can't be done, nothing counts as known.
     async fn compare(&self, listed: &[Listed]) {
         let Some(watch) = &self.watch else { return };
-        if let Err(error) = watch.pins.note(&watch.server_id, listed).await {
+        if let Err(error) = watch.pins.note(&watch.server_id, listed, !self.is_own.load(Ordering::Relaxed)).await {
             tracing::error!(error = %crate::chain(&error), "what a server says of its tools could not be noted");
             self.state().whole = None;
         }

@@ -79,12 +79,9 @@ impl Review {
         let found = items.iter().find(|tool| text(tool, "/name") == wanted);
         let tool = found.ok_or_else(|| CliError::Failed(format!("{} lists no tool {wanted:?} now", self.name)))?;
         show(self.remote.output, tool, describe);
-        remark(&format!(
-            "accept it: atryum server review {} {} --digest {}",
-            self.name,
-            escape(wanted),
-            text(tool, "/digest")
-        ));
+        let waiting = text(tool, "/pin/change/digest");
+        let digest = if waiting.is_empty() { text(tool, "/digest") } else { waiting };
+        remark(&format!("accept it: atryum server review {} {} --digest {digest}", self.name, escape(wanted)));
         Ok(())
     }
 

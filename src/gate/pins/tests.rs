@@ -97,9 +97,10 @@ fn a_listing_that_brings_nothing_new_is_not_written() {
     let changed = Brief { changed_digest: Some("two".into()), ..brief("changed", "one") };
     let restless = Brief { returns: RETURNS_MAX, tool: "restless".into(), ..changed.clone() };
     let all = published(vec![brief("same", "one"), changed, restless]);
-    let is_news = |tool, digest| all.is_news("s", &[listed(tool, digest)]);
+    let is_news = |tool, digest| all.is_news("s", &[listed(tool, digest)], true);
     assert!(!is_news("same", "one") && is_news("same", "two") && is_news("new", "one"));
     assert!(!is_news("changed", "two") && is_news("changed", "one") && is_news("changed", "three"));
+    assert!(!all.is_news("s", &[listed("changed", "one")], false), "a look of the gateway's own takes nothing back");
     assert!(!is_news("restless", "one") && is_news("restless", "three"));
 }
 

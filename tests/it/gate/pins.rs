@@ -117,7 +117,7 @@ async fn where_changes_are_denied_a_tool_that_changed_is_neither_listed_nor_call
     let shown = tool(&app, "echo").await;
     assert_eq!((&shown["decision"], &shown["pin"]["status"]), (&json!("deny"), &json!("changed")), "{shown}");
 
-    let digest = shown["digest"].clone();
+    let digest = shown["pin"]["change"]["digest"].clone();
     assert_eq!(app.operator().post("/api/v1/servers/n/tools/echo/review", json!({"digest": digest})).await.status, 200);
     assert!(names(&session).await.contains(&"echo".to_owned()));
     session.call("echo", json!({"nonce": "free"})).await;

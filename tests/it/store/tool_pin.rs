@@ -40,8 +40,8 @@ async fn told(store: &Store, kind: &str) -> Vec<Value> {
 async fn what_is_seen_first_is_pinned_as_it_is(database: Database) {
     let (store, server) = registered(&database).await;
     let seen = tools(&[("add", "adds"), ("sub", "subtracts")]);
-    assert!(tool_pin::note(&store, &server.id, &seen).await.unwrap());
-    assert!(!tool_pin::note(&store, &server.id, &seen).await.unwrap(), "it is no news");
+    assert!(tool_pin::note(&store, &server.id, &seen, true).await.unwrap());
+    assert!(!tool_pin::note(&store, &server.id, &seen, true).await.unwrap(), "it is no news");
     let pins = tool_pin::list(&store, &server.id).await.unwrap();
     assert_eq!(pins.iter().map(|pin| pin.tool.as_str()).collect::<Vec<_>>(), ["add", "sub"]);
     assert_eq!(pins[0].digest, *seen[0].definition.digest);
@@ -57,8 +57,8 @@ async fn what_is_seen_first_is_pinned_as_it_is(database: Database) {
 
 async fn a_tool_that_comes_later_is_pinned_as_one_that_was_added(database: Database) {
     let (store, server) = registered(&database).await;
-    tool_pin::note(&store, &server.id, &tools(&[("add", "adds")])).await.unwrap();
-    tool_pin::note(&store, &server.id, &tools(&[("sub", "subtracts")])).await.unwrap();
+    tool_pin::note(&store, &server.id, &tools(&[("add", "adds")]), true).await.unwrap();
+    tool_pin::note(&store, &server.id, &tools(&[("sub", "subtracts")]), true).await.unwrap();
     let pins = tool_pin::load(&store).await.unwrap().pins;
     let added: Vec<_> = pins.iter().map(|pin| (pin.tool.as_str(), pin.is_added)).collect();
     assert_eq!(added, [("add", false), ("sub", true)], "and a tool that is gone keeps its pin");
@@ -67,9 +67,9 @@ async fn a_tool_that_comes_later_is_pinned_as_one_that_was_added(database: Datab
 async fn a_change_waits_for_a_review_and_is_told_once(database: Database) {
     let (store, server) = registered(&database).await;
     let (first, other) = (tools(&[("add", "adds")]), tools(&[("add", "deletes")]));
-    tool_pin::note(&store, &server.id, &first).await.unwrap();
-    assert!(tool_pin::note(&store, &server.id, &other).await.unwrap());
-    assert!(!tool_pin::note(&store, &server.id, &other).await.unwrap());
+    tool_pin::note(&store, &server.id, &first, true).await.unwrap();
+    assert!(tool_pin::note(&store, &server.id, &other, true).await.unwrap());
+    assert!(!tool_pin::note(&store, &server.id, &other, true).await.unwrap());
     let pin = tool_pin::find(&store, &server.id, "add").await.unwrap().unwrap();
     assert_eq!(pin.digest, *first[0].definition.digest);
     assert_eq!(pin.changed_digest.as_deref(), Some(&*other[0].definition.digest));
@@ -82,10 +82,11 @@ async fn a_change_waits_for_a_review_and_is_told_once(database: Database) {
 async fn a_change_that_is_taken_back_is_over_but_not_for_ever(database: Database) {
     let (store, server) = registered(&database).await;
     let (first, other) = (tools(&[("add", "adds")]), tools(&[("add", "deletes")]));
-    tool_pin::note(&store, &server.id, &first).await.unwrap();
+    tool_pin::note(&store, &server.id, &first, true).await.unwrap();
     for time in 0..=tool_pin::RETURNS_MAX {
-        tool_pin::note(&store, &server.id, &other).await.unwrap();
-        let is_over = tool_pin::note(&store, &server.id, &first).await.unwrap();
+        tool_pin::note(&store, &server.id, &other, true).await.unwrap();
+        assert!(!tool_pin::note(&store, &server.id, &first, false).await.unwrap(), "a look takes nothing back");
+        let is_over = tool_pin::note(&store, &server.id, &first, true).await.unwrap();
         assert_eq!(is_over, time < tool_pin::RETURNS_MAX, "{time}");
     }
     let pin = tool_pin::find(&store, &server.id, "add").await.unwrap().unwrap();
@@ -100,10 +101,10 @@ async fn a_review_is_of_what_was_shown(database: Database) {
     let (store, server) = registered(&database).await;
     let (first, second, third) =
         (tools(&[("add", "adds")]), tools(&[("add", "deletes")]), tools(&[("add", "deletes all")]));
-    tool_pin::note(&store, &server.id, &first).await.unwrap();
-    tool_pin::note(&store, &server.id, &second).await.unwrap();
+    tool_pin::note(&store, &server.id, &first, true).await.unwrap();
+    tool_pin::note(&store, &server.id, &second, true).await.unwrap();
     let shown = second[0].definition.digest.clone();
-    tool_pin::note(&store, &server.id, &third).await.unwrap();
+    tool_pin::note(&store, &server.id, &third, true).await.unwrap();
     let error = tool_pin::review(&store, "calc", "add", &shown, "ada").await.unwrap_err();
     assert!(matches!(error, StoreError::Conflict { .. }), "{error}");
     let digest = third[0].definition.digest.clone();
@@ -111,7 +112,7 @@ async fn a_review_is_of_what_was_shown(database: Database) {
     assert_eq!(pin.digest, *digest);
     assert_eq!(pin.definition, r#"{"description":"deletes all","name":"add"}"#);
     assert_eq!((pin.changed_digest.as_deref(), pin.reviewed_by.as_deref()), (None, Some("ada")));
-    assert!(!tool_pin::note(&store, &server.id, &third).await.unwrap());
+    assert!(!tool_pin::note(&store, &server.id, &third, true).await.unwrap());
     let told = told(&store, "tool.reviewed").await;
     assert_eq!((told.len(), &told[0]["to"]), (1, &json!(*digest)));
     for (server, tool) in [("calc", "none"), ("none", "add")] {
@@ -123,7 +124,7 @@ async fn a_review_is_of_what_was_shown(database: Database) {
 async fn of_many_who_look_at_once_the_first_pins(database: Database) {
     let (store, server) = registered(&database).await;
     let seen: Vec<_> = (0..20).map(|n| tools(&[("add", &format!("said {n}"))])).collect();
-    let noted = seen.iter().map(|tools| tool_pin::note(&store, &server.id, tools));
+    let noted = seen.iter().map(|tools| tool_pin::note(&store, &server.id, tools, true));
     assert!(futures_util::future::join_all(noted).await.into_iter().all(|noted| noted.is_ok()));
     let pins = tool_pin::list(&store, &server.id).await.unwrap();
     assert_eq!(pins.len(), 1);
@@ -135,7 +136,7 @@ async fn of_many_who_look_at_once_the_first_pins(database: Database) {
 async fn a_server_that_is_deleted_takes_its_pins_along(database: Database) {
     let (store, server) = registered(&database).await;
     let seen = tools(&[("add", "adds")]);
-    tool_pin::note(&store, &server.id, &seen).await.unwrap();
+    tool_pin::note(&store, &server.id, &seen, true).await.unwrap();
     let edited = server::update(&store, "calc", None, |row: &mut server::Row, _| {
         row.command = Some("/bin/other".to_owned());
         Ok::<_, StoreError>(server::Changes { secrets: Vec::new(), forgets_login: false })
@@ -144,14 +145,14 @@ async fn a_server_that_is_deleted_takes_its_pins_along(database: Database) {
     assert_eq!(tool_pin::list(&store, &server.id).await.unwrap().len(), 1, "an edit leaves them");
     server::delete(&store, "calc").await.unwrap();
     assert_eq!(tool_pin::load(&store).await.unwrap().pins, []);
-    assert!(!tool_pin::note(&store, &server.id, &seen).await.unwrap(), "nothing is noted of what is gone");
+    assert!(!tool_pin::note(&store, &server.id, &seen, true).await.unwrap(), "nothing is noted of what is gone");
 }
 
 async fn a_server_has_so_many_pins(database: Database) {
     let (store, server) = registered(&database).await;
     let names: Vec<String> = (0..tool_pin::PINS_MAX + 10).map(|n| format!("tool_{n}")).collect();
     let all: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "one of many")).collect();
-    tool_pin::note(&store, &server.id, &tools(&all)).await.unwrap();
+    tool_pin::note(&store, &server.id, &tools(&all), true).await.unwrap();
     assert_eq!(tool_pin::list(&store, &server.id).await.unwrap().len(), tool_pin::PINS_MAX);
     let told = told(&store, "tools.pinned").await;
     assert_eq!((told.len(), &told[0]["count"]), (1, &json!(tool_pin::PINS_MAX)));
