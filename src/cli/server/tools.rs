@@ -45,12 +45,12 @@ impl Tools {
         let tools = Client::new(&self.remote.url).get(&format!("{}{query}", path(&self.name))).await?;
         let columns = [
             ("NAME", "/name"),
-            ("STATUS", "/pin/status"),
             ("DECISION", "/decision"),
             ("RULE", "/rule_id"),
+            ("STATUS", "/pin/status"),
             ("DESCRIPTION", "/tool/description"),
         ];
-        let shown = if self.agent.is_some() { &columns[..] } else { &[columns[0], columns[1], columns[4]][..] };
+        let shown = if self.agent.is_some() { &columns[..] } else { &[columns[0], columns[3], columns[4]][..] };
         show(self.remote.output, tools.pointer("/items").unwrap_or(&Value::Null), |tools| table(tools, shown));
         for tool in tools.pointer("/items").and_then(Value::as_array).into_iter().flatten() {
             if tool.pointer("/held").is_some_and(Value::is_string) {

@@ -3,13 +3,16 @@
 use serde_json::{Value, json};
 
 use crate::support::app::{App, Settings};
-use crate::support::http::Session;
+use crate::support::http::{Client, Session};
 
 /// How many in the suite; `ATRYUM_TEST_MUTATIONS=1000` for the whole.
 const MUTATIONS: usize = 60;
 
-fn count() -> usize {
-    std::env::var("ATRYUM_TEST_MUTATIONS").map_or(MUTATIONS, |count| count.parse().expect("a number"))
+/// Those that take a server's start each.
+const SLOW_MUTATIONS: usize = 12;
+
+fn count(otherwise: usize) -> usize {
+    std::env::var("ATRYUM_TEST_MUTATIONS").map_or(otherwise, |count| count.parse().expect("a number"))
 }
 
 async fn approved(app: &App, session: &Session, arguments: &str) -> Value {
@@ -31,13 +34,18 @@ async fn call(session: &Session, arguments: &str) -> Value {
     client.send("POST", "/mcp/n", body).await.reply()
 }
 
-async fn started() -> (App, Session) {
+async fn started() -> (App, Client, Session) {
     let settings = Settings::default().with("ATRYUM_GATE__WAITS", "*=0");
     let app = settings.with("ATRYUM_GATE__APPROVALS_PER_AGENT", "5000").start().await;
+    register(&app).await;
+    let agent = app.agent("ann").await;
+    let session = Session::open(&agent, "n", "2025-06-18", json!({})).await;
+    (app, agent, session)
+}
+
+async fn register(app: &App) {
     let (ledger, redefine) = (app.dir().join("ledger"), app.dir().join("definition"));
     app.nasty("n", &[&format!("ledger={}", ledger.display()), &format!("redefine={}", redefine.display())]).await;
-    let session = Session::open(&app.agent("ann").await, "n", "2025-06-18", json!({})).await;
-    (app, session)
 }
 
 fn ledger(app: &App) -> String {
@@ -59,8 +67,8 @@ fn mutated(n: usize) -> String {
 
 #[actix_rt::test]
 async fn no_call_runs_on_the_yes_to_another_one() {
-    let (app, session) = started().await;
-    for n in 0..count() {
+    let (app, _, session) = started().await;
+    for n in 0..count(MUTATIONS) {
         let arguments = format!(r#"{{"nonce":"{n}","amount":{}}}"#, 1_000 + n);
         approved(&app, &session, &arguments).await;
         let told = call(&session, &mutated(n)).await;
@@ -79,20 +87,22 @@ async fn no_call_runs_on_the_yes_to_another_one() {
 
 #[actix_rt::test]
 async fn no_call_runs_on_the_yes_to_a_server_or_a_tool_that_is_another_by_now() {
-    let (app, session) = started().await;
+    let (app, agent, mut session) = started().await;
     let definition = app.dir().join("definition");
-    for n in 0..count() / 6 {
+    for n in 0..count(SLOW_MUTATIONS) {
         let arguments = format!(r#"{{"nonce":"{n}"}}"#);
         approved(&app, &session, &arguments).await;
-        if n % 2 == 0 {
-            std::fs::write(&definition, format!("now it deletes {n}")).unwrap();
-        } else {
-            let edited = app.operator().patch("/api/v1/servers/n", json!({"timeout_seconds": 100 + n})).await;
-            assert!([200, 422].contains(&edited.status), "{edited:?}");
-            if edited.status == 422 {
-                let edited =
-                    app.operator().patch("/api/v1/servers/n", json!({"cwd": format!("/proc/{}", 1 + n % 2)})).await;
+        match n % 3 {
+            0 => std::fs::write(&definition, format!("now it deletes {n}")).unwrap(),
+            1 => {
+                let cwd = if n % 2 == 0 { "/" } else { "/tmp" };
+                let edited = app.operator().patch("/api/v1/servers/n", json!({ "cwd": cwd })).await;
                 assert_eq!(edited.status, 200, "{edited:?}");
+            }
+            _ => {
+                assert_eq!(app.operator().delete("/api/v1/servers/n").await.status, 204);
+                register(&app).await;
+                session = Session::open(&agent, "n", "2025-06-18", json!({})).await;
             }
         }
         let told = call(&session, &arguments).await;

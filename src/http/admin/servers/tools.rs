@@ -114,8 +114,9 @@ pub async fn list(
     gateway.gate.keep_hints(&name, claims);
     let items = catalog.iter().map(|tool| {
         let tool_name = named(tool).unwrap_or_default();
-        let is_it = |other: &&Box<RawValue>| named(other).as_deref() == Some(tool_name.as_str());
-        let texts: Vec<&str> = catalog.iter().filter(is_it).map(|tool| tool.get()).collect();
+        let all = catalog.iter().map(|other| &**other);
+        let texts: Vec<&str> =
+            all.filter(|other| named(other).as_deref() == Some(&tool_name)).map(RawValue::get).collect();
         let digest = Definition::of(&texts).map(|definition| definition.digest);
         let seen = Seen::Last(digest.as_deref());
         let decision = query.agent.as_deref().map(|agent| {
