@@ -15,6 +15,7 @@ mod alone;
 mod asking;
 mod bridge;
 mod call;
+mod defined;
 mod held;
 mod legacy;
 mod line;

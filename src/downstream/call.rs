@@ -9,6 +9,7 @@ use tokio::sync::watch;
 
 use super::asking::{self, Asking};
 use super::bridge::Crossing;
+use super::defined::{as_shown, claimed_or, define, demand};
 use super::line::{Line, Way};
 use super::pledges::GoesOn;
 use super::response::{Framing, Headers, Incoming, Response};
@@ -18,7 +19,6 @@ use super::{Downstream, Phase, listing};
 use crate::gate::{Arguments, Call};
 use crate::identity::Agent;
 use crate::invocation::{self, Answer, Ready, Refusal, Request, Watch};
-use crate::mcp::definition::Definition;
 use crate::mcp::question::Abilities;
 use crate::mcp::version::Era;
 use crate::mcp::{envelope, error, meta, method, splice};
@@ -138,7 +138,7 @@ impl Task {
     }
 
     /// What it is about: a tool's or prompt's name, or a resource's URI.
-    fn subject(&self) -> Option<String> {
+    pub(super) fn subject(&self) -> Option<String> {
         method::subject(&self.method, self.params.as_deref())
     }
 
@@ -333,42 +333,6 @@ impl Downstream {
         let work = Box::pin(work);
         actix_rt::spawn(async move { under_way.end(work.await) });
     }
-}
-
-/// What the server says that the tool is: now, or last on this connection. `None` when that can't be had soon.
-async fn define(task: &Task, connection: &Connection, is_anew: bool) -> Option<Definition> {
-    let tool = task.subject().filter(|_| task.method == "tools/call")?;
-    if is_anew { connection.definition(&tool).await } else { connection.last_definition(&tool).await }
-}
-
-/// Refuses a call whose tool is not the one that was decided on any more, as far as the server has said so.
-async fn demand(task: &Task, connection: &Connection, expected: Option<&Definition>) -> Result<(), UpstreamError> {
-    if task.method != "tools/call" {
-        return Ok(());
-    }
-    let now = define(task, connection, false).await;
-    let digest = |definition: &Definition| definition.digest.clone();
-    if now.as_ref().map(digest) == expected.map(digest) { Ok(()) } else { Err(UpstreamError::Redefined) }
-}
-
-/// The connection that was found before, if it still takes calls.
-async fn claimed_or(
-    found: Arc<Connection>,
-    open: impl AsyncFn() -> Result<Arc<Connection>, UpstreamError>,
-) -> Result<(Arc<Connection>, Claim), UpstreamError> {
-    match found.claim() {
-        Some(claim) => {
-            found.look()?;
-            Ok((found, claim))
-        }
-        None => claimed(open).await,
-    }
-}
-
-/// What the tool was when a person was asked. Whether it still is, is looked at before the call is made.
-fn as_shown(question: &approval::Row) -> Option<Definition> {
-    let digest = question.definition_digest.as_deref()?.into();
-    Some(Definition { digest, has_output_schema: false })
 }
 
 /// A connection that stays until the call is over, even if the server is edited or restarted meanwhile.
