@@ -1,10 +1,11 @@
 //! `atryum approval …`: the calls that wait for a person.
 
+mod watch;
+
 use std::{
-    collections::BTreeSet,
-    io,
+    io::{self, IsTerminal as _},
     path::{Path, PathBuf},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use clap::{Args, Subcommand};
@@ -17,9 +18,6 @@ use super::{
 };
 
 const PATH: &str = "/api/v1/approvals";
-
-/// How often `watch` looks.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 #[derive(Args, Debug)]
 pub(super) struct Approval {
@@ -80,11 +78,18 @@ enum Act {
         #[arg(long, value_name = "SECONDS", default_value_t = 600)]
         seconds: u32,
     },
-    /// Tell of each call that begins to wait
+    /// Tell of each call that begins to wait, and on a terminal take the answers
+    ///
+    /// It looks once a second. On a terminal the calls are shown one after the other, and a line answers the one that is
+    /// shown: a approves, d denies (d REASON tells the model why), e gives it ten more minutes, s leaves it to somebody
+    /// else, q ends.
     Watch {
         /// For how long
         #[arg(long = "for", value_name = "SECONDS", default_value_t = 3_600)]
         seconds: u64,
+        /// Take answers from standard input though it is no terminal
+        #[arg(long, short = 'i')]
+        interactive: bool,
     },
 }
 
@@ -190,7 +195,10 @@ impl Approval {
                 let body = json!({ "seconds": seconds });
                 show(output, &client.post(&format!("{}/extend", which.path()), &body).await?, describe);
             }
-            Act::Watch { seconds } => watch(&client, output, Duration::from_secs(*seconds)).await?,
+            Act::Watch { seconds, interactive } => {
+                let answers = *interactive || (io::stdin().is_terminal() && io::stdout().is_terminal());
+                watch::run(&client, output, Duration::from_secs(*seconds), answers).await?;
+            }
         }
         Ok(())
     }
@@ -278,23 +286,4 @@ fn describe(approval: &Value) -> String {
 fn read(path: &Path) -> Result<String, CliError> {
     let read = if path == Path::new("-") { io::read_to_string(io::stdin()) } else { std::fs::read_to_string(path) };
     read.map_err(|error| CliError::Usage(format!("{} can't be read: {error}", path.display())))
-}
-
-async fn watch(client: &Client, output: Format, during: Duration) -> Result<(), CliError> {
-    let end = Instant::now() + during;
-    let mut known = BTreeSet::new();
-    while Instant::now() < end {
-        let pending = client.list(&format!("{PATH}?status=pending")).await?;
-        for approval in pending.as_array().into_iter().flatten() {
-            if known.insert(text(approval, "/id").to_owned()) {
-                match output {
-                    // one line each, for programs that read along
-                    Format::Json => print(&approval.to_string()),
-                    Format::Table => print(&format!("{}\n", describe(approval))),
-                }
-            }
-        }
-        actix_rt::time::sleep(LOOK_EVERY).await;
-    }
-    Ok(())
 }

@@ -8,10 +8,12 @@ use std::sync::{Arc, OnceLock};
 
 use futures_util::future::join_all;
 use serde_json::json;
+use tokio::sync::Notify;
 
 use super::asking::Asking;
 use super::bridge::Crossing;
 use super::call::{Said, Task, claimed};
+use super::pledges::Granting;
 use super::promises::Promises;
 use super::stream::EventStream;
 use super::{Downstream, Phase};
@@ -51,7 +53,7 @@ pub(super) fn is_about(subscribed: &str, updated: &str) -> bool {
 }
 
 /// Hears what the connection tells everyone and passes on what was granted, marked as the agent knows it.
-struct Listener {
+pub(super) struct Listener {
     stream: Arc<EventStream>,
     /// The listen request's id, as text.
     id: String,
@@ -59,6 +61,10 @@ struct Listener {
     params: String,
     /// Set when the agent was told: what comes before that is no news for it.
     granted: OnceLock<Granted>,
+    /// The gateway's own tasks that are listened for.
+    pub(super) pledges: BTreeSet<String>,
+    /// Notified when the agent was told that it will hear of them.
+    pub(super) acknowledged: Notify,
 }
 
 #[derive(Default)]
@@ -68,9 +74,15 @@ struct Granted {
 }
 
 impl Listener {
-    fn of(task: &Task, promises: &Promises) -> Self {
+    fn of(task: &Task, promises: &Promises, pledges: BTreeSet<String>) -> Self {
         let params = promises.listened(task, task.params.clone().unwrap_or_else(|| "{}".into()));
-        Self { stream: task.stream.clone(), id: task.id.clone(), params, granted: OnceLock::new() }
+        let (stream, id) = (task.stream.clone(), task.id.clone());
+        Self { stream, id, params, granted: OnceLock::new(), pledges, acknowledged: Notify::new() }
+    }
+
+    /// Tells the agent of something that must arrive.
+    pub(super) fn tell(&self, method: &str, params: &str) {
+        self.stream.push(envelope::notification(method, Some(&self.marked(params))));
     }
 
     fn marked(&self, params: &str) -> String {
@@ -83,8 +95,11 @@ impl Listener {
         if !resources.is_empty() {
             granted.insert("resourceSubscriptions".into(), json!(resources));
         }
-        let params = self.marked(&json!({ "notifications": granted }).to_string());
-        self.stream.push(envelope::notification(ACKNOWLEDGED, Some(&params)));
+        if !self.pledges.is_empty() {
+            granted.insert("taskIds".into(), json!(self.pledges));
+        }
+        self.tell(ACKNOWLEDGED, &json!({ "notifications": granted }).to_string());
+        self.acknowledged.notify_one();
         let methods = kinds.into_iter().map(|(_, method)| method).collect();
         let _set_once = self.granted.set(Granted { methods, resources });
     }
@@ -123,7 +138,11 @@ impl Downstream {
             Ok(wanted) => wanted,
             Err(what) => return Some(task.says_error(&error::object(error::INVALID_PARAMS, &what))),
         };
-        let listener = Arc::new(Listener::of(task, &self.promises));
+        let pledges = match self.named_pledges(task).await {
+            Ok(pledges) => pledges,
+            Err(object) => return Some(task.says_error(&object)),
+        };
+        let listener = Arc::new(Listener::of(task, &self.promises, pledges));
         let open = async || {
             let open = async |upstream: &Upstream| {
                 let opening = Opening::Stateless(task.abilities());
@@ -141,10 +160,16 @@ impl Downstream {
             let (connection, _not_held) = claimed(&open).await?;
             crossing.set(Crossing { agent: task.era, server: connection.handshake.era });
             let revision = connection.revision;
-            let dispatch = async move |permit, ticket| hear(task, heard_by, &connection, heard, permit, ticket).await;
+            let dispatch = async move |permit, ticket| {
+                tokio::select! {
+                    reply = hear(task, heard_by, &connection, heard, permit, ticket) => reply,
+                    never = self.tell_of_pledges(task, heard_by) => match never {},
+                }
+            };
             Ok(Ready { revision, definition: None, dispatch })
         };
-        let ticket = Ticket { sink: task.stream.clone(), progress_token: None, id: task.id.clone() };
+        let sink = Arc::new(Granting(listener.clone(), task.stream.clone()));
+        let ticket = Ticket { sink, progress_token: None, id: task.id.clone() };
         let watch = self.patience(task);
         let way = Way { look: async |_: bool| Ok(None), open, ticket };
         let answer = self.invocations.run(&task.request(), way, &watch, self.over(task)).await;
@@ -292,8 +317,14 @@ mod tests {
     #[tokio::test]
     async fn nothing_is_heard_before_the_acknowledgement_and_then_only_what_was_granted() {
         let stream = EventStream::of_request();
-        let listener =
-            Listener { stream: stream.clone(), id: "\"l\"".into(), params: "{}".into(), granted: OnceLock::new() };
+        let listener = Listener {
+            stream: stream.clone(),
+            id: "\"l\"".into(),
+            params: "{}".into(),
+            granted: OnceLock::new(),
+            pledges: BTreeSet::new(),
+            acknowledged: Notify::new(),
+        };
         let update = |uri: &str| envelope::notification(UPDATED, Some(&json!({ "uri": uri }).to_string()));
         Sink::notify(&listener, update("x://mine"));
         listener.acknowledge(vec![("toolsListChanged", KINDS[0].2)], ["x://mine".to_owned()].into());

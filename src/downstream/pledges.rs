@@ -5,9 +5,12 @@
 //! without a row. The call itself is decided and recorded like any other ([`carrying`]).
 
 mod carrying;
+mod telling;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::json;
+
+pub(super) use telling::Granting;
 
 use super::Downstream;
 use super::asking;

@@ -25,7 +25,7 @@ const COUNT_MAX: usize = 10_000;
 /// A task is forgotten after the time that its server keeps it, but after this at the latest.
 const KEPT_MAX: Duration = Duration::from_hours(24);
 /// Where a `subscriptions/listen` names tasks.
-const LISTENED: [&str; 2] = ["notifications", "taskIds"];
+pub(super) const LISTENED: [&str; 2] = ["notifications", "taskIds"];
 
 /// What is said of a task that is not the agent's, whether it is another's or nobody's.
 pub(super) const NOT_FOUND: &str = "Task not found";

@@ -24,6 +24,7 @@ use crate::clock;
 use crate::journal::Receipt;
 use crate::metrics::{ApprovalOutcome, Metrics};
 use crate::store::approval::{self, Row};
+use crate::store::rule::NewRule;
 use crate::store::{Store, StoreError};
 
 /// Agents are spread over so many turns; two that share one wait for each other's questions to be written, no more.
@@ -307,10 +308,30 @@ impl Approvals {
     /// The digest is not the one that was shown, the approval is already decided or expired, or the store failed.
     pub async fn settle(&self, id: &str, answer: approval::Answer) -> Result<Row, GateError> {
         let row = approval::decide(&self.inner.store, id, answer).await?;
-        let is_yes = row.status == approval::APPROVED;
-        self.is_ended(&row, if is_yes { ApprovalOutcome::Approved } else { ApprovalOutcome::Denied });
-        self.wake(id, is_yes);
+        self.is_settled(&row);
         Ok(row)
+    }
+
+    /// An operator's answer, committed together with the rule that remembers it, which stands before another one if that is
+    /// named. The rule set has to be published anew.
+    ///
+    /// # Errors
+    /// Like [`Approvals::settle`]; and the rule that was named is gone, and nothing is decided.
+    pub async fn settle_and_remember(
+        &self,
+        id: &str,
+        answer: approval::Answer,
+        rule: (NewRule, Option<&str>),
+    ) -> Result<(Row, String), GateError> {
+        let (row, rule) = approval::decide_and_remember(&self.inner.store, id, answer, rule).await?;
+        self.is_settled(&row);
+        Ok((row, rule.id))
+    }
+
+    fn is_settled(&self, row: &Row) {
+        let is_yes = row.status == approval::APPROVED;
+        self.is_ended(row, if is_yes { ApprovalOutcome::Approved } else { ApprovalOutcome::Denied });
+        self.wake(&row.id, is_yes);
     }
 
     /// Withdraws a question.

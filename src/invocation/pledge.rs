@@ -42,6 +42,8 @@ struct Inner {
     carrier: String,
     /// Those whose runs are here.
     carried: DashMap<String, Load>,
+    /// Notified when something came of one of them.
+    changed: watch::Sender<()>,
     /// Whoever takes one over does so alone: between the row and `carried` nobody else may look.
     turn: Mutex<()>,
 }
@@ -68,7 +70,14 @@ impl Pledges {
     #[must_use]
     pub fn new(store: Store, terms: Terms) -> Self {
         let kept_ms = i64::try_from(terms.holds.as_millis()).unwrap_or(i64::MAX);
-        let inner = Inner { store, kept_ms, carrier: store::new_id(), carried: DashMap::new(), turn: Mutex::new(()) };
+        let inner = Inner {
+            store,
+            kept_ms,
+            carrier: store::new_id(),
+            carried: DashMap::new(),
+            changed: watch::Sender::new(()),
+            turn: Mutex::new(()),
+        };
         Self { inner: Arc::new(inner) }
     }
 
@@ -167,6 +176,12 @@ impl Pledges {
         row.expires_at.max(of_question)
     }
 
+    /// Changes when something came of one of them in this process.
+    #[must_use]
+    pub fn changed(&self) -> watch::Receiver<()> {
+        self.inner.changed.subscribe()
+    }
+
     /// Whether its run is in this process.
     #[must_use]
     pub fn is_carried(&self, row: &Row) -> bool {
@@ -234,7 +249,9 @@ impl Pledges {
     pub async fn settle(&self, id: &str, state: &'static str, outcome: Option<String>) -> Result<bool, StoreError> {
         let now = clock::now_ms();
         let kept_until = now.saturating_add(self.inner.kept_ms);
-        pledge::settle(&self.inner.store, id, Settled { state, outcome, now, kept_until }).await
+        let is_settled = pledge::settle(&self.inner.store, id, Settled { state, outcome, now, kept_until }).await?;
+        self.inner.changed.send_replace(());
+        Ok(is_settled)
     }
 
     /// Lets go of an agent's oldest outcomes when there are too many; who asks for one is told `instead`.

@@ -13,7 +13,7 @@ use sea_orm::{
 
 use serde_json::json;
 
-use super::{Listed, Page, Store, StoreError, invocation};
+use super::{Edit, Listed, Page, Store, StoreError, invocation, rule};
 use crate::trail::{Event, digest};
 
 /// A row of the table.
@@ -106,6 +106,28 @@ pub async fn open_since(store: &Store, now: i64) -> Result<(u64, Option<i64>), S
 /// Returns the row as it stands afterwards. A conflict says why not: it is already decided, it has expired, or what was
 /// shown is not what would be approved.
 pub async fn decide(store: &Store, id: &str, answer: Answer) -> Result<Row, StoreError> {
+    let mut edit = store.begin_edit().await?;
+    let row = decide_in(&mut edit, id, answer).await?;
+    edit.commit().await?;
+    Ok(row)
+}
+
+/// Answers a pending approval, once, and adds the rule that remembers the answer before the rule `before`: both, or
+/// neither. Refused as [`decide`] is, and when the rule `before` is gone.
+pub async fn decide_and_remember(
+    store: &Store,
+    id: &str,
+    answer: Answer,
+    (new, before): (rule::NewRule, Option<&str>),
+) -> Result<(Row, rule::Row), StoreError> {
+    let mut edit = rule::begin(store).await?;
+    let row = decide_in(&mut edit, id, answer).await?;
+    let remembered = rule::insert_in(&mut edit, new, before).await?;
+    edit.commit().await?;
+    Ok((row, remembered))
+}
+
+async fn decide_in(edit: &mut Edit, id: &str, answer: Answer) -> Result<Row, StoreError> {
     let Answer { digest, status, reason, edited_arguments, by, now, holds_until } = answer;
     let wanted = still_open(id, now).add(Column::Digest.eq(&digest));
     let decided = Entity::update_many()
@@ -116,7 +138,7 @@ pub async fn decide(store: &Store, id: &str, answer: Answer) -> Result<Row, Stor
         .col_expr(Column::DecidedAt, now.into())
         .col_expr(Column::HoldsUntil, holds_until.into())
         .filter(wanted);
-    set(store, id, decided, |row| explain(row, now, Some(&digest))).await
+    set_in(edit, id, decided, |row| explain(row, now, Some(&digest))).await
 }
 
 /// Gives a pending approval `more_ms`, but not so that it ends after `latest`; what ends later already, and what somebody
@@ -243,6 +265,18 @@ async fn set(
     explain: impl FnOnce(&Row) -> String,
 ) -> Result<Row, StoreError> {
     let mut edit = store.begin_edit().await?;
+    let row = set_in(&mut edit, id, update, explain).await?;
+    edit.commit().await?;
+    Ok(row)
+}
+
+/// The same, as a part of an edit.
+async fn set_in(
+    edit: &mut Edit,
+    id: &str,
+    update: UpdateMany<Entity>,
+    explain: impl FnOnce(&Row) -> String,
+) -> Result<Row, StoreError> {
     let updated = update.exec(edit.connection()).await?;
     let row = Entity::find_by_id(id).one(edit.connection()).await?;
     let row = row.ok_or(StoreError::NotFound { what: "approval" })?;
@@ -253,7 +287,6 @@ async fn set(
         edit.settles(id);
     }
     edit.tell(told(&row));
-    edit.commit().await?;
     Ok(row)
 }
 

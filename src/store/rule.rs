@@ -131,6 +131,13 @@ pub async fn load_rule_set(store: &Store) -> Result<Snapshot, StoreError> {
 /// Adds a rule before the rule `before`, or at the end.
 pub async fn insert(store: &Store, new: NewRule, before: Option<&str>) -> Result<Row, StoreError> {
     let mut edit = begin(store).await?;
+    let row = insert_in(&mut edit, new, before).await?;
+    edit.commit().await?;
+    Ok(row)
+}
+
+/// Adds a rule as a part of an edit, which [`begin`] began.
+pub(super) async fn insert_in(edit: &mut Edit, new: NewRule, before: Option<&str>) -> Result<Row, StoreError> {
     let rules = ordered(edit.connection()).await?;
     let position = match before {
         Some(before) => {
@@ -142,7 +149,6 @@ pub async fn insert(store: &Store, new: NewRule, before: Option<&str>) -> Result
     let row = new.into_row(super::new_id(), position, clock::now_ms());
     Entity::insert(row.clone().into_active_model()).exec_without_returning(edit.connection()).await?;
     edit.tell(Event::new("rule.created", subject(&row.id), &json!({ "rule": row })));
-    edit.commit().await?;
     Ok(row)
 }
 
@@ -260,7 +266,7 @@ pub(super) async fn disable_allowing(edit: &mut Edit, server: &str) -> Result<()
 }
 
 /// Begins an edit of the rule set and gives the set its next revision, which also makes other edits of it wait.
-async fn begin(store: &Store) -> Result<Edit, StoreError> {
+pub(super) async fn begin(store: &Store) -> Result<Edit, StoreError> {
     let mut edit = store.begin_edit().await?;
     next_revision(&mut edit).await?;
     Ok(edit)

@@ -47,8 +47,9 @@ const session = createTaskSessionFromClient(client, {
 const say = (line) => console.log(JSON.stringify(line));
 const execution = resumes ? await session.resumeTask(JSON.parse(tool)) : await session.callTool(tool, JSON.parse(args ?? '{}'));
 if (handsOff) {
-  // Another process goes on with it.
+  // Another process goes on with it; this one ends as if it were killed.
   await execution.handoff((reference) => say({ reference }));
+  process.exit(0);
 } else {
   if (cancels) await execution.cancel();
   const { outcome } = await execution.settle({

@@ -1,6 +1,7 @@
 //! `kill -9` while calls are in flight: the row of each is there and ends, none runs twice, and no process is left.
 
 mod asked;
+mod pledged;
 
 use std::collections::{BTreeMap, BTreeSet};
 

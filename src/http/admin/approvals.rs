@@ -219,8 +219,7 @@ pub async fn approve(
     }
     let rule = judged(&gateway, &row, yes.remember, (Action::Allow, None)).await?;
     let answer = Answer { edited_arguments, ..answer(&gateway, &operator, yes.digest, approval::APPROVED) };
-    let settled = settle(&gateway, &id, answer).await?;
-    keep(&gateway, settled, rule).await
+    Ok(web::Json(settle(&gateway, &id, answer, rule).await?))
 }
 
 /// Judges the rule before anything is decided.
@@ -234,24 +233,6 @@ async fn judged(
         Some(remember) => Ok(Some(remembered::judged(remember.draft(gateway, row, action, guidance).await?)?)),
         None => Ok(None),
     }
-}
-
-/// Adds the rule to an answer that is committed.
-async fn keep(
-    gateway: &Gateway,
-    mut answered: ApprovalBody,
-    rule: Option<(NewRule, Option<String>)>,
-) -> Result<web::Json<ApprovalBody>, Problem> {
-    if let Some((new, before)) = rule {
-        let added = store::rule::insert(&gateway.store, new, before.as_deref()).await.map_err(|error| {
-            tracing::error!(error = %crate::chain(&error), "an answer was given and its rule could not be added");
-            let what = "the answer is given, and the rule that was to remember it could not be added; add it yourself";
-            Problem::new(Code::Unavailable, what)
-        })?;
-        gateway.publish_rules().await?;
-        answered.remembered_rule_id = Some(added.id);
-    }
-    Ok(web::Json(answered))
 }
 
 /// A person's no.
@@ -288,8 +269,7 @@ pub async fn deny(
     let rule = judged(&gateway, &row, no.remember, (Action::Deny, no.reason.as_deref())).await?;
     let digest = no.digest.unwrap_or(row.digest);
     let answer = Answer { reason: no.reason, ..answer(&gateway, &operator, digest, approval::DENIED) };
-    let settled = settle(&gateway, &id, answer).await?;
-    keep(&gateway, settled, rule).await
+    Ok(web::Json(settle(&gateway, &id, answer, rule).await?))
 }
 
 /// A later end.
@@ -339,10 +319,32 @@ fn answer(gateway: &Gateway, operator: &Operator, digest: String, status: &str) 
     }
 }
 
-async fn settle(gateway: &Gateway, id: &str, answer: Answer) -> Result<ApprovalBody, Problem> {
+/// Commits the answer, and the rule that remembers it, or neither.
+async fn settle(
+    gateway: &Gateway,
+    id: &str,
+    answer: Answer,
+    rule: Option<(NewRule, Option<String>)>,
+) -> Result<ApprovalBody, Problem> {
     let digest = answer.digest.clone();
-    match gateway.approvals.settle(id, answer).await {
-        Ok(row) => Ok(row.into()),
+    let settled = match rule {
+        None => gateway.approvals.settle(id, answer).await.map(|row| (row, None)),
+        Some((new, before)) => {
+            let settled = gateway.approvals.settle_and_remember(id, answer, (new, before.as_deref())).await;
+            settled.map(|(row, rule_id)| (row, Some(rule_id)))
+        }
+    };
+    match settled {
+        Ok((row, remembered_rule_id)) => {
+            if remembered_rule_id.is_some() {
+                gateway.publish_rules().await?;
+            }
+            Ok(ApprovalBody { remembered_rule_id, ..row.into() })
+        }
+        Err(GateError::Store(StoreError::NotFound { what: "rule" })) => {
+            let what = "the rule that asked is gone by now, before which this was to be remembered; nothing is decided";
+            Err(Problem::field("/remember", what))
+        }
         Err(GateError::Store(error @ StoreError::Conflict { .. })) => {
             let row = find(gateway, id).await?;
             let is_other = row.status == "pending" && row.digest != digest;

@@ -2,8 +2,8 @@
 
 use std::process::{Child, Stdio};
 
-use super::run::{Done, atryum, demo, operator};
-use crate::support::app::App;
+use super::run::{Done, atryum, demo, fed, operator};
+use crate::support::app::{ADMIN_TOKEN, App};
 
 const CALL: [&str; 5] = ["call", "demo", "transfer_money", "--arguments", r#"{"to":"Ann","amount":1.0e1}"#];
 const GOOD_CALL: [&str; 5] = ["call", "demo", "transfer_money", "--arguments", r#"{"to":"Ann","amount":10}"#];
@@ -88,4 +88,29 @@ async fn watch_tells_of_each_call_once() {
     assert_eq!(watched.json()["id"], id.as_str());
     operator(&app, &["approval", "deny", &id]).ok();
     end(call);
+}
+
+#[actix_rt::test]
+async fn watch_takes_answers_for_the_call_that_is_shown() {
+    let app = demo().await;
+    let key = app.agent_key("ann").await;
+    let watch = |typed: &str| {
+        let mut command = atryum(&["approval", "watch", "-i", "--for", "60"]);
+        fed(command.env("ATRYUM_URL", &app.url).env("ATRYUM_TOKEN", ADMIN_TOKEN), typed).ok()
+    };
+    let call = begin(&app, &key, &GOOD_CALL);
+    let id = app.pending_approval().await["id"].as_str().unwrap().to_owned();
+    let watched = watch("what\ne\na\nq\n");
+    assert!(watched.out.contains("transfer_money") && watched.out.contains("a approve"), "{watched:?}");
+    assert!(watched.out.contains(&format!("{id} has ten minutes more")), "{watched:?}");
+    assert!(watched.out.contains(&format!("{id} approved")), "{watched:?}");
+    assert_eq!(end(call).code, 0);
+
+    let call = begin(&app, &key, &GOOD_CALL);
+    app.pending_approval().await;
+    let watched = watch("s\nq\n");
+    assert!(!watched.out.contains("denied"), "it is left to somebody else: {watched:?}");
+    watch("d not this one\n");
+    let denied = end(call);
+    assert!(denied.out.contains("not this one"), "{denied:?}");
 }

@@ -1,10 +1,15 @@
 //! Tasks of the gateway's own: a call that waits for a person is answered with one, where the agent knows tasks.
 
-use serde_json::{Value, json};
+use std::process::Stdio;
 
-use crate::support::app::{App, Settings};
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
+use tokio::process::{ChildStdout, Command};
+
+use crate::support::app::{App, Settings, repo};
 use crate::support::eventually;
-use crate::support::http::{Answer, Client, modern};
+use crate::support::http::{Answer, Client, modern, modern_request};
+use crate::support::program::node;
 
 /// A gateway where a person is asked about everything, and a server that writes down what it is made to do.
 async fn started(settings: Settings, flags: &[&str]) -> App {
@@ -409,4 +414,116 @@ async fn an_agent_with_many_tasks_waits_for_more_as_others_do_and_so_does_what_i
         let told = ask(&client, "tools/call", json!({"name": tool, "arguments": arguments})).await;
         assert_eq!(told["result"]["structuredContent"]["status"], "pending_approval", "{told}");
     }
+}
+
+#[actix_rt::test]
+async fn an_agent_that_listens_hears_of_its_tasks_alone() {
+    for flags in [&["modern", "tasks"] as &[&str], &["tasks"]] {
+        let app = started(Settings::default(), flags).await;
+        app.rule(json!({"action": "allow", "agents": ["*"], "servers": ["*"], "tools": ["*"], "methods": ["subscriptions/*"]}))
+            .await;
+        let (ann, bob) = (app.agent("ann").await, app.agent("bob").await);
+        let id = pledged(&ann, "echo", one()).await["taskId"].clone();
+        let listen = async |agent: &Client| {
+            let mut params = json!({"notifications": {"taskIds": [id]}, "_meta":
+                {"io.modelcontextprotocol/clientCapabilities": {"extensions": {"io.modelcontextprotocol/tasks": {}}}}});
+            let (client, body) = modern_request(agent, "subscriptions/listen", &mut params);
+            let mut stream = client.open("POST", "/mcp/n", body).await;
+            let granted = stream.message().await.expect("an acknowledgement")["params"]["notifications"].clone();
+            (stream, granted)
+        };
+        let (mut of_ann, granted) = listen(&ann).await;
+        assert_eq!(granted, json!({"taskIds": [id]}));
+        assert_eq!(listen(&bob).await.1, json!({}), "it is not bob's");
+        let undeclared = modern(&ann, "n", "subscriptions/listen", json!({"notifications": {"taskIds": [id]}})).await;
+        assert_eq!((undeclared.status, &undeclared.reply()["error"]["code"]), (400, &json!(-32021)));
+        approve(&app).await;
+        let told = of_ann.message().await.expect("its end");
+        assert_eq!((&told["method"], &told["params"]["status"]), (&json!("notifications/tasks"), &json!("completed")));
+        assert_eq!((&told["params"]["taskId"], text(&told["params"])), (&id, "x"), "{told}");
+        assert_eq!(told["params"]["_meta"]["io.modelcontextprotocol/subscriptionId"], 1, "{told}");
+        let (mut late, _) = listen(&ann).await;
+        assert_eq!(late.message().await.expect("what is known")["params"]["status"], "completed");
+    }
+}
+
+/// The official client for tasks, started; it prints a line of JSON for each thing that it learns.
+fn official(app: &App, key: &str, arguments: &[&str]) -> Lines<BufReader<ChildStdout>> {
+    let (flags, rest): (Vec<&str>, Vec<&str>) = arguments.iter().partition(|argument| argument.starts_with("--"));
+    let mut client = Command::new(node())
+        .arg(repo("tests/clients/tasks.mjs"))
+        .args(flags)
+        .args([format!("{}/mcp/n", app.url.replace("127.0.0.1", "localhost")), key.to_owned()])
+        .args(rest)
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the client starts");
+    let lines = BufReader::new(client.stdout.take().expect("its output")).lines();
+    tokio::spawn(async move { client.wait().await });
+    lines
+}
+
+async fn next(lines: &mut Lines<BufReader<ChildStdout>>) -> Value {
+    let line = lines.next_line().await.expect("its output").expect("a line");
+    serde_json::from_str(&line).expect("JSON")
+}
+
+/// The last line.
+async fn last(mut lines: Lines<BufReader<ChildStdout>>) -> Value {
+    let mut last = Value::Null;
+    while let Some(line) = lines.next_line().await.expect("its output") {
+        last = serde_json::from_str(&line).expect("JSON");
+    }
+    last
+}
+
+#[actix_rt::test]
+async fn the_official_client_for_tasks_gets_its_outcome() {
+    let app = started(Settings::default(), &["modern"]).await;
+    let key = app.agent_key("ann").await;
+    let mut client = official(&app, &key, &["echo", &one().to_string()]);
+    let first = next(&mut client).await;
+    assert!(
+        first["status"] == "working" && first["message"].as_str().unwrap().contains("Waiting for approval"),
+        "{first}"
+    );
+    approve(&app).await;
+    let done = last(client).await;
+    assert_eq!((&done["kind"], &done["status"], text(&done)), (&json!("task"), &json!("completed"), "x"), "{done}");
+
+    let mut client = official(&app, &key, &["echo", &json!({"nonce": "two"}).to_string()]);
+    next(&mut client).await;
+    answer(&app, &app.pending_approval().await, "deny", json!({"reason": "not this"})).await;
+    let denied = last(client).await;
+    assert!(denied["result"]["isError"] == true && text(&denied).contains("not this"), "{denied}");
+
+    let cancelled = last(official(&app, &key, &["--cancel", "echo", &json!({"nonce": "three"}).to_string()])).await;
+    assert_eq!(cancelled["status"], "cancelled", "{cancelled}");
+
+    let client = official(&app, &key, &["elicit", &json!({"nonce": "four"}).to_string()]);
+    let waiting = async || {
+        eventually("a question", async || {
+            let list = app.operator().get("/api/v1/approvals?status=pending").await.json;
+            list["items"].as_array().unwrap().iter().find(|one| one["tool"] == "elicit").cloned()
+        })
+        .await
+    };
+    answer(&app, &waiting().await, "approve", json!({})).await;
+    answer(&app, &waiting().await, "approve", json!({})).await;
+    let asked = last(client).await;
+    assert!(asked["status"] == "completed" && text(&asked).contains("Ada"), "it was asked in between: {asked}");
+    assert_eq!(ledger(&app), "one\nfour\nfour\n", "the second is the round with the answer");
+}
+
+#[actix_rt::test]
+async fn the_official_client_goes_on_with_its_task_after_a_kill() {
+    let app = started(Settings::default(), &["modern"]).await;
+    let key = app.agent_key("ann").await;
+    let handed = last(official(&app, &key, &["--hand-off", "echo", &one().to_string()])).await;
+    let app = app.kill_and_restart().await;
+    let client = official(&app, &key, &["--resume", &handed["reference"].to_string()]);
+    approve(&app).await;
+    let done = last(client).await;
+    assert_eq!((&done["status"], text(&done)), (&json!("completed"), "x"), "{done}");
+    assert_eq!(ledger(&app), "one\n");
 }

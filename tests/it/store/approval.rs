@@ -1,7 +1,7 @@
 //! Questions to people.
 
 use atryum::journal::{Entry, Journal, State};
-use atryum::store::{Page, Store, StoreError, approval};
+use atryum::store::{Page, Store, StoreError, approval, rule};
 use futures_util::future::join_all;
 
 use super::sample;
@@ -14,6 +14,7 @@ on_both_databases!(
     an_approval_that_was_extended_does_not_expire_at_its_old_end,
     nobody_who_gives_a_question_more_time_takes_any_of_it,
     what_is_pending_can_be_listed_and_cancelled,
+    an_answer_and_the_rule_that_remembers_it_are_written_together_or_not_at_all,
 );
 
 const NOW: i64 = 5_000;
@@ -113,4 +114,20 @@ async fn what_is_pending_can_be_listed_and_cancelled(database: Database) {
     assert_eq!((rest.items, rest.next_cursor), (vec![cancelled.clone()], None));
     let listed = approval::list(&store, Some("cancelled"), &Page::default()).await.unwrap();
     assert_eq!(listed.items, [cancelled]);
+}
+
+async fn an_answer_and_the_rule_that_remembers_it_are_written_together_or_not_at_all(database: Database) {
+    let store = database.open().await;
+    let asked = ask(&store, NOW + 1).await;
+    let remember = async |digest: &str, before| {
+        let answer = approval::Answer { digest: digest.to_owned(), ..answer(&asked, "approved", "ada") };
+        approval::decide_and_remember(&store, &asked.id, answer, (sample::rule("remembered"), before)).await
+    };
+    let gone = remember(&asked.digest, Some("no rule")).await.unwrap_err();
+    assert!(matches!(gone, StoreError::NotFound { what: "rule" }), "{gone}");
+    assert_eq!(approval::find(&store, &asked.id).await.unwrap(), Some(asked.clone()), "nothing is decided");
+    assert!(remember("sha256:other", None).await.is_err());
+    assert_eq!(rule::list(&store).await.unwrap(), [], "and nothing remembered");
+    let (row, remembered) = remember(&asked.digest, None).await.unwrap();
+    assert_eq!((row.status.as_str(), rule::list(&store).await.unwrap()), ("approved", vec![remembered]));
 }
