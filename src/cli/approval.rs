@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use super::{
     client::{Client, Remote, segment},
     error::CliError,
-    output::{Format, cell, escape, print, sheet, show, table, text},
+    output::{cell, escape, sheet, show, table, text},
 };
 
 const PATH: &str = "/api/v1/approvals";
