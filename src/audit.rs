@@ -13,6 +13,7 @@ mod verify;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use actix::ArbiterHandle;
 
@@ -27,8 +28,12 @@ use sink::Sink;
 
 pub use sink::{SinkHealth, Target};
 
-pub use line::{Line, LineError, line_of_checkpoint, line_of_event};
+pub use line::{Line, LineError, line_of_checkpoint, line_of_event, plain};
 pub use verify::{VerifyError, verify_database, verify_export};
+
+/// How long a stop waits for those who are told elsewhere, and how often it looks.
+const LAST_TOLD_WITHIN: Duration = Duration::from_secs(3);
+const LAST_TOLD_PAUSE: Duration = Duration::from_millis(20);
 
 /// The handle to the audit. Cloning gives another handle to the same.
 #[derive(Clone)]
@@ -130,14 +135,38 @@ impl Audit {
         Health { sinks, unsigned: self.unsigned().clone() }
     }
 
-    /// Signs what was told last. The tasks end.
+    /// Signs what was told last, and lets those who can be reached be told of it. The tasks end.
     pub async fn stop(&self) {
+        match self.checkpoint().await {
+            Ok(_) => self.told_elsewhere().await,
+            Err(error) => {
+                let error = crate::chain(&error);
+                tracing::warn!(error, "the end of the audit could not be signed; the next start does it");
+            }
+        }
         for task in self.tasks().drain(..) {
             task.retire();
         }
-        if let Err(error) = self.checkpoint().await {
-            tracing::warn!(error = %crate::chain(&error), "the end of the audit could not be signed; the next start does it");
+    }
+
+    /// Waits, but not for long, until each sink that takes anything was told everything.
+    async fn told_elsewhere(&self) {
+        let give_up_at = Instant::now() + LAST_TOLD_WITHIN;
+        for sink in &self.inner.sinks {
+            while sink.health().failure.is_none() && Instant::now() < give_up_at {
+                match self.is_told_everything(sink.name()).await {
+                    Ok(false) => tokio::time::sleep(LAST_TOLD_PAUSE).await,
+                    Ok(true) | Err(_) => break,
+                }
+            }
         }
+    }
+
+    async fn is_told_everything(&self, sink: &str) -> Result<bool, StoreError> {
+        let store = &self.inner.store;
+        let position = store::audit::sink_position(store, sink).await?;
+        let signed = store::audit::last_checkpoint(store, &self.public_key()).await?.map_or(0, |last| last.seq);
+        Ok(position.seq >= store::audit::end(store).await? && position.signed >= signed)
     }
 
     fn unsigned(&self) -> std::sync::MutexGuard<'_, Option<String>> {

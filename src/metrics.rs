@@ -165,6 +165,7 @@ struct Record {
     audit_sign_failures: IntCounter,
     audit_sink_failures: IntCounterVec,
     audit_sink_behind: IntGaugeVec,
+    audit_sink_missed: IntCounterVec,
     removed: IntCounterVec,
     notifications: IntCounterVec,
 }
@@ -181,6 +182,11 @@ impl Record {
             audit_sink_failures: of.counters(
                 "atryum_audit_sink_failures_total",
                 "Attempts to tell the audit elsewhere that failed.",
+                &["sink"],
+            )?,
+            audit_sink_missed: of.counters(
+                "atryum_audit_sink_missed_total",
+                "Events of the audit that were removed before they were told elsewhere.",
                 &["sink"],
             )?,
             audit_sink_behind: of.gauges(
@@ -355,6 +361,11 @@ impl Metrics {
     /// The audit could not be told to a sink.
     pub fn audit_sink_failed(&self, sink: &'static str) {
         self.inner.record.audit_sink_failures.with_label_values(&[sink]).inc();
+    }
+
+    /// Events were removed before a sink was told.
+    pub fn audit_sink_missed(&self, sink: &'static str, events: u64) {
+        self.inner.record.audit_sink_missed.with_label_values(&[sink]).inc_by(events);
     }
 
     /// A sink was not told this many events yet.

@@ -15,6 +15,7 @@ mod m20261124_000007_pin_tools;
 mod m20261124_000008_add_channels;
 mod m20261124_000009_add_pledges;
 mod m20261124_000010_slim_indexes;
+mod m20261124_000011_index_rare_events;
 
 /// All steps, in order.
 pub struct Migrator;
@@ -33,6 +34,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261124_000008_add_channels::Migration),
             Box::new(m20261124_000009_add_pledges::Migration),
             Box::new(m20261124_000010_slim_indexes::Migration),
+            Box::new(m20261124_000011_index_rare_events::Migration),
         ]
     }
 }

@@ -138,13 +138,17 @@ fn milliseconds(text: &str) -> Result<i64, LineError> {
 }
 
 fn written(line: &impl Serialize) -> String {
-    let text = serde_json::to_string(line).unwrap_or_default();
-    if !text.contains(deceives) {
-        return text;
-    }
-    let mut escaped = String::with_capacity(text.len() + 16);
+    plain(&serde_json::to_string(line).unwrap_or_default())
+}
+
+/// Writes what a terminal or an eye takes for something else as JSON would: in a JSON text it stays the same text. Blanks
+/// and the ends of lines stay.
+#[must_use]
+pub fn plain(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
-        if deceives(c) {
+        let is_odd = deceives(c) || c.is_control() && !matches!(c, '\n' | '\r' | '\t');
+        if is_odd {
             for unit in c.encode_utf16(&mut [0; 2]) {
                 // writing to a String cannot fail
                 let _ = write!(escaped, "\\u{unit:04x}");

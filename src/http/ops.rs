@@ -92,10 +92,16 @@ pub async fn readyz(gateway: web::Data<Gateway>) -> HttpResponse {
 /// Events are kept in any case; that a sink is away is told, and does not keep calls from being taken.
 fn audit_check(gateway: &Gateway) -> Check {
     let health = gateway.audit.health();
-    let sinks = health.sinks.iter().map(|sink| match (&sink.failure, sink.behind) {
-        (Some(why), _) => format!("{} is not told: {why}", sink.name),
-        (None, 0) => format!("{} is told everything", sink.name),
-        (None, behind) => format!("{} is {behind} events behind", sink.name),
+    let sinks = health.sinks.iter().map(|sink| {
+        let missed = match sink.missed {
+            0 => String::new(),
+            missed => format!(", and {missed} events were removed before it was told"),
+        };
+        match (&sink.failure, sink.behind) {
+            (Some(why), _) => format!("{} is not told: {why}{missed}", sink.name),
+            (None, 0) if missed.is_empty() => format!("{} is told everything", sink.name),
+            (None, behind) => format!("{} is {behind} events behind{missed}", sink.name),
+        }
     });
     let signed = match &health.unsigned {
         Some(why) => format!("its end can't be signed: {why}"),

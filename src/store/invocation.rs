@@ -25,7 +25,7 @@ const OPEN_STATES: [&str; 3] = ["received", "pending", "dispatched"];
 const COMPLETED: &str = "completed";
 
 /// Which invocations a list holds; what is absent does not narrow.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, serde::Serialize)]
 pub struct Filter {
     /// the agent's name
     pub agent: Option<String>,

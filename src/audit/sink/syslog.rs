@@ -17,8 +17,6 @@ use crate::config::SyslogTarget;
 const PRIORITY: u8 = 13 * 8 + 6;
 /// How long the other side may take.
 const WITHIN: Duration = Duration::from_secs(10);
-/// How long a message in a datagram may be; of a longer one the kind is sent without what it tells.
-const DATAGRAM_BYTES_MAX: usize = 32 * 1024;
 
 /// See the module.
 pub(super) struct Syslog {
@@ -83,7 +81,7 @@ impl Syslog {
         let (at, process) = (moment(told.at), std::process::id());
         let kind: String = told.kind.chars().filter(char::is_ascii_graphic).take(32).collect();
         let is_datagram = !matches!(self.target, SyslogTarget::Tcp(_));
-        let line = if is_datagram && told.line.len() > DATAGRAM_BYTES_MAX { "{\"cut\":true}" } else { &told.line };
+        let line = told.short.as_ref().filter(|_| is_datagram).unwrap_or(&told.line);
         format!("<{PRIORITY}>1 {at} {} atryum {process} {kind} - {line}", self.host)
     }
 }
@@ -95,10 +93,15 @@ mod tests {
     #[test]
     fn a_message_has_the_form_of_rfc_5424() {
         let syslog = Syslog { host: "here".to_owned(), ..Syslog::new(SyslogTarget::Udp("127.0.0.1:1".to_owned())) };
-        let told = |line: &str| Told { at: 1_000, kind: "server.updated".to_owned(), line: line.to_owned() };
+        let told = |line: &str, short: Option<&str>| {
+            let (kind, short) = ("server.updated".to_owned(), short.map(str::to_owned));
+            Told { at: 1_000, kind, line: line.to_owned(), short }
+        };
         let process = std::process::id();
         let expected = format!("<110>1 1970-01-01T00:00:01.000Z here atryum {process} server.updated - {{}}");
-        assert_eq!(syslog.message(&told("{}")), expected);
-        assert!(syslog.message(&told(&"x".repeat(DATAGRAM_BYTES_MAX + 1))).ends_with(" - {\"cut\":true}"));
+        assert_eq!(syslog.message(&told("{}", None)), expected);
+        assert!(syslog.message(&told("{\"long\":1}", Some("{\"cut\":1}"))).ends_with(" - {\"cut\":1}"));
+        let stream = Syslog::new(SyslogTarget::Tcp("127.0.0.1:1".to_owned()));
+        assert!(stream.message(&told("{\"long\":1}", Some("{\"cut\":1}"))).ends_with(" - {\"long\":1}"));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Told;
+use super::{Told, Untold};
 use crate::clock;
 use crate::egress::http::header::{CONTENT_TYPE, HeaderValue};
 use crate::egress::{Post, post, signed};
@@ -23,13 +23,21 @@ impl Webhook {
     }
 
     /// Sends lines in one request; `id` is the same when they are sent again.
-    pub(super) async fn send(&self, id: &str, told: &[Told]) -> Result<(), String> {
+    pub(super) async fn send(&self, id: &str, told: &[Told]) -> Result<(), Untold> {
         let body: String = told.iter().flat_map(|told| [told.line.as_str(), "\n"]).collect();
         let secret = self.secret.as_ref().map(SecretText::expose);
         let mut headers = signed(secret, id, clock::now_ms() / 1_000, &body);
         headers.push((CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson")));
         let taken = post(Post { url: &self.url, headers, body, within: WITHIN }).await;
         let taken = taken.map_err(|error| crate::chain(&error))?;
-        if (200..=299).contains(&taken.status) { Ok(()) } else { Err(format!("it answered with {}", taken.status)) }
+        match taken.status {
+            200..=299 => Ok(()),
+            status => Err(Untold { why: format!("it answered with {status}"), is_refused: is_refused(status) }),
+        }
     }
+}
+
+/// Whether the same would be answered in the same way again; not so when there is too much of it, or it is too early.
+fn is_refused(status: u16) -> bool {
+    matches!(status, 400..=499) && !matches!(status, 408 | 425 | 429)
 }

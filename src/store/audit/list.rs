@@ -5,8 +5,9 @@ use entity::{audit_checkpoint, audit_event};
 use sea_orm::sea_query::{Expr, ExprTrait as _, Func};
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, EntityTrait, IntoActiveModel, PaginatorTrait as _, QueryFilter,
-    QueryOrder, QuerySelect,
+    QueryOrder, QuerySelect, Select,
 };
+use serde::Serialize;
 
 use uuid::Uuid;
 
@@ -18,7 +19,7 @@ use crate::trail::{Checkpoint, Link, PublicKey};
 const CLOCK_STEP_MS: i64 = 60_000;
 
 /// Which events a list holds; what is absent does not narrow.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct Filter {
     /// what happened: a whole kind, or its first words with a `.` at the end, such as `server.`
     pub kind: Option<String>,
@@ -41,19 +42,32 @@ impl Filter {
         let texts = [&self.kind, &self.actor, &self.subject, &self.q];
         texts.iter().all(|text| text.is_none()) && self.since.is_none() && self.until.is_none()
     }
+
+    /// Whether its kind leaves calls out, of which there are far more than of all the rest.
+    fn has_no_calls(&self) -> bool {
+        self.kind.as_ref().is_some_and(|kind| !kind.to_ascii_lowercase().starts_with("call."))
+    }
 }
 
 /// Returns a page of events, newest first.
 pub async fn list(store: &Store, filter: &Filter, page: &Page) -> Result<Listed<Link>, StoreError> {
+    let rows = select_newest(filter, page.after()?).limit(page.rows_to_read()).all(store.reads()).await?;
+    let rows = rows.into_iter().map(link).collect();
+    Ok(Listed::cut(rows, page, |row: &Link| (row.at, row.chain, row.seq)))
+}
+
+fn select_newest(filter: &Filter, before: Option<(i64, i64, i64)>) -> Select<Entity> {
     let mut wanted = wanted(filter);
-    if let Some((at, chain, seq)) = page.after::<(i64, i64, i64)>()? {
+    if let Some((at, chain, seq)) = before {
         let before = Column::Chain.lt(chain).or(Column::Chain.eq(chain).and(Column::Seq.lt(seq)));
         wanted = wanted.add(Column::At.lte(at)).add(Column::At.lt(at).or(before));
     }
+    if filter.has_no_calls() {
+        // the very words of the index, or the database does not see that it is for this
+        wanted = wanted.add(Expr::cust("kind NOT LIKE 'call.%'"));
+    }
     let newest_first = Entity::find().filter(wanted).order_by_desc(Column::At).order_by_desc(Column::Chain);
-    let rows = newest_first.order_by_desc(Column::Seq).limit(page.rows_to_read()).all(store.reads()).await?;
-    let rows = rows.into_iter().map(link).collect();
-    Ok(Listed::cut(rows, page, |row: &Link| (row.at, row.chain, row.seq)))
+    newest_first.order_by_desc(Column::Seq)
 }
 
 /// Returns up to `rows_max` events of a chain after that number, in their order.
@@ -70,24 +84,34 @@ pub async fn checkpoints(store: &Store, chain: i64, seq: i64, rows_max: u64) -> 
 pub async fn events_from(
     store: &Store,
     filter: &Filter,
-    (chain, seq): (i64, i64),
+    after: Option<(i64, i64)>,
     rows_max: u64,
 ) -> Result<Vec<Link>, StoreError> {
-    let after = Column::Chain.gt(chain).or(Column::Chain.eq(chain).and(Column::Seq.gt(seq)));
-    let wanted = Entity::find().filter(wanted(filter)).filter(after);
-    let in_order = wanted.order_by_asc(Column::Chain).order_by_asc(Column::Seq).limit(rows_max);
-    Ok(in_order.all(store.reads()).await?.into_iter().map(link).collect())
+    let select = select_from(filter, after).limit(rows_max);
+    Ok(select.all(store.reads()).await?.into_iter().map(link).collect())
+}
+
+fn select_from(filter: &Filter, after: Option<(i64, i64)>) -> Select<Entity> {
+    let after = after.map(|after| is_after((Column::Chain.into_expr(), Column::Seq.into_expr()), after));
+    let wanted = Entity::find().filter(wanted(filter).add_option(after));
+    wanted.order_by_asc(Column::Chain).order_by_asc(Column::Seq)
+}
+
+/// Compared as a pair, which the databases find by the key at once; they would not if each half was compared.
+fn is_after((chain, seq): (Expr, Expr), after: (i64, i64)) -> Expr {
+    Expr::tuple([chain, seq]).gt(Expr::tuple([after.0.into(), after.1.into()]))
 }
 
 /// Returns up to `rows_max` checkpoints of all chains after that chain and number, in their order.
 pub async fn checkpoints_from(
     store: &Store,
-    (chain, seq): (i64, i64),
+    after: Option<(i64, i64)>,
     rows_max: u64,
 ) -> Result<Vec<Checkpoint>, StoreError> {
     use audit_checkpoint::Column;
-    let after = Column::Chain.gt(chain).or(Column::Chain.eq(chain).and(Column::Seq.gt(seq)));
-    let in_order = audit_checkpoint::Entity::find().filter(after).order_by_asc(Column::Chain);
+    let after = after.map(|after| is_after((Column::Chain.into_expr(), Column::Seq.into_expr()), after));
+    let wanted = audit_checkpoint::Entity::find().filter(Condition::all().add_option(after));
+    let in_order = wanted.order_by_asc(Column::Chain);
     let rows = in_order.order_by_asc(Column::Seq).limit(rows_max).all(store.reads()).await?;
     Ok(rows.into_iter().map(checkpoint).collect())
 }
@@ -246,4 +270,38 @@ fn link(row: Row) -> Link {
 fn checkpoint(row: audit_checkpoint::Model) -> Checkpoint {
     let audit_checkpoint::Model { chain, seq, hash, at, previous, bytes, key, signature } = row;
     Checkpoint { chain, seq, hash, at, previous, bytes, key, signature }
+}
+
+#[cfg(test)]
+mod tests {
+    use sea_orm::{DbBackend, QueryTrait as _};
+
+    use super::*;
+
+    /// How SQLite would go about it.
+    async fn plan(store: &Store, select: Select<Entity>) -> String {
+        let mut statement = select.limit(50).build(DbBackend::Sqlite);
+        statement.sql.insert_str(0, "EXPLAIN QUERY PLAN ");
+        let steps = store.reads().query_all_raw(statement).await.unwrap();
+        steps.iter().map(|step| step.try_get::<String>("", "detail").unwrap()).collect::<Vec<_>>().join("; ")
+    }
+
+    #[tokio::test]
+    async fn a_page_is_found_by_an_index_and_not_by_going_through_what_is_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&format!("sqlite:{}?mode=rwc", folder.path().join("a.db").display())).await.unwrap();
+        let exported = plan(&store, select_from(&Filter::default(), Some((1, 500)))).await;
+        assert!(exported.contains("(chain,seq)>(?,?)") && !exported.contains("SCAN"), "{exported}");
+        for kind in ["server.", "server.updated", "approval."] {
+            let filter = Filter { kind: Some(kind.to_owned()), ..Filter::default() };
+            for before in [None, Some((5, 1, 500))] {
+                let listed = plan(&store, select_newest(&filter, before)).await;
+                assert!(listed.contains("INDEX audit_event_rare"), "{kind}: {listed}");
+                assert!(!listed.contains("TEMP B-TREE"), "{kind} in its order: {listed}");
+            }
+        }
+        let filter = Filter { kind: Some("Call.denied".to_owned()), ..Filter::default() };
+        assert!(!filter.has_no_calls(), "the index leaves them out in any case of letters");
+        store.close().await.unwrap();
+    }
 }

@@ -75,6 +75,8 @@ async fn the_record_is_exported_with_its_signatures_and_that_is_told() {
     let table = app.operator().get("/api/v1/audit/export?format=csv&kind=rule.").await;
     assert_eq!(table.text.matches("\r\n").count(), 2, "{}", table.text);
     assert!(table.text.contains("\"rule.created\",\"operator:admin-token\""), "{}", table.text);
+    let told = list(&app, "?kind=audit.exported").await;
+    assert_eq!(told[0]["data"]["filter"]["kind"], "rule.", "{told:?}");
     app.operator().get("/api/v1/invocations/export").await;
     assert_eq!(list(&app, "").await[0]["kind"], "invocations.exported");
 }

@@ -1,6 +1,7 @@
 //! The audit told elsewhere, kept for as long as it should be, and without what must not be written down.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use atryum::audit::Line;
 use atryum::trail::{Link, Verifier};
@@ -60,7 +61,7 @@ async fn syslog_is_told_every_event_and_every_signature_by_datagrams() {
     let unix = UnixDatagram::bind(&path).unwrap();
     let udp = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     for target in [format!("udp://{}", udp.local_addr().unwrap()), format!("unix:{}", path.display())] {
-        let app = Settings::default().with("ATRYUM_AUDIT__SYSLOG", &target).start().await;
+        let mut app = Settings::default().with("ATRYUM_AUDIT__SYSLOG", &target).start().await;
         app.allow_all().await;
         let signed = app.operator().post("/api/v1/audit/checkpoint", json!({})).await;
         let last = format!("\"signature\":{}", signed.json["checkpoint"]["signature"]);
@@ -74,6 +75,16 @@ async fn syslog_is_told_every_event_and_every_signature_by_datagrams() {
         }
         assert!(has(&told, "rule.created"));
         holds(&app, &told).await;
+        assert_eq!(app.terminate().await, Some(0));
+        let is_signature = |line: &String| line.contains("\"type\":\"checkpoint\"");
+        while !has(&told, "gateway.stopped") || !told.lock().unwrap().last().is_some_and(is_signature) {
+            let read = async {
+                if target.starts_with("udp") { udp.recv(&mut buffer).await } else { unix.recv(&mut buffer).await }
+            };
+            let length = tokio::time::timeout(Duration::from_secs(10), read).await.expect("the end and its signature");
+            let message = String::from_utf8(buffer[..length.unwrap()].to_vec()).unwrap();
+            told.lock().unwrap().push(of_syslog(&message));
+        }
     }
 }
 
@@ -156,6 +167,40 @@ async fn a_webhook_is_posted_signed_lines_and_is_asked_again_until_it_takes_them
         told.lock().unwrap().extend(body.lines().map(str::to_owned));
     }
     holds(&app, &told).await;
+}
+
+#[actix_rt::test]
+async fn what_a_webhook_does_not_take_comes_again_as_it_was_and_in_halves_when_it_is_refused() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/hook", listener.local_addr().unwrap());
+    let app = Settings::default().with("ATRYUM_AUDIT__WEBHOOK_URL", &url).start().await;
+    let id = |head: &str| head.lines().find(|line| line.starts_with("webhook-id: ")).unwrap().to_owned();
+    let (head, body) = answer(&listener, "500 Internal Server Error").await;
+    app.allow_all().await;
+    app.operator().post("/api/v1/audit/checkpoint", json!({})).await;
+    let (again, same) = answer(&listener, "429 Too Many Requests").await;
+    assert_eq!((id(&head), &body), (id(&again), &same), "though there is more to tell by now");
+    let told = Told::default();
+    let mut events_at_once = events_of(&body);
+    while events_at_once > 1 {
+        let (_, body) = answer(&listener, "413 Payload Too Large").await;
+        assert!(events_of(&body) <= events_at_once, "{body}");
+        events_at_once = events_of(&body);
+    }
+    eventually("the one that is not taken is named", async || {
+        let ready = app.anonymous().get("/readyz").await.text;
+        ready.contains("it answered with 413 (events 1 to 1)").then_some(())
+    })
+    .await;
+    while !has(&told, "rule.created") || told.lock().unwrap().iter().all(|line| line.contains("\"type\":\"event\"")) {
+        let (_, body) = answer(&listener, "200 OK").await;
+        told.lock().unwrap().extend(body.lines().map(str::to_owned));
+    }
+    holds(&app, &told).await;
+}
+
+fn events_of(body: &str) -> usize {
+    body.lines().filter(|line| line.contains("\"type\":\"event\"")).count()
 }
 
 #[actix_rt::test]

@@ -98,9 +98,11 @@ async fn of_a_thousand_manipulations_all_are_found(database: Database) {
     assert_eq!(report.findings, []);
     let events = archive.events_after(1, 0, 1_000).await.unwrap();
     let connection = connect(&database).await;
-    let on = if database.url().starts_with("postgres") { " ON audit_event" } else { "" };
-    let mut before = vec![format!("DROP TRIGGER audit_event_is_final{on}")];
+    let is_postgres = database.url().starts_with("postgres");
+    let mut before = Vec::new();
     for table in ["audit_event", "audit_checkpoint"] {
+        let on = if is_postgres { format!(" ON {table}") } else { String::new() };
+        before.push(format!("DROP TRIGGER {table}_is_final{on}"));
         before.push(format!("CREATE TABLE kept_{table} AS SELECT * FROM {table}"));
     }
     run(&connection, &before).await;
@@ -316,6 +318,8 @@ async fn a_gateway_removes_nothing_on_the_word_of_a_checkpoint_that_it_has_not_s
     let (second, last) = (signed[1].clone(), signed[4].clone());
     let remove = async |before| audit::remove_old(&store, Some(before), Some(last.bytes), 10, &key).await.unwrap();
     assert_eq!(remove(1).await, None);
+    let on = if database.url().starts_with("postgres") { " ON audit_checkpoint" } else { "" };
+    database.run(&format!("DROP TRIGGER audit_checkpoint_is_final{on}")).await;
     // an earlier time; a larger size; both in checkpoints of one's own, with the name of the real key
     database.run("UPDATE audit_checkpoint SET at = 0 WHERE seq <= 50").await;
     assert_eq!(remove(1).await, None);
@@ -381,9 +385,9 @@ async fn an_export_holds_like_the_database_and_shows_what_was_altered() {
     let kept = filled(&database, &key).await;
     let store = database.open().await;
     let mut lines: Vec<String> = Vec::new();
-    let checkpoints = audit::checkpoints_from(&store, (0, 0), 100).await.unwrap();
+    let checkpoints = audit::checkpoints_from(&store, None, 100).await.unwrap();
     lines.extend(checkpoints.iter().map(line_of_checkpoint));
-    let events = audit::events_from(&store, &Filter::default(), (0, 0), 1_000).await.unwrap();
+    let events = audit::events_from(&store, &Filter::default(), None, 1_000).await.unwrap();
     lines.extend(events.iter().map(line_of_event));
     let verify = |lines: &[String]| {
         let path = database.path("export.jsonl");
@@ -393,7 +397,7 @@ async fn an_export_holds_like_the_database_and_shows_what_was_altered() {
     let report = verify(&lines);
     assert_eq!((report.events, report.checkpoints, report.findings), (120, 5, Vec::new()));
     let mut chance = Chance(7);
-    for trial in 0..600 {
+    for trial in 0..400 {
         let mut altered = lines.clone();
         let at = usize::try_from(chance.below(i64::try_from(lines.len()).unwrap())).unwrap();
         match chance.below(8) {

@@ -10,7 +10,7 @@ use serde_json::json;
 use utoipa::IntoParams;
 
 use crate::audit::{line_of_checkpoint, line_of_event};
-use crate::http::admin::invocations::export::Format;
+use crate::http::admin::invocations::export::{Format, csv_cell};
 use crate::http::gateway::Gateway;
 use crate::http::problem::{Problem, ProblemBody};
 use crate::http::query::Query;
@@ -69,7 +69,7 @@ pub async fn export(
         Format::Jsonl => ("application/x-ndjson", "audit.jsonl"),
         Format::Csv => ("text/csv; charset=utf-8; header=present", "audit.csv"),
     };
-    let told = Event::new("audit.exported", "audit", &json!({ "filter": format!("{filter:?}"), "file": name }));
+    let told = Event::new("audit.exported", "audit", &json!({ "filter": filter, "file": name }));
     store::audit::tell(&gateway.store, [told]).await?;
     // The first page is read before the answer begins, so that a store that is away is told as such.
     let mut reading = Reading::begin(gateway.store.clone(), filter, format);
@@ -95,33 +95,34 @@ struct Reading {
     format: Format,
     lines: VecDeque<web::Bytes>,
     /// the last event that was read
-    after: (i64, i64),
-    /// the last checkpoint that was read; none once there are no more, or none are wanted
+    after: Option<(i64, i64)>,
+    /// the last checkpoint that was read
     after_checkpoint: Option<(i64, i64)>,
+    has_checkpoints: bool,
     is_done: bool,
 }
 
 impl Reading {
     fn begin(store: Store, filter: Filter, format: Format) -> Self {
-        let is_whole = format == Format::Jsonl && filter.is_empty();
+        let has_checkpoints = format == Format::Jsonl && filter.is_empty();
         let heading = (format == Format::Csv).then(|| web::Bytes::from(HEADING));
         let lines = heading.into_iter().collect();
-        let after_checkpoint = is_whole.then_some((i64::MIN, i64::MIN));
-        Self { store, filter, format, lines, after: (i64::MIN, i64::MIN), after_checkpoint, is_done: false }
+        Self { store, filter, format, lines, after: None, after_checkpoint: None, has_checkpoints, is_done: false }
     }
 
     async fn read_page(&mut self) -> Result<(), StoreError> {
-        if let Some(after) = self.after_checkpoint {
-            let page = store::audit::checkpoints_from(&self.store, after, PAGE_ROWS).await?;
-            self.after_checkpoint = page.last().map(|last| (last.chain, last.seq));
+        if self.has_checkpoints {
+            let page = store::audit::checkpoints_from(&self.store, self.after_checkpoint, PAGE_ROWS).await?;
             self.lines.extend(page.iter().map(|checkpoint| with_end(line_of_checkpoint(checkpoint))));
-            if self.after_checkpoint.is_some() {
+            if let Some(last) = page.last() {
+                self.after_checkpoint = Some((last.chain, last.seq));
                 return Ok(());
             }
+            self.has_checkpoints = false;
         }
         let page = store::audit::events_from(&self.store, &self.filter, self.after, PAGE_ROWS).await?;
         match page.last() {
-            Some(last) => self.after = (last.chain, last.seq),
+            Some(last) => self.after = Some((last.chain, last.seq)),
             None => self.is_done = true,
         }
         let format = self.format;
@@ -138,13 +139,9 @@ fn with_end(mut line: String) -> web::Bytes {
     line.into()
 }
 
-/// Writes an event as RFC 4180 has it; a cell that a spreadsheet would take for a formula gets an apostrophe in front.
+/// Writes an event as RFC 4180 has it.
 fn row(link: &Link) -> String {
     let (chain, seq, at) = (link.chain.to_string(), link.seq.to_string(), Time(link.at).to_string());
     let cells = [&chain, &seq, &at, &link.kind, &link.actor, &link.subject, &link.data, &link.prev, &link.hash];
-    let cells = cells.map(|cell| {
-        let guard = if cell.starts_with(['=', '+', '-', '@', '\t', '\r']) { "'" } else { "" };
-        format!("\"{guard}{}\"", cell.replace('"', "\"\""))
-    });
-    format!("{}\r\n", cells.join(","))
+    format!("{}\r\n", cells.map(|cell| csv_cell(cell)).join(","))
 }

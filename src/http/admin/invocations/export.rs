@@ -11,6 +11,7 @@ use serde_json::json;
 use utoipa::IntoParams;
 
 use super::json::InvocationBody;
+use crate::audit::plain;
 use crate::http::gateway::Gateway;
 use crate::http::problem::{Problem, ProblemBody};
 use crate::http::query::Query;
@@ -105,8 +106,7 @@ pub async fn export(gateway: web::Data<Gateway>, Query(query): Query<ExportQuery
         Format::Jsonl => ("application/x-ndjson", "invocations.jsonl"),
         Format::Csv => ("text/csv; charset=utf-8; header=present", "invocations.csv"),
     };
-    let told =
-        Event::new("invocations.exported", "invocations", &json!({ "filter": format!("{filter:?}"), "file": name }));
+    let told = Event::new("invocations.exported", "invocations", &json!({ "filter": filter, "file": name }));
     store::audit::tell(&gateway.store, [told]).await?;
     let mut reading = Reading::new(gateway.store.clone(), filter, format);
     // The first page is read before the answer begins, so that a store that is away is told as such.
@@ -192,14 +192,15 @@ fn line(row: Row, format: Format) -> String {
 }
 
 /// Writes a line as RFC 4180 has it.
-///
-/// A cell that a spreadsheet would take for a formula gets an apostrophe in front: agents choose what stands in here.
 fn csv_line(cells: [String; COLUMNS.len()]) -> String {
-    let cells = cells.map(|cell| {
-        let guard = if cell.starts_with(['=', '+', '-', '@', '\t', '\r']) { "'" } else { "" };
-        format!("\"{guard}{}\"", cell.replace('"', "\"\""))
-    });
-    format!("{}\r\n", cells.join(","))
+    format!("{}\r\n", cells.map(|cell| csv_cell(&cell)).join(","))
+}
+
+/// Writes a cell. Agents choose what stands in here: one that a spreadsheet would take for a formula gets an apostrophe in
+/// front, and what would colour a terminal or turn the direction of writing is written as JSON would.
+pub(in crate::http::admin) fn csv_cell(cell: &str) -> String {
+    let guard = if cell.starts_with(['=', '+', '-', '@', '\t', '\r']) { "'" } else { "" };
+    format!("\"{guard}{}\"", plain(&cell.replace('"', "\"\"")))
 }
 
 #[cfg(test)]
@@ -214,5 +215,11 @@ mod tests {
         let line = csv_line(cells);
         assert!(line.starts_with("\"say \"\"hi\"\",\r\nthere\",\"'=HYPERLINK(\"\"x\"\")\",\"\""), "{line}");
         assert!(line.ends_with("\"\"\r\n"));
+    }
+
+    #[test]
+    fn a_cell_neither_colours_a_terminal_nor_turns_the_direction_of_writing() {
+        let cell = csv_cell("a\u{1b}[31m\u{9b}31m\u{202e}\u{e0001}é\n");
+        assert_eq!(cell, "\"a\\u001b[31m\\u009b31m\\u202e\\udb40\\udc01é\n\"");
     }
 }
