@@ -10,12 +10,12 @@ mod m20261122_000002_add_oauth;
 mod m20261123_000003_add_audit;
 mod m20261123_000004_add_rule_conditions;
 mod m20261123_000005_keep_approvals;
-mod m20261124_000006_add_seats;
-mod m20261124_000007_pin_tools;
-mod m20261124_000008_add_channels;
-mod m20261124_000009_add_pledges;
-mod m20261124_000010_slim_indexes;
-mod m20261124_000011_index_rare_events;
+mod m20261123_000006_add_seats;
+mod m20261123_000007_pin_tools;
+mod m20261123_000008_add_channels;
+mod m20261123_000009_add_pledges;
+mod m20261123_000010_slim_indexes;
+mod m20261123_000011_index_rare_events;
 
 /// All steps, in order.
 pub struct Migrator;
@@ -29,12 +29,12 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000003_add_audit::Migration),
             Box::new(m20261123_000004_add_rule_conditions::Migration),
             Box::new(m20261123_000005_keep_approvals::Migration),
-            Box::new(m20261124_000006_add_seats::Migration),
-            Box::new(m20261124_000007_pin_tools::Migration),
-            Box::new(m20261124_000008_add_channels::Migration),
-            Box::new(m20261124_000009_add_pledges::Migration),
-            Box::new(m20261124_000010_slim_indexes::Migration),
-            Box::new(m20261124_000011_index_rare_events::Migration),
+            Box::new(m20261123_000006_add_seats::Migration),
+            Box::new(m20261123_000007_pin_tools::Migration),
+            Box::new(m20261123_000008_add_channels::Migration),
+            Box::new(m20261123_000009_add_pledges::Migration),
+            Box::new(m20261123_000010_slim_indexes::Migration),
+            Box::new(m20261123_000011_index_rare_events::Migration),
         ]
     }
 }

@@ -172,7 +172,7 @@ impl Downstream {
         let ticket = Ticket { sink, progress_token: None, id: task.id.clone() };
         let watch = self.patience(task);
         let way = Way { look: async |_: bool| Ok(None), open, ticket };
-        let answer = self.invocations.run(&task.request(), way, &watch, self.over(task)).await;
+        let answer = Box::pin(self.invocations.run(&task.request(), way, &watch, self.over(task))).await;
         self.say(task, answer, crossing.get())
     }
 
