@@ -9,7 +9,7 @@ use tokio::sync::watch;
 
 use super::asking::{self, Asking};
 use super::bridge::Crossing;
-use super::defined::{as_shown, claimed_or, define, demand};
+use super::defined::{as_shown, claimed_and_defined, claimed_or, define, demand};
 use super::line::{Line, Way};
 use super::pledges::GoesOn;
 use super::response::{Framing, Headers, Incoming, Response};
@@ -252,26 +252,31 @@ impl Downstream {
             if let Some(question) = task.asked_before() {
                 return Ok(as_shown(question));
             }
-            let (connection, _not_held) = claimed(reopen).await?;
-            let definition = define(task, &connection, is_anew).await;
+            let connection = claimed(reopen).await?;
+            let (connection, _not_held, definition) = claimed_and_defined(task, connection, reopen, is_anew).await?;
             decided_on.replace(Some(definition.clone()));
             found.set(Some(connection));
             Ok(definition)
         };
         let open = async |is_anew: bool| {
-            let way = if let Some(held) = line.take_held() {
-                Way::On(held)
+            let looked = decided_on.take().filter(|_| !is_anew);
+            let (way, definition) = if let Some(held) = line.take_held() {
+                let way = Way::On(held);
+                let definition = match looked {
+                    Some(definition) => definition,
+                    None => define(task, way.connection(), is_anew).await?,
+                };
+                (way, definition)
             } else {
-                let (connection, claim) = match found.take().filter(|_| !is_anew) {
+                let claimed = match found.take().filter(|_| !is_anew) {
                     Some(found) => claimed_or(found, reopen).await?,
                     None => claimed(reopen).await?,
                 };
-                Way::New(connection, claim)
-            };
-            let looked = decided_on.take().filter(|_| !is_anew);
-            let definition = match looked {
-                Some(definition) => definition,
-                None => define(task, way.connection(), is_anew).await,
+                let (connection, claim, definition) = match looked {
+                    Some(definition) => (claimed.0, claimed.1, definition),
+                    None => claimed_and_defined(task, claimed, reopen, is_anew).await?,
+                };
+                (Way::New(connection, claim), definition)
             };
             crossing.set(Crossing { agent: task.era, server: way.connection().handshake.era });
             let (revision, means) = (way.connection().revision, (task, line, &client));

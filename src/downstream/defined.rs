@@ -7,10 +7,31 @@ use crate::mcp::definition::Definition;
 use crate::store::approval;
 use crate::upstream::{Claim, Connection, UpstreamError};
 
-/// What the server says that the tool is: now, or last on this connection. `None` when that can't be had soon.
-pub(super) async fn define(task: &Task, connection: &Connection, is_anew: bool) -> Option<Definition> {
-    let tool = task.subject().filter(|_| task.method == "tools/call")?;
+/// What the server says that the tool is: now, or last on this connection. `None` when it does not say it soon.
+pub(super) async fn define(
+    task: &Task,
+    connection: &Connection,
+    is_anew: bool,
+) -> Result<Option<Definition>, UpstreamError> {
+    let Some(tool) = task.subject().filter(|_| task.method == "tools/call") else { return Ok(None) };
     if is_anew { connection.definition(&tool).await } else { connection.last_definition(&tool).await }
+}
+
+/// A connection, and what its server says that the tool is. A session that the server has lost is begun anew, once.
+pub(super) async fn claimed_and_defined(
+    task: &Task,
+    (connection, claim): (Arc<Connection>, Claim),
+    open: impl AsyncFn() -> Result<Arc<Connection>, UpstreamError>,
+    is_anew: bool,
+) -> Result<(Arc<Connection>, Claim, Option<Definition>), UpstreamError> {
+    match define(task, &connection, is_anew).await {
+        Err(UpstreamError::SessionLost(_)) => {
+            let (connection, claim) = claimed(open).await?;
+            let definition = define(task, &connection, is_anew).await?;
+            Ok((connection, claim, definition))
+        }
+        defined => Ok((connection, claim, defined?)),
+    }
 }
 
 /// Refuses a call whose tool is not the one that was decided on any more, as far as the server has said so.
@@ -22,7 +43,7 @@ pub(super) async fn demand(
     if task.method != "tools/call" {
         return Ok(());
     }
-    let now = define(task, connection, false).await;
+    let now = define(task, connection, false).await?;
     let digest = |definition: &Definition| definition.digest.clone();
     if now.as_ref().map(digest) == expected.map(digest) { Ok(()) } else { Err(UpstreamError::Redefined) }
 }

@@ -8,6 +8,8 @@
 //! In memory there is only who waits. Whoever is woken by nobody wakes by the deadline and asks the row. Where an answer
 //! was given to another gateway, [`Approvals::look`] wakes them.
 
+mod answer;
+
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash as _, Hasher as _};
 use std::sync::Arc;
@@ -27,6 +29,8 @@ use crate::store::approval::{self, Row};
 use crate::store::rule::NewRule;
 use crate::store::{Store, StoreError};
 
+pub use answer::{Answer, Place};
+
 /// Agents are spread over so many turns; two that share one wait for each other's questions to be written, no more.
 const TURNS: usize = 64;
 /// How often questions that nobody waits for are looked through for those whose time is over.
@@ -43,28 +47,6 @@ pub struct Terms {
     pub holds: Duration,
     /// Most open questions of one agent.
     pub agent_max: u64,
-}
-
-/// What became of an approval that a call waited for.
-#[derive(Debug)]
-pub enum Answer {
-    /// A person said yes.
-    Approved(Approved),
-    /// A person said no, perhaps with a reason for the model.
-    Denied {
-        /// The person's words.
-        reason: Option<String>,
-        /// Who it was.
-        by: Option<String>,
-    },
-    /// Nobody answered in time.
-    Expired,
-    /// The question was withdrawn.
-    Cancelled,
-    /// A person said yes, and another call of the same agent that asked the same had it.
-    Used,
-    /// The gateway is stopping; the question stays.
-    Stopping,
 }
 
 /// Proof of a person's yes; only this file makes it.
@@ -95,17 +77,6 @@ impl Approved {
         let is_spent = receipt.spent() == Some(&self.approval_id);
         if is_spent { Permit::new(receipt, self.edited_arguments) } else { None }
     }
-}
-
-/// Where the question of a call belongs.
-#[derive(Debug)]
-pub enum Place {
-    /// The same was asked before, and that is open or its answer still holds.
-    Known(Box<Row>),
-    /// It is to be asked.
-    New,
-    /// The agent has so many open questions that it may not ask another.
-    Full(u64),
 }
 
 /// Held while a question is being written, so that an agent asks the same only once and no more than it may.

@@ -131,40 +131,55 @@ fn by_tool(listed: &[Listed]) -> impl Iterator<Item = (String, Definition)> {
 impl Connection {
     /// What the server last said over this connection that `tool` is; `None` when it does not list it, or does not list at
     /// all. It is asked where it has not said it yet, or may have come to say something else.
-    pub async fn last_definition(&self, tool: &str) -> Option<Definition> {
+    ///
+    /// # Errors
+    /// It could not be asked, and a call would fare no better.
+    pub async fn last_definition(&self, tool: &str) -> Result<Option<Definition>, UpstreamError> {
         if let Known::As(known) = self.known.find(tool, self.tools_generation()) {
-            return known;
+            return Ok(known);
         }
         // On the heap: this is rare, and every call would carry its size.
         let listed = Box::pin(async {
             let _turn = self.known.turn.lock().await;
             // Somebody else may have asked meanwhile.
             match self.known.find(tool, self.tools_generation()) {
-                Known::As(known) => known,
+                Known::As(known) => Ok(known),
                 Known::NotNow => self.listed_anew(tool).await,
             }
         });
-        tokio::time::timeout(LISTS_WITHIN, listed).await.unwrap_or_else(|_| {
-            self.known.has_failed(self.tools_generation());
-            None
-        })
+        self.within_bounds(listed).await
     }
 
     /// What the server says now that `tool` is. Asked anew each time: a server may change a tool without telling.
-    pub async fn definition(&self, tool: &str) -> Option<Definition> {
-        tokio::time::timeout(LISTS_WITHIN, Box::pin(self.listed_anew(tool))).await.unwrap_or_else(|_| {
+    ///
+    /// # Errors
+    /// It could not be asked, and a call would fare no better.
+    pub async fn definition(&self, tool: &str) -> Result<Option<Definition>, UpstreamError> {
+        self.within_bounds(Box::pin(self.listed_anew(tool))).await
+    }
+
+    async fn within_bounds(
+        &self,
+        listed: impl Future<Output = Result<Option<Definition>, UpstreamError>>,
+    ) -> Result<Option<Definition>, UpstreamError> {
+        tokio::time::timeout(LISTS_WITHIN, listed).await.unwrap_or_else(|_| {
             self.known.has_failed(self.tools_generation());
-            None
+            Ok(None)
         })
     }
 
-    async fn listed_anew(&self, tool: &str) -> Option<Definition> {
+    async fn listed_anew(&self, tool: &str) -> Result<Option<Definition>, UpstreamError> {
         let generation = self.tools_generation();
-        if self.list_tools().await.is_err() {
-            self.known.has_failed(generation);
-            return None;
+        match self.list_tools().await {
+            Ok(_) => Ok(self.known.state().definitions.get(tool).cloned()),
+            // It answers, and can't say what its tools are.
+            Err(UpstreamError::Unusable { .. } | UpstreamError::TooLarge { .. } | UpstreamError::TimedOut { .. }) => {
+                self.known.has_failed(generation);
+                Ok(None)
+            }
+            // What was sent was not the call.
+            Err(error) => Err(error.of_opening()),
         }
-        self.known.state().definitions.get(tool).cloned()
     }
 
     /// All tools, as the server lists them now.

@@ -30,10 +30,10 @@ impl Acts<'_> {
         self.app.operator().get("/api/v1/audit?limit=50").await.json["items"].as_array().expect("items").clone()
     }
 
-    /// Takes the route with `{name}` and `{id}` filled in; what happens must be told as `kind`, by an operator.
+    /// Takes the route with `{name}`, `{tool}` and `{id}` filled in; what happens must be told as `kind`, by an operator.
     async fn act(&self, method: &str, route: &str, ids: &[&str], body: Value, kind: &str) -> Answer {
         let mut path = route.to_owned();
-        for (place, id) in ["{name}", "{id}"].iter().filter(|place| route.contains(**place)).zip(ids) {
+        for (place, id) in ["{name}", "{tool}", "{id}"].iter().filter(|place| route.contains(**place)).zip(ids) {
             path = path.replace(place, id);
         }
         let last = self.events().await[0]["seq"].as_i64().unwrap();
@@ -111,6 +111,16 @@ impl Acts<'_> {
         (approval["id"].as_str().unwrap().to_owned(), approval["digest"].clone())
     }
 
+    /// What `approvals` called is pinned by now.
+    async fn tools(&self) {
+        let (tools, review) = ("/api/v1/servers/{name}/tools", "/api/v1/servers/{name}/tools/{tool}/review");
+        let listed = self.app.operator().get(&tools.replace("{name}", "n")).await;
+        let echo = listed.json["items"].as_array().unwrap().iter().find(|item| item["name"] == "echo").unwrap().clone();
+        self.act("POST", review, &["n", "echo"], json!({"digest": echo["digest"]}), "tool.reviewed").await;
+        let strict = json!({"definition_changed": "deny"});
+        self.act("PATCH", "/api/v1/settings", &[], strict, "settings.updated").await;
+    }
+
     async fn agents(&self) {
         self.act("POST", "/api/v1/agents", &[], json!({"name": "bob"}), "agent.created").await;
         self.act("PATCH", "/api/v1/agents/{name}", &["bob"], json!({"servers": ["a"]}), "agent.updated").await;
@@ -151,6 +161,7 @@ async fn every_edit_of_an_operator_is_told_by_an_event_of_its_own() {
     acts.servers().await;
     acts.rules().await;
     acts.approvals().await;
+    acts.tools().await;
     acts.agents().await;
     acts.channels().await;
     acts.logins().await;

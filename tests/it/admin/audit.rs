@@ -32,7 +32,7 @@ async fn what_operators_and_agents_do_is_told_with_their_names() {
     let row = app.invocations().await.remove(0);
     assert_eq!(began["data"]["arguments_digest"], row["arguments_digest"]);
     assert_eq!(began["subject"], format!("invocation:{}", row["id"].as_str().unwrap()));
-    assert_eq!(kinds(&list(&app, "?subject=server:n").await), ["server.created"]);
+    assert_eq!(kinds(&list(&app, "?subject=server:n").await), ["server.created", "tools.pinned"]);
     let of_the_call = list(&app, &format!("?subject={}", began["subject"].as_str().unwrap())).await;
     assert_eq!(kinds(&of_the_call), ["call.dispatched", "call.completed"]);
     assert_eq!(list(&app, "?until=2000-01-01T00:00:00Z").await, Vec::<Value>::new());

@@ -134,9 +134,10 @@ async fn a_server_that_refuses_every_token_is_not_renewed_for_again_and_again() 
 #[actix_rt::test]
 async fn the_servers_own_stream_is_opened_with_the_next_token_too() {
     let scene = LoggedIn::start(&tokens(1, 3600)).await;
-    let session = scene.session().await;
+    // Before the session: the gateway opens the stream as soon as there is one.
     scene.provider.says(TOKEN, said(&tokens(2, 3600)));
     scene.remote.fault_times(1, On::Get, Fault::unauthorized());
+    let session = scene.session().await;
     let standing = session.client.open("GET", "/mcp/n", String::new()).await;
     eventually("it is opened again", async || {
         scene
